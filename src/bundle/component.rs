@@ -1,0 +1,184 @@
+//! `component.toml`: what a component folder says of itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::BundleError;
+use crate::model::{ComponentKind, ComponentName, HttpPaths, StoreIdentity};
+
+/// A component folder's own description.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    pub name: ComponentName,
+    pub kind: ComponentKind,
+    pub title: String,
+    pub summary: String,
+    pub process: ProcessSection,
+    pub http: Option<HttpPaths>,
+    pub store: Option<StoreIdentity>,
+}
+
+/// How the component is started as a process.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProcessSection {
+    /// A path inside the folder, an absolute path, or a name to be found on `PATH`.
+    pub program: String,
+    #[serde(default)]
+    pub args: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Arguments that make the program print the component's version.
+    #[serde(default)]
+    pub version: Vec<String>,
+    /// What to do when the program is missing.
+    pub missing: String,
+}
+
+/// What may stand between braces in arguments and environment.
+pub const PLACEHOLDERS: [&str; 9] = [
+    "host", "port", "workers", "store_host", "store_port", "connections", "key", "cpus", "memory_mib",
+];
+
+impl Manifest {
+    /// Reads and checks the `component.toml` of a folder.
+    pub(super) fn read(dir: &Path) -> Result<Self, BundleError> {
+        let path = dir.join("component.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| BundleError::Read { path: path.clone(), source })?;
+        let invalid = |line: usize, message: String| BundleError::Component {
+            path: path.clone(),
+            line,
+            message,
+        };
+        let manifest: Self = toml::from_str(&text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            invalid(line_of(&text, start), error.message().replace('\n', ", "))
+        })?;
+        manifest.check().map_err(|(needle, message)| {
+            let offset = text.find(needle.as_str()).unwrap_or(0);
+            invalid(line_of(&text, offset), message)
+        })?;
+        Ok(manifest)
+    }
+
+    /// What is wrong beyond the form: the text to point at, and the message.
+    fn check(&self) -> Result<(), (String, String)> {
+        match (self.kind, &self.http) {
+            (ComponentKind::App, None) => {
+                let message = "an app needs a section [http] with `ready` and `endpoint`";
+                return Err(("kind".to_owned(), message.to_owned()));
+            }
+            (ComponentKind::Store, Some(_)) => {
+                let message = "a store has no section [http]: it is asked by the Redis protocol";
+                return Err(("[http]".to_owned(), message.to_owned()));
+            }
+            (ComponentKind::App, Some(_)) if self.store.is_some() => {
+                let message = "an app has no section [store]";
+                return Err(("[store]".to_owned(), message.to_owned()));
+            }
+            _ => {}
+        }
+        let http = self.http.iter();
+        let paths = http.flat_map(|http| [Some(&http.ready), http.about.as_ref(), Some(&http.endpoint)]);
+        for path in paths.flatten() {
+            if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                let message = format!("`{}` is no path: it begins with `/` and has no blanks", path.escape_debug());
+                return Err((path.clone(), message));
+            }
+        }
+        let templates = self.process.args.iter().chain(self.process.env.values());
+        for template in templates {
+            fill(template, |name| PLACEHOLDERS.contains(&name).then(String::new))
+                .map_err(|message| (template.clone(), message))?;
+        }
+        Ok(())
+    }
+}
+
+/// Fills the placeholders of a template: each `{name}` becomes what `value` gives for it.
+///
+/// Braces around anything but lower-case letters and `_` stay as they are, so that JSON may
+/// stand in an argument.
+///
+/// # Errors
+/// A placeholder that `value` does not know, with those that there are.
+pub fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        filled.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let name = rest[1..].split_once('}').map(|(name, _)| name);
+        let is_name = |name: &&str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        };
+        let Some(name) = name.filter(is_name) else {
+            filled.push('{');
+            rest = &rest[1..];
+            continue;
+        };
+        let value = value(name).ok_or_else(|| {
+            format!("`{{{name}}}` is no placeholder; there are: {}", PLACEHOLDERS.join(", "))
+        })?;
+        filled.push_str(&value);
+        rest = &rest[name.len() + 2..];
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Finds the program that a manifest names.
+pub(super) fn find_program(dir: &Path, program: &str) -> Result<PathBuf, String> {
+    if program.contains('/') {
+        let path = dir.join(program);
+        return match path.is_file() {
+            true => Ok(path),
+            false => Err(format!("`{program}` is not in the component's folder")),
+        };
+    }
+    which::which(program).map_err(|_| format!("no `{program}` on PATH"))
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    1 + before.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_and_other_braces_stay() {
+        let port = |name: &str| (name == "port").then(|| "6379".to_owned());
+        assert_eq!(fill("--port={port}", port).unwrap(), "--port=6379");
+        assert_eq!(fill("{port}{port}", port).unwrap(), "63796379");
+        assert_eq!(fill(r#"{"a": {}} {"#, port).unwrap(), r#"{"a": {}} {"#);
+        let error = fill("{prot}", port).unwrap_err();
+        assert!(error.contains("`{prot}` is no placeholder; there are: host, port"), "{error}");
+    }
+
+    #[test]
+    fn a_manifest_is_refused_with_its_line() {
+        let good = "name = \"a\"\nkind = \"store\"\ntitle = \"A\"\nsummary = \"s\"\n[process]\nprogram = \"a\"\nargs = [\"{port}\"]\nmissing = \"get it\"\n";
+        let edits = [
+            ("name = \"a\"", "name = \"../a\""),
+            ("\"store\"", "\"proxy\""),
+            ("\"store\"", "\"app\""),
+            ("{port}", "{prot}"),
+            ("title", "titel"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[http]\nready = \"/\"\nendpoint = \"/\"\n"),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        let errors = edits.map(|(from, to)| {
+            std::fs::write(dir.path().join("component.toml"), good.replace(from, to)).unwrap();
+            let error = Manifest::read(dir.path()).unwrap_err().to_string();
+            error.replace(&dir.path().display().to_string(), "DIR")
+        });
+        insta::assert_snapshot!(errors.join("\n"));
+    }
+}

@@ -1,0 +1,300 @@
+//! The bundle: components resolved to what is really there, each with an identity.
+//!
+//! A component's identity is the hash of its *facts*: the hash of each file in its folder (lock
+//! files and source included, installed packages not: the lock files name those by hash), the hash
+//! of the executable that runs it, and the version that it reports. No path of this machine is a
+//! fact, so two checkouts of the same inputs have the same identity.
+
+mod component;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use component::{PLACEHOLDERS, fill};
+
+use crate::exec;
+use crate::id::{BundleId, ComponentId, ContentHash};
+use crate::model::{Bundle, Component, ComponentName, ProcessTemplate, Unavailable};
+
+/// The version of the bundle format that is written and read.
+pub const FORMAT: u32 = 1;
+
+/// What is wrong with a bundle or a component.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// There is no bundle yet.
+    #[error("there is no bundle at {path}")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A `component.toml` is wrong.
+    #[error("{path}:{line}: {message}")]
+    Component {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, and what is allowed.
+        message: String,
+    },
+    /// Two folders have the same name.
+    #[error("two components are called `{name}`")]
+    Twice {
+        /// The name.
+        name: ComponentName,
+    },
+    /// A bundle file is wrong.
+    #[error("{path} is not a bundle: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The files of a component are not those that were pinned.
+    #[error("`{name}` is not what the bundle pinned: {changes}")]
+    Changed {
+        /// The component.
+        name: ComponentName,
+        /// Which facts differ.
+        changes: String,
+    },
+}
+
+/// Makes a bundle of component folders.
+///
+/// A component whose program is missing is in the bundle too, with the reason.
+///
+/// # Errors
+/// A folder without a valid `component.toml`, two of the same name, or an unreadable file.
+pub fn make(provider: &str, folders: &[PathBuf]) -> Result<Bundle, BundleError> {
+    let mut components = folders.iter().map(|dir| resolve(dir)).collect::<Result<Vec<_>, _>>()?;
+    components.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(pair) = components.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        return Err(BundleError::Twice { name: pair[0].name.clone() });
+    }
+    Ok(Bundle { format: FORMAT, provider: provider.to_owned(), id: id_of(&components), components })
+}
+
+/// Writes a bundle file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(bundle: &Bundle, path: &Path) -> Result<(), BundleError> {
+    let text = serde_json::to_string_pretty(bundle).expect("a bundle is plain data");
+    let wrap = |source| BundleError::Write { path: path.to_owned(), source };
+    std::fs::write(path, text + "\n").map_err(wrap)
+}
+
+/// Reads a bundle file and checks that it is whole.
+///
+/// # Errors
+/// When it is missing, malformed, of another format, or its identities do not add up.
+pub fn read(path: &Path) -> Result<Bundle, BundleError> {
+    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => BundleError::Missing { path: path.to_owned() },
+        _ => BundleError::Read { path: path.to_owned(), source },
+    })?;
+    let malformed = |message| BundleError::Malformed { path: path.to_owned(), message };
+    let bundle: Bundle = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    if bundle.format != FORMAT {
+        return Err(malformed(format!("its format is {}, this program reads {FORMAT}", bundle.format)));
+    }
+    let adds_up = |component: &Component| component.identity == identity_of(&component.facts);
+    if let Some(wrong) = bundle.components.iter().find(|component| !adds_up(component)) {
+        return Err(malformed(format!("the identity of `{}` is not the hash of its facts", wrong.name)));
+    }
+    if bundle.id != id_of(&bundle.components) {
+        return Err(malformed("its id is not the hash of its components".to_owned()));
+    }
+    Ok(bundle)
+}
+
+/// Checks that a component's files and program are still those that the bundle pinned.
+///
+/// # Errors
+/// When they differ, with the names of those that do.
+pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
+    let Some(process) = &component.process else { return Ok(()) };
+    let mut facts = file_facts(&process.dir)?;
+    facts.insert("program".to_owned(), program_fact(&process.program)?);
+    let pinned = |name: &String| component.facts.get(name);
+    let mut changes: Vec<String> = facts
+        .iter()
+        .filter(|(name, value)| pinned(name) != Some(value))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let is_gone = |name: &&String| *name != "version" && !facts.contains_key(*name);
+    changes.extend(component.facts.keys().filter(is_gone).cloned());
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(BundleError::Changed { name: component.name.clone(), changes: changes.join(", ") })
+}
+
+fn resolve(dir: &Path) -> Result<Component, BundleError> {
+    let wrap = |source| BundleError::Read { path: dir.join("component.toml"), source };
+    let dir = dir.canonicalize().map_err(wrap)?;
+    let manifest = component::Manifest::read(&dir)?;
+    let mut facts = file_facts(&dir)?;
+    let section = manifest.process;
+    let found = component::find_program(&dir, &section.program).and_then(|program| {
+        let line = exec::first_line(&program, &section.version, &dir);
+        let line = line.map_err(|error| format!("`{}` does not tell its version: {error}", section.program))?;
+        Ok((program, console::strip_ansi_codes(&line).into_owned()))
+    });
+    let (process, version, unavailable) = match found {
+        Ok((program, version)) => {
+            facts.insert("program".to_owned(), program_fact(&program)?);
+            facts.insert("version".to_owned(), version.clone());
+            let template = ProcessTemplate { program, args: section.args, env: section.env, dir };
+            (Some(template), Some(version), None)
+        }
+        Err(reason) => (None, None, Some(Unavailable { reason, remedy: section.missing })),
+    };
+    Ok(Component {
+        name: manifest.name,
+        kind: manifest.kind,
+        title: manifest.title,
+        summary: manifest.summary,
+        version,
+        identity: identity_of(&facts),
+        facts,
+        http: manifest.http,
+        store: manifest.store,
+        process,
+        unavailable,
+    })
+}
+
+/// What installing leaves in a component folder: named by the lock files, so no facts.
+const INSTALLED: [&str; 3] = [".venv", "node_modules", "__pycache__"];
+
+fn file_facts(dir: &Path) -> Result<BTreeMap<String, String>, BundleError> {
+    let mut facts = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let wrap = |source| BundleError::Read { path: folder.clone(), source };
+        for entry in std::fs::read_dir(&folder).map_err(wrap)? {
+            let entry = entry.map_err(wrap)?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(wrap)?;
+            let is_installed = INSTALLED.iter().any(|name| entry.file_name() == *name);
+            if kind.is_dir() && !is_installed {
+                folders.push(path);
+            } else if kind.is_file() {
+                let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
+                facts.insert(format!("file {name}"), hash_of_file(&path)?.to_string());
+            }
+        }
+    }
+    Ok(facts)
+}
+
+fn program_fact(program: &Path) -> Result<String, BundleError> {
+    Ok(hash_of_file(program)?.to_string())
+}
+
+fn hash_of_file(path: &Path) -> Result<ContentHash, BundleError> {
+    let hash = File::open(path).and_then(ContentHash::of_reader);
+    hash.map_err(|source| BundleError::Read { path: path.to_owned(), source })
+}
+
+fn identity_of(facts: &BTreeMap<String, String>) -> ComponentId {
+    ComponentId(canonical_hash(facts))
+}
+
+fn id_of(components: &[Component]) -> BundleId {
+    let identities: BTreeMap<&str, ComponentId> =
+        components.iter().map(|component| (component.name.as_str(), component.identity)).collect();
+    BundleId(canonical_hash(&identities))
+}
+
+/// The hash of a value's canonical JSON (RFC 8785).
+fn canonical_hash(value: &impl serde::Serialize) -> ContentHash {
+    let bytes = serde_json_canonicalizer::to_vec(value).expect("maps of text have a JSON form");
+    ContentHash::of(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component_folder(root: &Path, name: &str, program: &str) -> PathBuf {
+        let dir = root.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let text = format!(
+            "name = \"{name}\"\nkind = \"store\"\ntitle = \"T\"\nsummary = \"s\"\n[process]\nprogram = \"{program}\"\nversion = [\"--version\"]\nmissing = \"get it\"\n"
+        );
+        std::fs::write(dir.join("component.toml"), text).unwrap();
+        dir
+    }
+
+    #[test]
+    fn the_same_inputs_in_two_places_have_the_same_id() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [one, two] = [one, two].map(|root| {
+            let folders = ["b", "a"].map(|name| component_folder(root.path(), name, "git"));
+            make("make", &folders).unwrap()
+        });
+        assert_eq!(one.id, two.id);
+        assert_ne!(one.components[0].process, two.components[0].process);
+    }
+
+    #[test]
+    fn a_missing_program_is_told_with_its_remedy() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = component_folder(root.path(), "a", "no-such-program");
+        let bundle = make("make", &[folder]).unwrap();
+        let unavailable = bundle.components[0].unavailable.as_ref().unwrap();
+        assert_eq!(unavailable.reason, "no `no-such-program` on PATH");
+        assert_eq!(unavailable.remedy, "get it");
+    }
+
+    #[test]
+    fn a_changed_file_is_found_and_an_installed_package_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = component_folder(root.path(), "a", "git");
+        std::fs::write(folder.join("main.py"), "1").unwrap();
+        let bundle = make("make", std::slice::from_ref(&folder)).unwrap();
+        check_unchanged(&bundle.components[0]).unwrap();
+        std::fs::create_dir(folder.join(".venv")).unwrap();
+        std::fs::write(folder.join(".venv/x"), "1").unwrap();
+        check_unchanged(&bundle.components[0]).unwrap();
+        std::fs::write(folder.join("main.py"), "2").unwrap();
+        let error = check_unchanged(&bundle.components[0]).unwrap_err().to_string();
+        assert_eq!(error, "`a` is not what the bundle pinned: file main.py");
+    }
+
+    #[test]
+    fn an_edited_bundle_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = component_folder(root.path(), "a", "git");
+        let path = root.path().join("bundle.json");
+        write(&make("make", &[folder]).unwrap(), &path).unwrap();
+        read(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"version\": \"git", "\"version\": \"tig")).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("identity of `a` is not the hash of its facts"), "{error}");
+    }
+}

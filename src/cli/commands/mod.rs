@@ -1,0 +1,56 @@
+//! One file a command.
+
+pub(super) mod bundle;
+pub(super) mod plan;
+pub(super) mod report;
+pub(super) mod run;
+
+use std::path::Path;
+
+use super::args::Factors;
+use super::error::CliError;
+use crate::model::{Bundle, ComponentKind, ComponentName, Experiment};
+use crate::plan::{KnownComponents, Overrides, Source, check, embedded};
+
+/// Reads and checks a spec: one that is built in, or a file.
+fn experiment(spec: &str, factors: &Factors, bundle: &Bundle) -> Result<Experiment, CliError> {
+    let source = match embedded(spec) {
+        Some(source) => source,
+        None => spec_file(spec)?,
+    };
+    let named = |kind| {
+        let components = bundle.components.iter().filter(|component| component.kind == kind);
+        components.map(|component| component.name.clone()).collect()
+    };
+    let known = KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) };
+    Ok(check(&source, &Overrides::from(factors), &known)?)
+}
+
+fn spec_file(spec: &str) -> Result<Source, CliError> {
+    let text = std::fs::read_to_string(Path::new(spec)).map_err(|error| {
+        CliError::new(format!("cannot read the spec `{spec}`: {error}"))
+            .hint("a spec is `quick`, `full`, or the path of a TOML file")
+    })?;
+    Ok(Source { name: spec.to_owned(), text })
+}
+
+/// The components that an experiment asks for and that cannot be had here.
+fn missing(experiment: &Experiment, bundle: &Bundle) -> Vec<ComponentName> {
+    let asked = experiment.apps.iter().chain(&experiment.stores);
+    let is_missing = |name: &&ComponentName| {
+        bundle.component(name).is_none_or(|component| component.unavailable.is_some())
+    };
+    asked.filter(is_missing).cloned().collect()
+}
+
+/// A table of what cannot be had here, why, and what to do.
+fn missing_table(names: &[ComponentName], bundle: &Bundle) -> String {
+    let rows: Vec<Vec<String>> = names
+        .iter()
+        .filter_map(|name| {
+            let unavailable = bundle.component(name)?.unavailable.as_ref()?;
+            Some(vec![name.to_string(), unavailable.reason.clone(), unavailable.remedy.clone()])
+        })
+        .collect();
+    super::output::table(&["missing", "why", "what to do"], &rows, usize::MAX)
+}

@@ -1,0 +1,105 @@
+//! `perf-api plan`: what a run would do.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{experiment, missing, missing_table};
+use crate::cli::args::{self, Format};
+use crate::cli::error::CliError;
+use crate::cli::output::{note, print, table};
+use crate::host::Topology;
+use crate::model::{Placement, Plan, Stack, Trial};
+use crate::plan::{estimate, stacks};
+use crate::run::placement;
+use crate::units::HumanDuration;
+
+pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
+    let bundle = crate::bundle::read(&args.places.bundle)?;
+    let experiment = experiment(&args.spec, &args.factors, &bundle)?;
+    let missing = missing(&experiment, &bundle);
+    let plan = crate::plan::plan(&experiment);
+    let topology = Topology::detect()?;
+    if !missing.is_empty() {
+        note(&missing_table(&missing, &bundle));
+    }
+    match args.format {
+        Format::Table => print(&for_people(&plan, &topology))?,
+        Format::Json => print(&for_programs(&plan, &topology)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn for_people(plan: &Plan, topology: &Topology) -> String {
+    let experiment = &plan.experiment;
+    let list = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let names = |values: &[crate::model::ComponentName]| {
+        values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let factors = [
+        ("apps", names(&experiment.apps)),
+        ("stores", names(&experiment.stores)),
+        ("workers", list(&experiment.workers)),
+        ("concurrency", list(&experiment.concurrency)),
+        ("qps", list(&experiment.qps)),
+        ("repetitions", experiment.repetitions.to_string()),
+        ("duration", experiment.duration.to_string()),
+        ("warm-up", experiment.warm_up.to_string()),
+        ("seed", experiment.seed.to_string()),
+    ]
+    .map(|(name, values)| vec![name.to_owned(), values]);
+    let placements: Vec<Vec<String>> = stacks(experiment)
+        .iter()
+        .map(|stack| {
+            let placement = placement(topology, plan, stack);
+            let shared = if placement.shared { "shared: too few CPUs" } else { "" };
+            let cpus = [&placement.loader, &placement.app, &placement.store].map(ToString::to_string);
+            let mut row = vec![stack.to_string()];
+            row.extend(cpus);
+            row.push(shared.to_owned());
+            row
+        })
+        .collect();
+    let minutes = Duration::from_secs(estimate(plan).as_secs().div_ceil(60) * 60);
+    format!(
+        "{}\n{}\n{} trials, about {}\n",
+        table(&["factor", "values"], &factors, usize::MAX),
+        table(&["stack", "loader CPUs", "app CPUs", "store CPUs", ""], &placements, usize::MAX),
+        plan.trials.len(),
+        HumanDuration(minutes),
+    )
+}
+
+/// The machine-readable form of a plan.
+#[derive(Serialize)]
+struct PlanDocument<'a> {
+    experiment: &'a crate::model::Experiment,
+    order: crate::model::Order,
+    estimated_s: f64,
+    placements: Vec<StackPlacement>,
+    trials: &'a [Trial],
+}
+
+#[derive(Serialize)]
+struct StackPlacement {
+    #[serde(flatten)]
+    stack: Stack,
+    placement: Placement,
+}
+
+fn for_programs(plan: &Plan, topology: &Topology) -> Result<String, CliError> {
+    let placements = stacks(&plan.experiment).into_iter().map(|stack| StackPlacement {
+        placement: placement(topology, plan, &stack),
+        stack,
+    });
+    let document = PlanDocument {
+        experiment: &plan.experiment,
+        order: plan.order,
+        estimated_s: estimate(plan).as_secs_f64(),
+        placements: placements.collect(),
+        trials: &plan.trials,
+    };
+    let text = serde_json::to_string_pretty(&document);
+    text.map(|text| text + "\n").map_err(|error| CliError::new(error.to_string()))
+}

@@ -1,0 +1,51 @@
+//! The door: the only place that prints, reads the environment, or decides an exit code.
+
+mod args;
+mod commands;
+mod error;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use error::CliError;
+
+/// Runs the program as its arguments say.
+#[must_use]
+pub fn main() -> ExitCode {
+    match dispatch(Args::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Run(args) => block_on(commands::run::run(&args.spec, &args.run, false)),
+        Command::Quick(args) => block_on(commands::run::run("quick", &args, true)),
+        Command::Full(args) => block_on(commands::run::run("full", &args, false)),
+        Command::Plan(args) => commands::plan::plan(&args),
+        Command::Report(args) => block_on(commands::report::report(&args)),
+        Command::Bundle(args) => commands::bundle::bundle(&args),
+        Command::Pin(args) => Err(crate::exec::become_pinned(&args.into()).into()),
+        Command::Loader { args } => match crate::load::run_loader(args) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(words) => Err(CliError::new(words)),
+        },
+    }
+}
+
+/// Runs a future on this thread alone: children are bound to the thread that starts them, and the
+/// runner must not wander over the CPUs that it measures.
+fn block_on(
+    future: impl Future<Output = Result<ExitCode, CliError>>,
+) -> Result<ExitCode, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::new(format!("cannot start: {error}")))?;
+    runtime.block_on(future)
+}

@@ -1,0 +1,161 @@
+//! What a person sees: progress while a run goes on, tables at its end.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::error::CliError;
+use crate::clock::Stopwatch;
+use crate::model::{Outcome, Plan, TrialRecord};
+use crate::plan::{STACK_START_AND_STOP, estimate, trial_time};
+use crate::run::Event;
+use crate::units::{HumanDuration, Nanos};
+
+/// Prints text to standard output. A reader that went away is no error.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::new(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells something that is no result: to standard error.
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// A plain table. The columns from `numbers` on hold numbers.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header).add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index >= numbers {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// Shows how far a run is.
+pub(super) struct Progress {
+    mode: Mode,
+    watch: Stopwatch,
+    total: usize,
+    done: usize,
+    expected: Duration,
+    expected_done: Duration,
+    plan: Plan,
+    last: String,
+}
+
+enum Mode {
+    /// A bar that is drawn over and over, on a terminal.
+    Bar(ProgressBar),
+    /// A line for each trial.
+    Lines,
+    Silent,
+}
+
+impl Progress {
+    pub(super) fn new(plan: &Plan, silent: bool) -> Self {
+        let total = plan.trials.len();
+        let mode = match (silent, std::io::stderr().is_terminal()) {
+            (true, _) => Mode::Silent,
+            (false, false) => Mode::Lines,
+            (false, true) => Mode::Bar(bar(total)),
+        };
+        Self {
+            mode,
+            watch: Stopwatch::start(),
+            total,
+            done: 0,
+            expected: estimate(plan),
+            expected_done: Duration::ZERO,
+            plan: plan.clone(),
+            last: String::new(),
+        }
+    }
+
+    pub(super) fn on_event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Begun(_) => {}
+            Event::Starting(stack) => {
+                self.expected_done += STACK_START_AND_STOP + self.plan.experiment.warm_up.0;
+                self.now(&format!("starting {stack}"));
+            }
+            Event::WarmingUp(stack) => self.now(&format!("warming up {stack}")),
+            Event::Trial(trial) => self.now(&trial.case.to_string()),
+            Event::Done(record) => self.done(record),
+            Event::Sealing => self.now("sealing the dataset"),
+        }
+    }
+
+    /// Removes the bar, so that what follows is not drawn over.
+    pub(super) fn finish(&self) {
+        if let Mode::Bar(bar) = &self.mode {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn now(&self, what: &str) {
+        if let Mode::Bar(bar) = &self.mode {
+            bar.set_message(format!("{what}\n{}", self.last));
+        }
+    }
+
+    fn done(&mut self, record: &TrialRecord) {
+        self.done += 1;
+        self.expected_done += trial_time(&self.plan.experiment, &record.trial);
+        let left = HumanDuration(self.left());
+        self.last = format!("{}: {}", record.trial.case, outcome_words(record, &self.plan));
+        match &self.mode {
+            Mode::Bar(bar) => {
+                bar.set_position(self.done as u64);
+                bar.set_prefix(format!("{left} left"));
+            }
+            Mode::Lines => note(&format!("[{}/{}] {} ({left} left)", self.done, self.total, self.last)),
+            Mode::Silent => {}
+        }
+    }
+
+    /// The estimate of what is left, corrected by how the estimate fared so far.
+    fn left(&self) -> Duration {
+        let left = self.expected.saturating_sub(self.expected_done);
+        let pace = self.watch.elapsed().as_secs_f64() / self.expected_done.as_secs_f64().max(1.0);
+        Duration::from_secs(left.mul_f64(pace).as_secs())
+    }
+}
+
+fn bar(total: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} trials, {prefix}\n{msg}");
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn outcome_words(record: &TrialRecord, plan: &Plan) -> String {
+    match &record.outcome {
+        Outcome::Failed(failure) => format!("failed at {}: {}", failure.stage.as_str(), failure.reason),
+        Outcome::Measured(measurement) => {
+            let seconds = Nanos::from(plan.experiment.duration.0).as_secs_f64();
+            #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+            let rate = measurement.counts.completed as f64 / seconds;
+            let figure = |name: &str| record.figures.get(name).map_or("–".to_owned(), ToString::to_string);
+            let mut words = format!("{rate:.1}/s, p50 {}, p95 {}", figure("p50"), figure("p95"));
+            for (count, name) in [
+                (measurement.counts.failed_total(), "failed"),
+                (measurement.counts.censored, "cut off"),
+            ] {
+                if count > 0 {
+                    words.push_str(&format!(", {count} {name}"));
+                }
+            }
+            words
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Child processes: the only place that starts one, and the one that makes sure it ends.
+//!
+//! Ground layer. A [`Child`] leads a process group of its own, is pinned to its CPUs, writes to a
+//! log file, and is ended with everything it started: by [`Child::stop`], by `Drop` when a run
+//! unwinds, by the kernel when the runner dies (`PR_SET_PDEATHSIG`), and by [`sweep`] at the
+//! next start for whatever slipped through all three.
+//!
+//! Start children from the main thread: the death signal is bound to the thread that forks.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use procfs::process::Process;
+use rustix::process::{Pid, Signal};
+
+use crate::clock::Stopwatch;
+use crate::units::{CpuSet, Nanos};
+
+/// What goes wrong with a child process.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The program could not be started.
+    #[error("cannot start `{program}`")]
+    Spawn {
+        /// What was to be started.
+        program: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The log file could not be made.
+    #[error("cannot write the log {path}")]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The process group outlived SIGKILL.
+    #[error("process group {group} of `{program}` is still there after SIGKILL")]
+    Immortal {
+        /// The leader's program.
+        program: PathBuf,
+        /// The group's id.
+        group: i32,
+    },
+    /// The operating system refused.
+    #[error("cannot {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What to start, and how.
+#[derive(Debug)]
+pub struct ChildSpec {
+    /// The executable's path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Its environment beyond `PATH`, `HOME` and `LANG`.
+    pub env: BTreeMap<String, String>,
+    /// Its working folder.
+    pub dir: PathBuf,
+    /// The CPUs it may use.
+    pub cpus: CpuSet,
+    /// Where its output goes.
+    pub log: PathBuf,
+}
+
+/// A running child process and everything it started.
+#[derive(Debug)]
+pub struct Child {
+    inner: tokio::process::Child,
+    program: PathBuf,
+    group: Pid,
+    log: PathBuf,
+}
+
+/// The environment variable by which [`sweep`] knows what a runner started: `<pid>:<start>`.
+const OWNER_VARIABLE: &str = "PERF_API_RUNNER";
+
+impl Child {
+    /// Starts a child: pinned, in its own process group, bound to the life of this process.
+    ///
+    /// # Errors
+    /// When the log cannot be written or our own executable cannot be run again.
+    pub fn spawn(spec: &ChildSpec) -> Result<Self, ExecError> {
+        let own_log_error = |source| ExecError::Log { path: spec.log.clone(), source };
+        let log = File::create(&spec.log).map_err(own_log_error)?;
+        let log_too = log.try_clone().map_err(own_log_error)?;
+        let spawn_error = |source| ExecError::Spawn { program: spec.program.clone(), source };
+        let mut command = command(&own_program().map_err(spawn_error)?);
+        command
+            .args(["pin", "--cpus", &spec.cpus.to_string(), "--parent"])
+            .arg(std::process::id().to_string())
+            .arg("--")
+            .arg(&spec.program)
+            .args(&spec.args)
+            .env_clear()
+            .envs(inherited_environment())
+            .envs(&spec.env)
+            .env(OWNER_VARIABLE, owner_mark().map_err(spawn_error)?)
+            .current_dir(&spec.dir)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_too);
+        let inner = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(spawn_error)?;
+        let group = inner
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
+            .expect("a child that was not awaited has a pid");
+        Ok(Self { inner, program: spec.program.clone(), group, log: spec.log.clone() })
+    }
+
+    /// Waits until the leader ends by itself.
+    ///
+    /// # Errors
+    /// When the operating system cannot tell.
+    pub async fn wait(&mut self) -> Result<ExitStatus, ExecError> {
+        let tell = |source| ExecError::System { action: "wait for a child", source };
+        self.inner.wait().await.map_err(tell)
+    }
+
+    /// How the leader ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.inner.try_wait().ok().flatten()
+    }
+
+    /// The process group that holds the child and what it started.
+    #[must_use]
+    pub fn group(&self) -> ProcessGroup {
+        ProcessGroup(self.group)
+    }
+
+    /// The last `count` lines that it wrote.
+    #[must_use]
+    pub fn log_tail(&self, count: usize) -> Vec<String> {
+        log_tail(&self.log, count)
+    }
+
+    /// Ends the child and everything in its group: SIGTERM, and SIGKILL after `grace`.
+    ///
+    /// # Errors
+    /// When a process of the group is still there after SIGKILL.
+    pub async fn stop(mut self, grace: Duration) -> Result<(), ExecError> {
+        signal_group(self.group, Signal::TERM);
+        if !self.gone_within(grace).await {
+            signal_group(self.group, Signal::KILL);
+            if !self.gone_within(KILL_GRACE).await {
+                let group = self.group.as_raw_nonzero().get();
+                return Err(ExecError::Immortal { program: self.program.clone(), group });
+            }
+        }
+        Ok(())
+    }
+
+    async fn gone_within(&mut self, span: Duration) -> bool {
+        let watch = Stopwatch::start();
+        // The leader must be reaped, or its group never empties.
+        let _ = tokio::time::timeout(span, self.inner.wait()).await;
+        while group_exists(self.group) {
+            if watch.elapsed() >= span {
+                return false;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        true
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        signal_group(self.group, Signal::KILL);
+    }
+}
+
+/// How long SIGKILL may take to be carried out.
+const KILL_GRACE: Duration = Duration::from_secs(5);
+/// How often a condition without an event of its own is looked at.
+const POLL: Duration = Duration::from_millis(5);
+
+fn signal_group(group: Pid, signal: Signal) {
+    // A group that is gone already is what was wanted.
+    let _ = rustix::process::kill_process_group(group, signal);
+}
+
+fn group_exists(group: Pid) -> bool {
+    rustix::process::test_kill_process_group(group).is_ok()
+}
+
+/// The processes that share a process group.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessGroup(Pid);
+
+/// What a process group has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time in user and kernel mode since the start, of members and of children they reaped.
+    pub cpu: Nanos,
+    /// Memory now, shared pages divided among their users (PSS), in bytes.
+    pub memory_bytes: u64,
+}
+
+impl ProcessGroup {
+    /// What the group has used up to now (source: proc(5), `stat` and `smaps_rollup`; CPU time
+    /// is counted in ticks of 10 ms).
+    #[must_use]
+    pub fn usage(self) -> Usage {
+        let mut usage = Usage::default();
+        let group = self.0.as_raw_nonzero().get();
+        for process in procfs::process::all_processes().into_iter().flatten().flatten() {
+            // A process that ended between the listing and the reading has nothing to add.
+            let Ok(stat) = process.stat() else { continue };
+            if stat.pgrp != group {
+                continue;
+            }
+            let reaped = u64::try_from(stat.cutime + stat.cstime).unwrap_or(0);
+            let ticks = stat.utime + stat.stime + reaped;
+            usage.cpu.0 += ticks * (1_000_000_000 / procfs::ticks_per_second());
+            usage.memory_bytes += proportional_memory(&process).unwrap_or(0);
+        }
+        usage
+    }
+}
+
+fn proportional_memory(process: &Process) -> Option<u64> {
+    let rollup = process.smaps_rollup().ok()?;
+    let maps = rollup.memory_map_rollup;
+    Some(maps.iter().filter_map(|map| map.extension.map.get("Pss")).sum())
+}
+
+/// Reads `group` at once and then every second, up to and including `window`.
+///
+/// Gives the time of each reading since the first, and what it read.
+pub async fn sample_usage(group: ProcessGroup, window: Duration) -> Vec<(Nanos, Usage)> {
+    let watch = Stopwatch::start();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let mut samples = Vec::new();
+    loop {
+        let left = window.saturating_sub(watch.elapsed());
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = tokio::time::sleep(left) => {}
+        }
+        let offset = watch.elapsed();
+        samples.push((Nanos::from(offset), group.usage()));
+        if offset >= window {
+            return samples;
+        }
+    }
+}
+
+/// What the hidden command `pin` is told.
+#[derive(Debug)]
+pub struct Pin {
+    /// The CPUs to stay on.
+    pub cpus: CpuSet,
+    /// The runner: when it is gone, so are we.
+    pub parent: u32,
+    /// The program to become.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+/// Becomes another program, pinned to CPUs and bound to the runner's life. Returns only on failure.
+pub fn become_pinned(pin: &Pin) -> ExecError {
+    let refused = |action| move |errno: rustix::io::Errno| ExecError::System { action, source: errno.into() };
+    let mut cpus = rustix::thread::CpuSet::new();
+    pin.cpus.iter().for_each(|cpu| cpus.set(cpu));
+    let bound = rustix::thread::sched_setaffinity(None, &cpus)
+        .map_err(refused("pin to the CPUs"))
+        .and_then(|()| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+                .map_err(refused("ask for the parent's death signal"))
+        });
+    if let Err(error) = bound {
+        return error;
+    }
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(pin.parent) {
+        let source = io::Error::other("it ended before its child began");
+        return ExecError::System { action: "follow the runner", source };
+    }
+    let source = command(Path::new(&pin.program)).args(&pin.args).exec();
+    ExecError::Spawn { program: PathBuf::from(&pin.program), source }
+}
+
+/// Ends the processes that dead runners left behind; gives their pids.
+#[must_use]
+pub fn sweep() -> Vec<i32> {
+    end_marked(owner_is_gone)
+}
+
+/// Ends everything that this process started and that is still there, and waits until it is gone.
+///
+/// For the moment after an interrupted run was dropped: `Drop` sends the signals, this makes sure.
+///
+/// # Errors
+/// When something is still there after the time that SIGKILL may take.
+pub async fn end_all() -> Result<(), ExecError> {
+    let wrap = |source| ExecError::System { action: "end what was started", source };
+    let own = owner_mark().map_err(wrap)?;
+    let watch = Stopwatch::start();
+    while !end_marked(|mark| mark == own).is_empty() {
+        if watch.elapsed() > KILL_GRACE {
+            return Err(wrap(io::Error::other("a process outlived SIGKILL")));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+fn end_marked(is_due: impl Fn(&str) -> bool) -> Vec<i32> {
+    let mut ended = Vec::new();
+    for process in procfs::process::all_processes().into_iter().flatten().flatten() {
+        // Another user's environment cannot be read, and another user's process is not ours.
+        let Ok(environment) = process.environ() else { continue };
+        let Some(mark) = environment.get(&OsString::from(OWNER_VARIABLE)) else { continue };
+        if mark.to_str().is_some_and(&is_due)
+            && let Some(pid) = Pid::from_raw(process.pid)
+            && rustix::process::kill_process(pid, Signal::KILL).is_ok()
+        {
+            ended.push(process.pid);
+        }
+    }
+    ended
+}
+
+/// This process's mark: its pid and its start time, which together are never used twice.
+fn owner_mark() -> io::Result<String> {
+    let own = Process::myself().and_then(|own| own.stat());
+    let stat = own.map_err(io::Error::other)?;
+    Ok(format!("{}:{}", stat.pid, stat.starttime))
+}
+
+fn owner_is_gone(mark: &str) -> bool {
+    let Some((pid, start)) = mark.split_once(':') else { return false };
+    let (Ok(pid), Ok(start)) = (pid.parse(), start.parse::<u64>()) else { return false };
+    let stat = Process::new(pid).and_then(|owner| owner.stat());
+    !stat.is_ok_and(|stat| stat.starttime == start && stat.state != 'Z')
+}
+
+/// What a program prints on its first line of output when asked `args`, such as its version.
+///
+/// # Errors
+/// When it cannot be started, or ends with an error (then with what it wrote).
+pub fn first_line(program: &Path, args: &[String], dir: &Path) -> io::Result<String> {
+    let output = command(program).args(args).current_dir(dir).stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(io::Error::other(format!("{}: {text}", output.status)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// The path of this very executable, even after its file was replaced by a newer build.
+///
+/// # Errors
+/// When the operating system cannot tell.
+pub fn own_program() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// The last `count` lines of a log file; nothing when it cannot be read.
+#[must_use]
+pub fn log_tail(path: &Path, count: usize) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].iter().map(|&line| line.to_owned()).collect()
+}
+
+fn inherited_environment() -> impl Iterator<Item = (&'static str, OsString)> {
+    let kept = ["PATH", "HOME", "LANG"].into_iter();
+    kept.filter_map(|name| Some((name, std::env::var_os(name)?)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one wrapper")]
+fn command(program: &Path) -> std::process::Command {
+    std::process::Command::new(program)
+}

@@ -1,0 +1,91 @@
+//! Stacks that exist only in name: for tests and for building reports of any size.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{LaunchError, Launcher, RunningStack, StackRequest};
+use crate::clock::Clock;
+use crate::model::{Part, ResourceSample, SelfReport};
+use crate::units::Nanos;
+
+/// Starts nothing, and lets simulated time pass.
+#[derive(Debug)]
+pub struct FakeLauncher {
+    clock: Clock,
+}
+
+impl FakeLauncher {
+    /// A launcher whose starts take half a second of `clock`.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock }
+    }
+}
+
+#[async_trait]
+impl Launcher for FakeLauncher {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    async fn start(&mut self, request: &StackRequest<'_>) -> Result<Box<dyn RunningStack>, LaunchError> {
+        self.clock.advance(Duration::from_millis(500));
+        let stack = request.stack;
+        let report = |name: &str| SelfReport::from([("fake".to_owned(), name.to_owned())]);
+        Ok(Box::new(FakeStack {
+            endpoint: format!("fake://{}/{}/{}", stack.app, stack.store, stack.workers),
+            self_reports: BTreeMap::from([
+                (Part::App, report(stack.app.as_str())),
+                (Part::Store, report(stack.store.as_str())),
+            ]),
+            window: Duration::ZERO,
+        }))
+    }
+}
+
+struct FakeStack {
+    endpoint: String,
+    self_reports: BTreeMap<Part, SelfReport>,
+    window: Duration,
+}
+
+#[async_trait]
+impl RunningStack for FakeStack {
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn self_reports(&self) -> &BTreeMap<Part, SelfReport> {
+        &self.self_reports
+    }
+
+    fn begin_sampling(&mut self, window: Duration) {
+        self.window = window;
+    }
+
+    async fn end_sampling(&mut self) -> Vec<ResourceSample> {
+        let parts = [(Part::App, 700, 60 << 20), (Part::Store, 150, 12 << 20)];
+        let seconds = 0..=self.window.as_secs();
+        let sample = |(part, busy_ms, memory_bytes): (Part, u64, u64), second: u64| ResourceSample {
+            part,
+            offset: Nanos(second * 1_000_000_000),
+            cpu: Nanos(second * busy_ms * 1_000_000),
+            memory_bytes,
+        };
+        parts.into_iter().flat_map(|part| seconds.clone().map(move |second| sample(part, second))).collect()
+    }
+
+    fn ended_part(&mut self) -> Option<String> {
+        None
+    }
+
+    fn log_tail(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn stop(self: Box<Self>) -> Result<(), LaunchError> {
+        Ok(())
+    }
+}

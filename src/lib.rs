@@ -1,0 +1,54 @@
+//! perf-api: a reproducible benchmark appliance for HTTP APIs.
+//!
+//! # Bird's-eye view
+//!
+//! A spec file says what to measure. `plan` turns it into trials in a seeded order. For each stack
+//! (an app on a store, with a worker count) `launch` starts both, pinned to CPUs that `host` chose;
+//! `load` offers requests on a schedule and tells what became of each; every outcome is a line in a
+//! journal, which `store` seals into a dataset whose name is its hash. `query` asks a dataset in
+//! SQL, and `report` turns the answers into a page.
+//!
+//! # Entry points
+//!
+//! [`cli::main`] reads the arguments. [`run::run`] is the one orchestrator: to follow a measurement
+//! from start to end, read it first.
+//!
+//! # Code map
+//!
+//! A module imports only from layers above its own in this list, and siblings do not import each
+//! other; `tests/tidy.rs` checks that.
+//!
+//! | layer | modules |
+//! | --- | --- |
+//! | 0 ground | [`units`], [`id`], [`clock`], [`exec`] |
+//! | 1 model | [`model`] |
+//! | 2 trades | [`plan`], [`host`], [`bundle`], [`launch`], [`load`], [`store`], [`stats`] |
+//! | 3 work | [`run`], [`query`] |
+//! | 4 faces | [`report`] |
+//! | 5 door | [`cli`] |
+//!
+//! # Invariants
+//!
+//! - `plan` and `stats` do no I/O and read no clock; the same inputs give the same bytes.
+//! - What is written under a hash never changes; what is hashed has a canonical byte form.
+//! - A failed trial is data, stored with its stage and reason. Nothing is dropped in silence.
+//! - Distributions are kept, statistics are recomputed from them, percentiles are never averaged.
+//! - `planned = completed + failed + censored`, for every trial.
+//! - Every child process is stopped: by `stop`, by `Drop`, by the kernel, or by the next start.
+
+pub mod units;
+pub mod id;
+pub mod clock;
+pub mod exec;
+pub mod model;
+pub mod plan;
+pub mod host;
+pub mod bundle;
+pub mod launch;
+pub mod load;
+pub mod stats;
+pub mod store;
+pub mod run;
+pub mod query;
+pub mod report;
+pub mod cli;

@@ -1,0 +1,225 @@
+//! From single requests to what is kept of a trial.
+
+use std::collections::BTreeMap;
+
+use super::{LoadRequest, Recorder};
+use crate::model::{Counts, Measurement, TimelineLatency, TimelineSecond};
+use crate::units::Nanos;
+
+/// A request that was answered. Times count from the loader's start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// When the pacer released it.
+    pub released: Nanos,
+    /// When the answer was whole.
+    pub ended: Nanos,
+    /// The HTTP status.
+    pub status: u16,
+    /// Length of the body in bytes.
+    pub bytes: u64,
+}
+
+/// Requests that got no answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unanswered {
+    /// By the loader's own words, the deadline's doing left out.
+    pub failed: BTreeMap<String, u64>,
+    /// Connections that were cut off at the deadline; some of them had no request under way.
+    pub cut_off: u64,
+}
+
+/// Counts, distribution and timeline of a trial.
+///
+/// The schedule offers `target × duration` requests. Those that are neither completed nor failed
+/// were cut off by the deadline. Since the loader takes requests up in the order of their release,
+/// they are the last of the schedule; each had waited from its planned moment to the deadline.
+pub(super) fn tally(request: &LoadRequest<'_>, answers: &[Answer], unanswered: &Unanswered) -> Measurement {
+    let mut counts = Counts { failed: unanswered.failed.clone(), ..Counts::default() };
+    let mut recorder = Recorder::default();
+    let mut seconds = Seconds::new(request);
+    for answer in answers {
+        let latency = Nanos(answer.ended.0.saturating_sub(answer.released.0));
+        let failure = failure_of(answer, request.answer_bytes);
+        seconds.add(answer.ended, failure.is_none().then_some(latency));
+        match failure {
+            None => {
+                counts.completed += 1;
+                recorder.completed(latency, 1);
+            }
+            Some(kind) => *counts.failed.entry(kind).or_default() += 1,
+        }
+    }
+    let offered = offered(request);
+    let settled = counts.completed + counts.failed_total();
+    // The pacer may release a few more than the schedule has; they were planned all the same.
+    counts.planned = offered.max(settled);
+    counts.censored = counts.planned - settled;
+    counts.sent = settled + unanswered.cut_off.min(counts.censored);
+    for index in settled..counts.planned {
+        recorder.censored(waited_at_deadline(request, index), 1);
+    }
+    Measurement { counts, latency: recorder.finish(), timeline: seconds.finish(), resources: vec![] }
+}
+
+/// How many requests the schedule of a load has.
+pub(super) fn offered(request: &LoadRequest<'_>) -> u64 {
+    let nanos = request.duration.as_nanos() * u128::from(request.target_rps);
+    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX)
+}
+
+/// How long the request with this place in the schedule had waited at the deadline.
+pub(super) fn waited_at_deadline(request: &LoadRequest<'_>, index: u64) -> Nanos {
+    let planned = u128::from(index) * 1_000_000_000 / u128::from(request.target_rps);
+    let waited = request.duration.as_nanos().saturating_sub(planned);
+    Nanos(u64::try_from(waited).unwrap_or(u64::MAX))
+}
+
+fn failure_of(answer: &Answer, expected_bytes: u64) -> Option<String> {
+    if !(200..300).contains(&answer.status) {
+        return Some(format!("status {}", answer.status));
+    }
+    (answer.bytes != expected_bytes).then(|| "wrong length".to_owned())
+}
+
+/// Answers by the second in which they arrived.
+struct Seconds {
+    planned: Vec<u64>,
+    latencies: Vec<Vec<Nanos>>,
+    failed: Vec<u64>,
+}
+
+impl Seconds {
+    fn new(request: &LoadRequest<'_>) -> Self {
+        let count = usize::try_from(request.duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(0);
+        let offered = offered(request);
+        let until = |second: u64| (second * u64::from(request.target_rps)).min(offered);
+        let planned = (0..count as u64).map(|second| until(second + 1) - until(second)).collect();
+        Self { planned, latencies: vec![vec![]; count], failed: vec![0; count] }
+    }
+
+    /// An answer that arrived a moment after the deadline counts in the last second.
+    fn add(&mut self, ended: Nanos, latency: Option<Nanos>) {
+        let second = usize::try_from(ended.0 / 1_000_000_000).unwrap_or(usize::MAX);
+        let second = second.min(self.failed.len() - 1);
+        match latency {
+            Some(latency) => self.latencies[second].push(latency),
+            None => self.failed[second] += 1,
+        }
+    }
+
+    fn finish(self) -> Vec<TimelineSecond> {
+        let rows = self.planned.into_iter().zip(self.latencies).zip(self.failed);
+        (0_u32..)
+            .zip(rows)
+            .map(|(second, ((planned, mut latencies), failed))| TimelineSecond {
+                second,
+                planned,
+                completed: latencies.len() as u64,
+                failed,
+                latency: quantiles(&mut latencies),
+            })
+            .collect()
+    }
+}
+
+fn quantiles(latencies: &mut [Nanos]) -> Option<TimelineLatency> {
+    latencies.sort_unstable();
+    // The nearest rank: the smallest latency that `percent` % of them do not exceed.
+    let at = |percent: usize| latencies[(latencies.len() * percent).div_ceil(100) - 1];
+    let &max = latencies.last()?;
+    Some(TimelineLatency { p50: at(50), p95: at(95), p99: at(99), max })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::TrialId;
+    use crate::units::CpuSet;
+
+    fn measure(target_rps: u32, answers: &[Answer], unanswered: &Unanswered) -> Measurement {
+        let cpus = CpuSet::default();
+        let request = LoadRequest {
+            trial: TrialId(0),
+            url: "",
+            connections: 10,
+            target_rps,
+            duration: Duration::from_secs(2),
+            cpus: &cpus,
+            answer_bytes: 1024,
+            scratch_dir: Path::new("."),
+        };
+        tally(&request, answers, unanswered)
+    }
+
+    fn answer(released_ms: u64, ended_ms: u64) -> Answer {
+        let ms = 1_000_000;
+        Answer { released: Nanos(released_ms * ms), ended: Nanos(ended_ms * ms), status: 200, bytes: 1024 }
+    }
+
+    #[test]
+    fn idle_connections_that_were_cut_off_had_sent_nothing() {
+        let answers: Vec<Answer> = (0..20).map(|i| answer(i * 100, i * 100 + 5)).collect();
+        let unanswered = Unanswered { cut_off: 10, ..Unanswered::default() };
+        let counts = measure(10, &answers, &unanswered).counts;
+        assert_eq!((counts.planned, counts.sent, counts.completed, counts.censored), (20, 20, 20, 0));
+    }
+
+    #[test]
+    fn what_the_deadline_cut_off_had_waited_from_its_planned_moment() {
+        // Offered: 20 in two seconds. Answered: the first 15; the others are planned at 1.5 s to
+        // 1.9 s and had waited 500 ms to 100 ms.
+        let answers: Vec<Answer> = (0..15).map(|i| answer(i * 100, 1900)).collect();
+        let unanswered = Unanswered { cut_off: 3, ..Unanswered::default() };
+        let measurement = measure(10, &answers, &unanswered);
+        assert_eq!(measurement.counts.censored, 5);
+        assert_eq!(measurement.counts.sent, 18);
+        let cut_off = measurement.latency.buckets.iter().filter(|bucket| bucket.censored > 0);
+        let waited: Vec<u64> = cut_off.map(|bucket| bucket.low.0.div_ceil(1_000_000)).collect();
+        assert_eq!(waited, [100, 200, 300, 400, 500]);
+    }
+
+    #[test]
+    fn wrong_answers_fail_by_kind_and_have_no_latency() {
+        let wrong = [
+            Answer { status: 503, ..answer(0, 5) },
+            Answer { status: 503, ..answer(0, 5) },
+            Answer { bytes: 1023, ..answer(0, 5) },
+            Answer { status: 404, ..answer(0, 1500) },
+        ];
+        let unanswered = Unanswered { failed: BTreeMap::from([("refused".to_owned(), 2)]), cut_off: 0 };
+        let measurement = measure(3, &wrong, &unanswered);
+        let failed: Vec<_> = measurement.counts.failed.iter().map(|(k, &n)| (k.as_str(), n)).collect();
+        assert_eq!(failed, [("refused", 2), ("status 404", 1), ("status 503", 2), ("wrong length", 1)]);
+        assert_eq!(measurement.latency.completed(), 0);
+        assert_eq!(measurement.timeline[0].failed, 3);
+        assert_eq!(measurement.timeline[1].failed, 1);
+        assert_eq!(measurement.timeline[0].latency, None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost(
+            target in 1_u32..300, good in 0_u64..400, bad in 0_u64..50, refused in 0_u64..50, cut_off in 0_u64..20,
+        ) {
+            let mut answers: Vec<Answer> = (0..good).map(|i| answer(i, i + 5)).collect();
+            answers.extend((0..bad).map(|i| Answer { status: 500, ..answer(i, i + 5) }));
+            let failed = BTreeMap::from([("refused".to_owned(), refused)]);
+            let measurement = measure(target, &answers, &Unanswered { failed, cut_off });
+            let counts = &measurement.counts;
+            prop_assert_eq!(counts.planned, counts.completed + counts.failed_total() + counts.censored);
+            prop_assert!(counts.sent <= counts.planned);
+            prop_assert!(counts.sent >= counts.completed + counts.failed_total());
+            prop_assert_eq!(measurement.latency.completed(), counts.completed);
+            prop_assert_eq!(measurement.latency.censored(), counts.censored);
+            let seen: u64 = measurement.timeline.iter().map(|second| second.completed).sum();
+            prop_assert_eq!(seen, counts.completed);
+            let planned: u64 = measurement.timeline.iter().map(|second| second.planned).sum();
+            prop_assert_eq!(planned, u64::from(target) * 2);
+        }
+    }
+}

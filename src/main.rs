@@ -1,0 +1,7 @@
+//! The program: see [`perf_api`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    perf_api::cli::main()
+}

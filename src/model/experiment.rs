@@ -1,0 +1,157 @@
+//! What is to be measured: experiment, factors, stacks, cases and trials.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::TrialId;
+use crate::units::HumanDuration;
+
+/// The name of an app or a store: its folder's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ComponentName(String);
+
+impl ComponentName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ComponentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for ComponentName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let begins_well = text.starts_with(|c: char| c.is_ascii_lowercase());
+        if !begins_well || !text.chars().all(is_part) || text.len() > 40 {
+            return Err(format!(
+                "`{}` is not a component name: a lower-case letter, then lower-case letters, digits and dashes, 40 at most",
+                text.escape_debug()
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for ComponentName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a spec file says, checked: every list has at least one value and none twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// What people call it.
+    pub name: String,
+    /// Factor: the apps.
+    pub apps: Vec<ComponentName>,
+    /// Factor: the stores.
+    pub stores: Vec<ComponentName>,
+    /// Factor: worker processes of the app.
+    pub workers: Vec<u32>,
+    /// Factor: connections that the loader keeps open.
+    pub concurrency: Vec<u32>,
+    /// Factor: target rates, requests per second.
+    pub qps: Vec<u32>,
+    /// How often each case is measured.
+    pub repetitions: u32,
+    /// How long load is offered in each trial.
+    pub duration: HumanDuration,
+    /// How long each started stack is loaded before its first trial.
+    pub warm_up: HumanDuration,
+    /// Where the random order begins.
+    pub seed: u64,
+}
+
+/// One app on one store, started with a worker count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stack {
+    /// The app.
+    pub app: ComponentName,
+    /// The store behind it.
+    pub store: ComponentName,
+    /// Worker processes of the app.
+    pub workers: u32,
+}
+
+/// `express on redis, 2 workers`.
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.workers == 1 { "" } else { "s" };
+        write!(f, "{} on {}, {} worker{plural}", self.app, self.store, self.workers)
+    }
+}
+
+/// One combination of factors.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Case {
+    /// What is under load.
+    #[serde(flatten)]
+    pub stack: Stack,
+    /// Connections that the loader keeps open.
+    pub concurrency: u32,
+    /// Target rate, requests per second.
+    pub target_rps: u32,
+}
+
+/// `express on redis, 2 workers, 100 connections, 1000 QPS`.
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} connections, {} QPS", self.stack, self.concurrency, self.target_rps)
+    }
+}
+
+/// One execution of a case, and its place in the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its place in the unshuffled matrix.
+    pub id: TrialId,
+    /// Its place in the order of execution, counted from 0.
+    pub position: u32,
+    /// Which repetition of every case it belongs to, counted from 0.
+    pub block: u32,
+    /// What is executed.
+    #[serde(flatten)]
+    pub case: Case,
+}
+
+/// How trials are put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Blocks of one repetition each; inside a block stacks in seeded random order, and load
+    /// points in seeded random order inside a stack.
+    RandomisedBlocks,
+}
+
+/// Every trial of an experiment in the order of execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What is measured.
+    pub experiment: Experiment,
+    /// How the trials were put in order.
+    pub order: Order,
+    /// The trials, by position.
+    pub trials: Vec<Trial>,
+}
+
+impl Plan {
+    /// The trials in runs that share one start of one stack: block by block, stack by stack.
+    pub fn stack_runs(&self) -> impl Iterator<Item = &[Trial]> {
+        self.trials
+            .chunk_by(|a, b| a.block == b.block && a.case.stack == b.case.stack)
+    }
+}

@@ -1,0 +1,69 @@
+//! The machine that measures: what it is, and which of its CPUs each part gets.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::CpuSet;
+
+/// A part of a trial that uses CPUs.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// What sends the requests.
+    Loader,
+    /// The app under test.
+    App,
+    /// The store behind it.
+    Store,
+}
+
+impl Part {
+    /// The part's name in columns and text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loader => "loader",
+            Self::App => "app",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Which CPUs each part of a trial gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// CPUs of the loader.
+    pub loader: CpuSet,
+    /// CPUs of the app.
+    pub app: CpuSet,
+    /// CPUs of the store.
+    pub store: CpuSet,
+    /// Whether any part got fewer CPUs than it wants, or shares one with another part.
+    pub shared: bool,
+}
+
+/// What the host is, as far as it can change a measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The processor's name as it reports it.
+    pub cpu_model: String,
+    /// Logical CPUs that this process may use.
+    pub cpus: u32,
+    /// Physical cores among them.
+    pub cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Operating system and release.
+    pub os: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Machine architecture.
+    pub arch: String,
+}

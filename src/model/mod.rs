@@ -1,0 +1,53 @@
+//! The vocabulary as plain data: one word per thing, everywhere.
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | Component | an app or a store, one folder under `apps/` |
+//! | Bundle | the pinned set of components that a run uses |
+//! | Stack | one app and one store, started with a worker count |
+//! | Experiment | what a spec file says |
+//! | Factor | one thing that an experiment varies |
+//! | Case | one combination of factors |
+//! | Trial | one execution of a case |
+//! | Block | one repetition of every case |
+//! | Placement | which CPUs each part gets |
+//! | Part | the loader, the app or the store of a trial |
+//! | Fingerprint | what the host is |
+//! | Dataset | the sealed, hashed result of one experiment |
+//!
+//! Requests are *planned* (the schedule offers them), *sent* (a connection took them up),
+//! *completed* (answered as expected), *failed* (answered wrongly or not at all before the
+//! deadline's own doing), or *censored* (the deadline came first: their latency is known only to
+//! be longer than some bound).
+//!
+//! Model layer: no behaviour beyond parsing and display.
+
+mod bundle;
+mod experiment;
+mod histogram;
+mod host;
+mod trial;
+
+pub use bundle::{Bundle, Component, ComponentKind, HttpPaths, ProcessTemplate, StoreIdentity, Unavailable};
+pub use experiment::{Case, ComponentName, Experiment, Order, Plan, Stack, Trial};
+pub use histogram::{Bucket, Histogram};
+pub use host::{Fingerprint, Part, Placement};
+pub use trial::{
+    Counts, Failure, Flag, LatencyFigure, Measurement, Outcome, PartUsage, ResourceSample,
+    SelfReport, Stage, TimelineLatency, TimelineSecond, TrialRecord,
+};
+
+/// The key that is seeded, and the value's size: the reference's 1 KiB.
+pub const KEY: &str = "cached-value";
+/// Bytes of the seeded value.
+pub const VALUE_BYTES: usize = 1024;
+
+/// The quantiles that are kept for each trial, with the name that they have in columns.
+pub const QUANTILES: [(f64, &str); 6] = [
+    (0.5, "p50"),
+    (0.9, "p90"),
+    (0.95, "p95"),
+    (0.99, "p99"),
+    (0.999, "p99_9"),
+    (0.9999, "p99_99"),
+];

@@ -1,0 +1,246 @@
+//! What a trial gives: counts, distribution, timeline, resources, or the reason why it failed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Histogram, Part, Placement, Trial};
+use crate::clock::UnixMillis;
+use crate::exec::Usage;
+use crate::units::Nanos;
+
+/// What became of the requests of a trial: `planned = completed + failed + censored`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Offered by the schedule: target rate × duration.
+    pub planned: u64,
+    /// Taken up by a connection before the deadline.
+    pub sent: u64,
+    /// Answered as expected.
+    pub completed: u64,
+    /// Answered wrongly, or not at all for a reason other than the deadline, by kind.
+    pub failed: BTreeMap<String, u64>,
+    /// Not answered by the deadline.
+    pub censored: u64,
+}
+
+impl Counts {
+    /// Failed requests of every kind.
+    #[must_use]
+    pub fn failed_total(&self) -> u64 {
+        self.failed.values().sum()
+    }
+}
+
+/// A latency over every request that was planned and did not fail: a quantile, or the mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencyFigure {
+    /// The latency, or its lower bound.
+    pub value: Nanos,
+    /// Whether the true value may be longer, since requests were cut off by the deadline.
+    pub is_bound: bool,
+}
+
+/// `1.20 ms`, or `> 3.39 s` for a bound.
+impl std::fmt::Display for LatencyFigure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.is_bound { "> " } else { "" };
+        f.pad(&format!("{sign}{}", self.value))
+    }
+}
+
+/// One second of a trial. Requests count in the second in which they were answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineSecond {
+    /// Which second, counted from 0.
+    pub second: u32,
+    /// Requests that the schedule offered in it.
+    pub planned: u64,
+    /// Expected answers that arrived in it.
+    pub completed: u64,
+    /// Wrong answers that arrived in it.
+    pub failed: u64,
+    /// Latency quantiles and maximum of the expected answers; `None` when there were none.
+    pub latency: Option<TimelineLatency>,
+}
+
+/// Latencies of the answers of one second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineLatency {
+    /// Median.
+    pub p50: Nanos,
+    /// 95th percentile.
+    pub p95: Nanos,
+    /// 99th percentile.
+    pub p99: Nanos,
+    /// Longest.
+    pub max: Nanos,
+}
+
+/// What one part used up to a moment of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceSample {
+    /// Which part.
+    pub part: Part,
+    /// Time since the trial began.
+    pub offset: Nanos,
+    /// CPU time since the trial began.
+    pub cpu: Nanos,
+    /// Memory at that moment, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl ResourceSample {
+    /// The readings of one part, with CPU time counted from the first of them.
+    #[must_use]
+    pub fn series(part: Part, readings: &[(Nanos, Usage)]) -> Vec<Self> {
+        let start = readings.first().map_or(Nanos(0), |(_, usage)| usage.cpu);
+        let sample = |&(offset, usage): &(Nanos, Usage)| Self {
+            part,
+            offset,
+            // A process that ended unreaped takes its time along: never count backwards.
+            cpu: Nanos(usage.cpu.0.saturating_sub(start.0)),
+            memory_bytes: usage.memory_bytes,
+        };
+        readings.iter().map(sample).collect()
+    }
+}
+
+/// What one part used over a whole trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartUsage {
+    /// CPU time.
+    pub cpu: Nanos,
+    /// The most memory that was seen, in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+/// What a load driver measured in one trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// What became of the requests.
+    pub counts: Counts,
+    /// Latencies from the moment at which the loader's pacer released each request.
+    pub latency: Histogram,
+    /// Seconds in order.
+    pub timeline: Vec<TimelineSecond>,
+    /// What each part used, by time.
+    pub resources: Vec<ResourceSample>,
+}
+
+impl Measurement {
+    /// What `part` used over the trial; `None` when it was not sampled.
+    #[must_use]
+    pub fn usage(&self, part: Part) -> Option<PartUsage> {
+        let samples = || self.resources.iter().filter(|sample| sample.part == part);
+        Some(PartUsage {
+            cpu: samples().map(|sample| sample.cpu).max()?,
+            peak_memory_bytes: samples().map(|sample| sample.memory_bytes).max()?,
+        })
+    }
+}
+
+/// A step of a trial at which it can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Starting store and app.
+    Launch,
+    /// Seeding the key and checking the answer.
+    Seed,
+    /// The first load, which is not measured.
+    WarmUp,
+    /// The measured load.
+    Load,
+}
+
+impl Stage {
+    /// The stage's name in columns and text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Launch => "launch",
+            Self::Seed => "seed",
+            Self::WarmUp => "warm-up",
+            Self::Load => "load",
+        }
+    }
+}
+
+/// Why a trial gave no measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// At which step.
+    pub stage: Stage,
+    /// Why, in words.
+    pub reason: String,
+    /// The last lines that the parts wrote.
+    pub log_tail: Vec<String>,
+}
+
+/// A mark on a trial: what a reader must know before trusting its numbers.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// Parts shared CPUs, or had fewer than they want.
+    CpusShared,
+}
+
+impl Flag {
+    /// The flag's name in columns.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CpusShared => "cpus_shared",
+        }
+    }
+
+    /// Whether a trial with this flag is left out of rankings.
+    #[must_use]
+    pub fn forbids_ranking(self) -> bool {
+        match self {
+            // The disturbance is the same for every case, and a small host has no other way.
+            Self::CpusShared => false,
+        }
+    }
+
+    /// What it means, in one line.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::CpusShared => "loader, app and store shared CPUs, so each may have slowed the others",
+        }
+    }
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With numbers.
+    Measured(Measurement),
+    /// Without.
+    Failed(Failure),
+}
+
+/// What a component says of itself at run time, by name.
+pub type SelfReport = BTreeMap<String, String>;
+
+/// Everything that is kept of one trial: one line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// What was executed.
+    pub trial: Trial,
+    /// When it began.
+    pub started: UnixMillis,
+    /// On which CPUs.
+    pub placement: Placement,
+    /// What to know before trusting it.
+    pub flags: Vec<Flag>,
+    /// Latency figures by name: `mean`, and those of [`super::QUANTILES`].
+    pub figures: BTreeMap<String, LatencyFigure>,
+    /// How it ended.
+    pub outcome: Outcome,
+}

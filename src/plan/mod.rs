@@ -1,0 +1,159 @@
+//! From an experiment to its trials in order: seeded, pure, the same on every machine.
+//!
+//! The design is a randomised complete block design (source: Montgomery 2017, *Design and
+//! Analysis of Experiments*, ch. 4): a block is one repetition of every case, so that a host that
+//! drifts slows every case alike. The stack is restarted in each block, which makes the
+//! repetition, not the request, the independent unit.
+
+mod spec;
+
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+pub use spec::{KnownComponents, Overrides, Source, SpecError, check, embedded};
+
+use crate::id::TrialId;
+use crate::model::{Case, Experiment, Order, Plan, Stack, Trial};
+
+/// Puts every trial of an experiment in order.
+#[must_use]
+pub fn plan(experiment: &Experiment) -> Plan {
+    let load_points = load_points(experiment);
+    let mut trials: Vec<Trial> = Vec::new();
+    for block in 0..experiment.repetitions {
+        let mut rng = ChaCha8Rng::seed_from_u64(experiment.seed);
+        // A stream for each block: fewer repetitions leave the order of the others as it was.
+        rng.set_stream(u64::from(block));
+        let mut stacks: Vec<(usize, Stack)> = stacks(experiment).into_iter().enumerate().collect();
+        stacks.shuffle(&mut rng);
+        for (stack_index, stack) in stacks {
+            let mut points: Vec<_> = load_points.iter().copied().enumerate().collect();
+            points.shuffle(&mut rng);
+            for (point_index, (concurrency, target_rps)) in points {
+                let case_index = stack_index * load_points.len() + point_index;
+                let id = case_index * to_usize(experiment.repetitions) + to_usize(block);
+                let case = Case { stack: stack.clone(), concurrency, target_rps };
+                trials.push(Trial {
+                    id: TrialId(to_u32(id)),
+                    position: to_u32(trials.len()),
+                    block,
+                    case,
+                });
+            }
+        }
+    }
+    Plan { experiment: experiment.clone(), order: Order::RandomisedBlocks, trials }
+}
+
+/// The stacks of an experiment, in the order of its factors.
+#[must_use]
+pub fn stacks(experiment: &Experiment) -> Vec<Stack> {
+    let mut stacks = Vec::new();
+    for app in &experiment.apps {
+        for store in &experiment.stores {
+            for &workers in &experiment.workers {
+                stacks.push(Stack { app: app.clone(), store: store.clone(), workers });
+            }
+        }
+    }
+    stacks
+}
+
+fn load_points(experiment: &Experiment) -> Vec<(u32, u32)> {
+    let concurrency = experiment.concurrency.iter();
+    concurrency
+        .flat_map(|&concurrency| experiment.qps.iter().map(move |&qps| (concurrency, qps)))
+        .collect()
+}
+
+/// How long a plan takes: its windows, and what starting, warming up and reading results costs.
+#[must_use]
+pub fn estimate(plan: &Plan) -> Duration {
+    plan.stack_runs()
+        .map(|trials| {
+            let load: Duration = trials.iter().map(|trial| trial_time(&plan.experiment, trial)).sum();
+            STACK_START_AND_STOP + plan.experiment.warm_up.0 + load
+        })
+        .sum()
+}
+
+/// How long one trial takes.
+#[must_use]
+pub fn trial_time(experiment: &Experiment, trial: &Trial) -> Duration {
+    let requests = f64::from(trial.case.target_rps) * experiment.duration.0.as_secs_f64();
+    experiment.duration.0 + TRIAL_OVERHEAD + READING.mul_f64(requests)
+}
+
+/// Starting and stopping a stack (measured on two cores: 1.5 s to 3 s).
+pub const STACK_START_AND_STOP: Duration = Duration::from_millis(2_500);
+/// What a trial takes beside its window and its requests (measured on two cores).
+const TRIAL_OVERHEAD: Duration = Duration::from_millis(300);
+/// Writing and reading the record of one request (measured on two cores).
+const READING: Duration = Duration::from_micros(8);
+
+fn to_usize(value: u32) -> usize {
+    usize::try_from(value).expect("a 32-bit number fits the address space")
+}
+
+fn to_u32(value: usize) -> u32 {
+    u32::try_from(value).expect("`check` bounds the number of trials")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn experiment(name: &str) -> Experiment {
+        let known = KnownComponents::of(&["fastapi", "express"], &["redis", "dragonfly"]);
+        let source = embedded(name).expect("it is embedded");
+        check(&source, &Overrides::default(), &known).unwrap()
+    }
+
+    #[test]
+    fn the_reference_matrix_has_960_trials() {
+        let plan = plan(&experiment("full"));
+        assert_eq!(plan.trials.len(), 960);
+        assert_eq!(plan.stack_runs().count(), 2 * 2 * 3 * 5);
+        let hours = estimate(&plan).as_secs_f64() / 3600.0;
+        assert!((5.3..6.5).contains(&hours), "{hours}");
+    }
+
+    #[test]
+    fn the_order_is_the_one_it_always_was() {
+        let plan = plan(&experiment("full"));
+        let ids: Vec<u32> = plan.trials.iter().take(8).map(|trial| trial.id.0).collect();
+        insta::assert_debug_snapshot!(ids);
+    }
+
+    #[test]
+    fn a_block_is_one_repetition_of_every_case() {
+        let plan = plan(&experiment("full"));
+        for block in plan.trials.chunk_by(|a, b| a.block == b.block) {
+            let cases: BTreeSet<&Case> = block.iter().map(|trial| &trial.case).collect();
+            assert_eq!((block.len(), cases.len()), (192, 192));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_trial_is_there_once_and_fewer_repetitions_change_nothing_before(
+            seed in any::<u64>(), repetitions in 2_u32..6,
+        ) {
+            let long = Experiment { seed, repetitions, ..experiment("full") };
+            let short = Experiment { repetitions: repetitions - 1, ..long.clone() };
+            let (long, short) = (plan(&long), plan(&short));
+            let ids: BTreeSet<TrialId> = long.trials.iter().map(|trial| trial.id).collect();
+            prop_assert_eq!(ids.len(), long.trials.len());
+            for (a, b) in long.trials.iter().zip(&short.trials) {
+                prop_assert_eq!((a.block, &a.case), (b.block, &b.case));
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Questions to a dataset, asked in SQL. Each question is a `.sql` file beside this one.
+
+use std::path::Path;
+
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+
+use crate::id::DatasetId;
+use crate::model::{Case, ComponentName, Stack};
+use crate::store::Store;
+use crate::units::Nanos;
+
+/// What goes wrong when a dataset is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// A table could not be opened.
+    #[error("cannot open table `{table}` of dataset {dataset}")]
+    Open {
+        /// The table.
+        table: &'static str,
+        /// The dataset, shortened.
+        dataset: String,
+        /// Why not.
+        source: Box<DataFusionError>,
+    },
+    /// A question could not be answered.
+    #[error("cannot ask {question}")]
+    Ask {
+        /// The file of the question.
+        question: &'static str,
+        /// Why not.
+        source: Box<DataFusionError>,
+    },
+    /// An answer has not the form that was asked for.
+    #[error("{question} answered no usable `{column}`")]
+    Answer {
+        /// The file of the question.
+        question: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+/// One case over its repetitions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseSummary {
+    /// The case.
+    pub case: Case,
+    /// How many trials it has.
+    pub trials: u64,
+    /// How many of them are valid; the figures are theirs.
+    pub valid: u64,
+    /// Mean of the achieved rate over repetitions, requests per second.
+    pub achieved_rps: Option<f64>,
+    /// Standard deviation of the achieved rate; `None` for fewer than two repetitions.
+    pub achieved_rps_stddev: Option<f64>,
+    /// The 95th percentile of the merged distributions, or its lower bound.
+    pub p95: Option<Nanos>,
+    /// Whether `p95` is a lower bound.
+    pub p95_is_bound: bool,
+    /// Standard deviation of the repetitions' own p95, in nanoseconds.
+    pub p95_stddev_ns: Option<f64>,
+    /// Requests that were planned, over all repetitions.
+    pub planned: u64,
+    /// Requests that were completed.
+    pub completed: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Requests that were cut off by the deadline.
+    pub censored: u64,
+}
+
+/// A trial that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedTrial {
+    /// Its number.
+    pub trial: u64,
+    /// What was executed.
+    pub case: Case,
+    /// At which step it failed.
+    pub stage: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How many trials carry a set of flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlagCount {
+    /// The flags, separated by commas.
+    pub flags: String,
+    /// The trials.
+    pub trials: u64,
+}
+
+/// A dataset that can be asked.
+pub struct Dataset {
+    context: SessionContext,
+}
+
+impl Dataset {
+    /// Opens the tables of a dataset.
+    ///
+    /// # Errors
+    /// When a table cannot be opened.
+    pub async fn open(store: &Store, id: DatasetId) -> Result<Self, QueryError> {
+        // One partition: the order of floating-point sums, and so each digit, is always the same.
+        let config = SessionConfig::new().with_target_partitions(1);
+        let context = SessionContext::new_with_config(config);
+        for table in ["trials", "latency"] {
+            register(&context, table, &store.dir(id)).await.map_err(|source| QueryError::Open {
+                table,
+                dataset: id.short(),
+                source: Box::new(source),
+            })?;
+        }
+        Ok(Self { context })
+    }
+
+    /// Every case over its repetitions, in the order of factors.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read.
+    pub async fn cases(&self) -> Result<Vec<CaseSummary>, QueryError> {
+        let answers = self.ask("cases.sql", include_str!("cases.sql")).await?;
+        answers.rows(|row| {
+            Ok(CaseSummary {
+                case: row.case()?,
+                trials: row.count("trials")?,
+                valid: row.count("valid")?,
+                achieved_rps: row.number("achieved_rps_mean")?,
+                achieved_rps_stddev: row.number("achieved_rps_stddev")?,
+                p95: row.maybe_count("p95_ns")?.map(Nanos),
+                p95_is_bound: row.truth("p95_is_bound")?,
+                p95_stddev_ns: row.number("p95_stddev_ns")?,
+                planned: row.maybe_count("planned")?.unwrap_or(0),
+                completed: row.maybe_count("completed")?.unwrap_or(0),
+                failed: row.maybe_count("failed")?.unwrap_or(0),
+                censored: row.maybe_count("censored")?.unwrap_or(0),
+            })
+        })
+    }
+
+    /// The trials that failed.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read.
+    pub async fn failures(&self) -> Result<Vec<FailedTrial>, QueryError> {
+        let answers = self.ask("failures.sql", include_str!("failures.sql")).await?;
+        answers.rows(|row| {
+            Ok(FailedTrial {
+                trial: row.count("trial")?,
+                case: row.case()?,
+                stage: row.text("failure_stage")?,
+                reason: row.text("failure_reason")?,
+            })
+        })
+    }
+
+    /// How many trials carry which flags.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read.
+    pub async fn flags(&self) -> Result<Vec<FlagCount>, QueryError> {
+        let answers = self.ask("flags.sql", include_str!("flags.sql")).await?;
+        answers.rows(|row| Ok(FlagCount { flags: row.text("flags")?, trials: row.count("trials")? }))
+    }
+
+    async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
+        let wrap = |source| QueryError::Ask { question, source: Box::new(source) };
+        let frame = self.context.sql(sql).await.map_err(wrap)?;
+        let batches = frame.collect().await.map_err(wrap)?;
+        Ok(Answers { question, batches })
+    }
+}
+
+async fn register(context: &SessionContext, table: &str, dir: &Path) -> Result<(), DataFusionError> {
+    let file = dir.join(format!("{table}.parquet"));
+    let path = file.to_string_lossy();
+    context.register_parquet(table, &*path, ParquetReadOptions::default()).await
+}
+
+/// What a question gave.
+struct Answers {
+    question: &'static str,
+    batches: Vec<RecordBatch>,
+}
+
+impl Answers {
+    fn rows<T>(&self, read: impl Fn(&Row<'_>) -> Result<T, QueryError>) -> Result<Vec<T>, QueryError> {
+        let mut rows = Vec::new();
+        for batch in &self.batches {
+            for index in 0..batch.num_rows() {
+                rows.push(read(&Row { question: self.question, batch, index })?);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// One row of an answer.
+struct Row<'a> {
+    question: &'static str,
+    batch: &'a RecordBatch,
+    index: usize,
+}
+
+impl Row<'_> {
+    fn case(&self) -> Result<Case, QueryError> {
+        let factor = |column| {
+            let count = self.count(column)?;
+            u32::try_from(count).map_err(|_| self.unusable(column))
+        };
+        Ok(Case {
+            stack: Stack {
+                app: self.component("app")?,
+                store: self.component("store")?,
+                workers: factor("workers")?,
+            },
+            concurrency: factor("concurrency")?,
+            target_rps: factor("target_rps")?,
+        })
+    }
+
+    fn component(&self, column: &'static str) -> Result<ComponentName, QueryError> {
+        self.text(column)?.parse().map_err(|_| self.unusable(column))
+    }
+
+    fn text(&self, column: &'static str) -> Result<String, QueryError> {
+        let values = self.values(column, &DataType::Utf8)?;
+        let values = values.as_any().downcast_ref::<StringArray>();
+        let values = values.ok_or_else(|| self.unusable(column))?;
+        Ok(values.value(self.index).to_owned())
+    }
+
+    fn truth(&self, column: &'static str) -> Result<bool, QueryError> {
+        let values = self.values(column, &DataType::Boolean)?;
+        let values = values.as_any().downcast_ref::<BooleanArray>();
+        let values = values.ok_or_else(|| self.unusable(column))?;
+        Ok(values.value(self.index))
+    }
+
+    fn number(&self, column: &'static str) -> Result<Option<f64>, QueryError> {
+        let values = self.values(column, &DataType::Float64)?;
+        let values = values.as_any().downcast_ref::<Float64Array>();
+        let values = values.ok_or_else(|| self.unusable(column))?;
+        Ok(values.is_valid(self.index).then(|| values.value(self.index)))
+    }
+
+    fn count(&self, column: &'static str) -> Result<u64, QueryError> {
+        self.maybe_count(column)?.ok_or_else(|| self.unusable(column))
+    }
+
+    fn maybe_count(&self, column: &'static str) -> Result<Option<u64>, QueryError> {
+        let values = self.values(column, &DataType::UInt64)?;
+        let values = values.as_any().downcast_ref::<UInt64Array>();
+        let values = values.ok_or_else(|| self.unusable(column))?;
+        Ok(values.is_valid(self.index).then(|| values.value(self.index)))
+    }
+
+    fn values(&self, column: &'static str, kind: &DataType) -> Result<ArrayRef, QueryError> {
+        let values = self.batch.column_by_name(column).ok_or_else(|| self.unusable(column))?;
+        datafusion::arrow::compute::cast(values, kind).map_err(|_| self.unusable(column))
+    }
+
+    fn unusable(&self, column: &'static str) -> QueryError {
+        QueryError::Answer { question: self.question, column }
+    }
+}

@@ -1,0 +1,322 @@
+//! The one orchestrator: launch, warm up, load, record, stop, seal.
+//!
+//! A run goes through its plan stack by stack. What fails becomes a record like what succeeds, and
+//! each record is on the disk before the next trial begins. Progress is told as [`Event`]s; nothing
+//! here prints.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::host::{Demand, Topology, place};
+use crate::id::{DatasetId, RunId};
+use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
+use crate::load::{LoadDriver, LoadRequest};
+use crate::model::{
+    Bundle, ComponentName, Failure, Fingerprint, Flag, LatencyFigure, Measurement, Outcome,
+    Placement, Plan, QUANTILES, Stack, Stage, Trial, TrialRecord, VALUE_BYTES,
+};
+use crate::stats::{latency_mean, latency_quantile};
+use crate::store::{Entry, Header, Journal, PinnedBundle, Store, StoreError};
+
+/// Everything that a run needs.
+pub struct RunRequest<'run> {
+    /// The run's name.
+    pub id: RunId,
+    /// What to measure, without what cannot be had here.
+    pub plan: &'run Plan,
+    /// The pinned components.
+    pub bundle: &'run Bundle,
+    /// What the spec asked for and cannot be had here.
+    pub unavailable: Vec<ComponentName>,
+    /// The host's CPUs.
+    pub topology: &'run Topology,
+    /// What the host is.
+    pub host: Fingerprint,
+    /// Where stacks are started.
+    pub launcher: &'run mut dyn Launcher,
+    /// What offers the load.
+    pub driver: &'run mut dyn LoadDriver,
+    /// Where the dataset goes.
+    pub store: &'run Store,
+    /// Where time comes from.
+    pub clock: &'run Clock,
+}
+
+/// What happens in a run.
+#[derive(Debug)]
+pub enum Event<'run> {
+    /// The journal was begun here.
+    Begun(&'run Path),
+    /// A stack is being started.
+    Starting(&'run Stack),
+    /// A stack is being warmed up.
+    WarmingUp(&'run Stack),
+    /// A trial begins.
+    Trial(&'run Trial),
+    /// A trial is over.
+    Done(&'run TrialRecord),
+    /// The journal is being turned into a dataset.
+    Sealing,
+}
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunSummary {
+    /// The sealed dataset.
+    pub dataset: DatasetId,
+    /// Trials that were measured.
+    pub measured: usize,
+    /// Trials that failed.
+    pub failed: usize,
+}
+
+/// Why a run ended without a dataset.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The results could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stack could not be stopped, so what follows could not be trusted.
+    #[error("a stack could not be stopped")]
+    Stop(#[source] LaunchError),
+    /// The plan names what the bundle does not have.
+    #[error("the bundle has no `{0}`")]
+    NoComponent(ComponentName),
+}
+
+/// Runs a plan from the first trial to the sealed dataset.
+///
+/// # Errors
+/// When results cannot be written or a stack cannot be stopped. The journal is then kept.
+pub async fn run(
+    request: RunRequest<'_>,
+    on_event: &mut dyn FnMut(&Event<'_>),
+) -> Result<RunSummary, RunError> {
+    let store = request.store;
+    let journal = store.begin(&request.id, &header(&request))?;
+    let dir = journal.dir().to_owned();
+    on_event(&Event::Begun(&dir));
+    let plan = request.plan;
+    let mut runner = Runner { request, journal, on_event, measured: 0, failed: 0 };
+    for trials in plan.stack_runs() {
+        runner.stack_run(trials).await?;
+    }
+    (runner.on_event)(&Event::Sealing);
+    let dataset = store.seal(&dir)?;
+    Ok(RunSummary { dataset, measured: runner.measured, failed: runner.failed })
+}
+
+/// The CPUs that each part of a stack gets on a host, for the loads of `plan`.
+#[must_use]
+pub fn placement(topology: &Topology, plan: &Plan, stack: &Stack) -> Placement {
+    let rates = plan.experiment.qps.iter().copied();
+    place(topology, Demand::of(stack.workers, rates.max().unwrap_or(0)))
+}
+
+fn header(request: &RunRequest<'_>) -> Header {
+    Header {
+        started: request.clock.now(),
+        experiment: request.plan.experiment.clone(),
+        order: request.plan.order,
+        bundle: PinnedBundle::from(request.bundle),
+        unavailable: request.unavailable.clone(),
+        host: request.host.clone(),
+        launcher: request.launcher.name().to_owned(),
+        load_driver: request.driver.name(),
+    }
+}
+
+struct Runner<'run, 'event> {
+    request: RunRequest<'run>,
+    journal: Journal,
+    on_event: &'event mut dyn FnMut(&Event<'_>),
+    measured: usize,
+    failed: usize,
+}
+
+/// Everything about a stack that stays the same from trial to trial.
+struct StackContext<'run> {
+    stack: &'run Stack,
+    placement: Placement,
+    first: &'run Trial,
+}
+
+impl Runner<'_, '_> {
+    /// Runs the trials that share one start of a stack. A stack that broke is started again.
+    async fn stack_run(&mut self, trials: &[Trial]) -> Result<(), RunError> {
+        let Some(first) = trials.first() else { return Ok(()) };
+        let stack = &first.case.stack;
+        let placement = placement(self.request.topology, self.request.plan, stack);
+        let context = StackContext { stack, placement, first };
+        let mut running: Option<Box<dyn RunningStack>> = None;
+        for (index, trial) in trials.iter().enumerate() {
+            let mut live = match running.take() {
+                Some(live) => live,
+                None => match self.start(&context).await? {
+                    Ok(live) => live,
+                    Err(failure) => {
+                        // What does not start now does not start a moment later either.
+                        for trial in &trials[index..] {
+                            self.record(&context, trial, Outcome::Failed(failure.clone()))?;
+                        }
+                        return Ok(());
+                    }
+                },
+            };
+            (self.on_event)(&Event::Trial(trial));
+            let started = self.request.clock.now();
+            let duration = self.request.plan.experiment.duration.0;
+            let outcome = match self.load(&context, trial, live.as_mut(), duration, Stage::Load).await {
+                Ok(measurement) => Outcome::Measured(measurement),
+                Err(failure) => Outcome::Failed(failure),
+            };
+            if matches!(outcome, Outcome::Measured(_)) {
+                running = Some(live);
+            } else {
+                live.stop().await.map_err(RunError::Stop)?;
+            }
+            self.record_at(&context, trial, started, outcome)?;
+        }
+        match running {
+            Some(live) => live.stop().await.map_err(RunError::Stop),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts and warms up a stack; the inner error is why it could not be.
+    async fn start(
+        &mut self,
+        context: &StackContext<'_>,
+    ) -> Result<Result<Box<dyn RunningStack>, Failure>, RunError> {
+        (self.on_event)(&Event::Starting(context.stack));
+        let component = |name: &ComponentName| {
+            self.request.bundle.component(name).ok_or_else(|| RunError::NoComponent(name.clone()))
+        };
+        let connections = self.request.plan.experiment.concurrency.iter().copied().max();
+        let request = StackRequest {
+            stack: context.stack,
+            app: component(&context.stack.app)?,
+            store: component(&context.stack.store)?,
+            placement: &context.placement,
+            connections: connections.unwrap_or(1),
+            log_dir: self.journal.dir(),
+        };
+        let mut live = match self.request.launcher.start(&request).await {
+            Ok(live) => live,
+            Err(error) => return Ok(Err(launch_failure(&error))),
+        };
+        for (part, report) in live.self_reports() {
+            let component = match part {
+                crate::model::Part::Store => &context.stack.store,
+                _ => &context.stack.app,
+            };
+            let entry = Entry::Report { component: component.clone(), report: report.clone() };
+            self.journal.append(&entry)?;
+        }
+        let warm_up = self.request.plan.experiment.warm_up.0;
+        if !warm_up.is_zero() {
+            (self.on_event)(&Event::WarmingUp(context.stack));
+            let warmed = self.load(context, context.first, live.as_mut(), warm_up, Stage::WarmUp).await;
+            if let Err(failure) = warmed {
+                live.stop().await.map_err(RunError::Stop)?;
+                return Ok(Err(failure));
+            }
+        }
+        Ok(Ok(live))
+    }
+
+    /// Offers the load of a trial to a stack.
+    async fn load(
+        &mut self,
+        context: &StackContext<'_>,
+        trial: &Trial,
+        live: &mut dyn RunningStack,
+        duration: Duration,
+        stage: Stage,
+    ) -> Result<Measurement, Failure> {
+        let url = live.endpoint().to_owned();
+        let request = LoadRequest {
+            trial: trial.id,
+            url: &url,
+            connections: trial.case.concurrency,
+            target_rps: trial.case.target_rps,
+            duration,
+            cpus: &context.placement.loader,
+            answer_bytes: VALUE_BYTES as u64,
+            scratch_dir: self.journal.dir(),
+        };
+        live.begin_sampling(duration);
+        let driven = self.request.driver.drive(&request).await;
+        let samples = live.end_sampling().await;
+        let failed = |reason: String, live: &dyn RunningStack| Failure { stage, reason, log_tail: live.log_tail() };
+        if let Some(reason) = live.ended_part() {
+            return Err(failed(reason, live));
+        }
+        let mut measurement = driven.map_err(|error| failed(with_causes(&error), live))?;
+        measurement.resources.extend(samples);
+        Ok(measurement)
+    }
+
+    fn record(
+        &mut self,
+        context: &StackContext<'_>,
+        trial: &Trial,
+        outcome: Outcome,
+    ) -> Result<(), RunError> {
+        let now = self.request.clock.now();
+        self.record_at(context, trial, now, outcome)
+    }
+
+    fn record_at(
+        &mut self,
+        context: &StackContext<'_>,
+        trial: &Trial,
+        started: crate::clock::UnixMillis,
+        outcome: Outcome,
+    ) -> Result<(), RunError> {
+        let figures = match &outcome {
+            Outcome::Measured(measurement) => figures(measurement),
+            Outcome::Failed(_) => std::collections::BTreeMap::new(),
+        };
+        match &outcome {
+            Outcome::Measured(_) => self.measured += 1,
+            Outcome::Failed(_) => self.failed += 1,
+        }
+        let record = TrialRecord {
+            trial: trial.clone(),
+            started,
+            placement: context.placement.clone(),
+            flags: context.placement.shared.then_some(Flag::CpusShared).into_iter().collect(),
+            figures,
+            outcome,
+        };
+        self.journal.append(&Entry::Trial(Box::new(record.clone())))?;
+        (self.on_event)(&Event::Done(&record));
+        Ok(())
+    }
+}
+
+fn figures(measurement: &Measurement) -> std::collections::BTreeMap<String, LatencyFigure> {
+    let quantile = |&(q, name): &(f64, &str)| {
+        Some((name.to_owned(), latency_quantile(&measurement.latency, q)?))
+    };
+    let mean = latency_mean(&measurement.latency).map(|mean| ("mean".to_owned(), mean));
+    QUANTILES.iter().filter_map(quantile).chain(mean).collect()
+}
+
+fn launch_failure(error: &LaunchError) -> Failure {
+    Failure { stage: error.stage(), reason: with_causes(error), log_tail: error.log_tail().to_vec() }
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,158 @@
+//! The journal of a run: one line for each thing that happened, on disk before the next begins.
+//!
+//! A line is the first 16 hex digits of the SHA-256 of its JSON, a space, the JSON, a line feed.
+//! The last line may be torn by a crash: it is dropped and told. Any other damage is an error.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::manifest::PinnedBundle;
+use crate::clock::UnixMillis;
+use crate::id::ContentHash;
+use crate::model::{ComponentName, Experiment, Fingerprint, Order, SelfReport, TrialRecord};
+
+/// The journal's name in its folder.
+pub(super) const FILE: &str = "journal.jsonl";
+/// Digits of the checksum before each record.
+const CHECK_DIGITS: usize = 16;
+
+/// What is known before the first trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// When the run began.
+    pub started: UnixMillis,
+    /// What is measured, without what cannot be had here.
+    pub experiment: Experiment,
+    /// How trials are put in order.
+    pub order: Order,
+    /// The pinned components.
+    pub bundle: PinnedBundle,
+    /// Components that the spec asked for and that cannot be had here.
+    pub unavailable: Vec<ComponentName>,
+    /// The machine.
+    pub host: Fingerprint,
+    /// Where stacks run.
+    pub launcher: String,
+    /// What offers the load.
+    pub load_driver: String,
+}
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// The first line.
+    Begin(Box<Header>),
+    /// What a component said of itself when it was started.
+    Report {
+        /// The component.
+        component: ComponentName,
+        /// Its words.
+        report: SelfReport,
+    },
+    /// A trial that is over.
+    Trial(Box<TrialRecord>),
+}
+
+/// A journal that is being written.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    path: PathBuf,
+    file: File,
+}
+
+impl Journal {
+    pub(super) fn create(dir: &Path, header: &Header) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(dir).map_err(StoreError::io("make the folder", dir))?;
+        let path = dir.join(FILE);
+        let file = File::create_new(&path).map_err(StoreError::io("write", &path))?;
+        let mut journal = Self { dir: dir.to_owned(), path, file };
+        journal.append(&Entry::Begin(Box::new(header.clone())))?;
+        super::sync_dir(dir)?;
+        Ok(journal)
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Adds a line and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let json = serde_json::to_string(entry).expect("an entry is plain data");
+        let line = format!("{} {json}\n", checksum(&json));
+        let write = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        write.map_err(StoreError::io("write", &self.path))
+    }
+}
+
+/// What stands in a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalContent {
+    /// What was known before the first trial.
+    pub header: Header,
+    /// What components said of themselves, in the order of starts.
+    pub reports: Vec<(ComponentName, SelfReport)>,
+    /// The trials that are over, in the order of their ids.
+    pub trials: Vec<TrialRecord>,
+    /// Bytes of a torn last line that were left out.
+    pub torn_bytes: usize,
+}
+
+impl JournalContent {
+    /// Reads a journal.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged anywhere but in its last line.
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
+        let damaged = |line: usize, message: &str| StoreError::Journal {
+            path: path.to_owned(),
+            line,
+            message: message.to_owned(),
+        };
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let mut lines = bytes[..whole].split_inclusive(|&byte| byte == b'\n').zip(1..);
+        let first = lines.next().map(|(line, _)| parse(line).map_err(|message| damaged(1, &message)));
+        let Some(Entry::Begin(header)) = first.transpose()? else {
+            return Err(damaged(1, "it does not begin with the run's header"));
+        };
+        let mut content =
+            Self { header: *header, reports: vec![], trials: vec![], torn_bytes: bytes.len() - whole };
+        for (line, number) in lines {
+            match parse(line).map_err(|message| damaged(number, &message))? {
+                Entry::Begin(_) => return Err(damaged(number, "a second header")),
+                Entry::Report { component, report } => content.reports.push((component, report)),
+                Entry::Trial(record) => content.trials.push(*record),
+            }
+        }
+        content.trials.sort_by_key(|record| record.trial.id);
+        let is_twice = |pair: &[TrialRecord]| pair[0].trial.id == pair[1].trial.id;
+        if let Some(pair) = content.trials.windows(2).find(|pair| is_twice(pair)) {
+            return Err(damaged(1, &format!("trial {} stands twice", pair[0].trial.id)));
+        }
+        Ok(content)
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Entry, String> {
+    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+    let (check, json) = text.trim_end_matches('\n').split_once(' ').ok_or("no checksum")?;
+    if check != checksum(json) {
+        return Err("the checksum does not fit".to_owned());
+    }
+    serde_json::from_str(json).map_err(|error| error.to_string())
+}
+
+fn checksum(json: &str) -> String {
+    ContentHash::of(json.as_bytes()).to_string()[..CHECK_DIGITS].to_owned()
+}

@@ -1,0 +1,187 @@
+//! The manifest: what a dataset is, in canonical bytes whose hash is the dataset's id.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::journal::JournalContent;
+use super::{StoreError, parquet, schema};
+use crate::clock::UnixMillis;
+use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
+use crate::model::{
+    Bundle, ComponentKind, ComponentName, Experiment, Fingerprint, Order, SelfReport, Unavailable,
+};
+
+/// The version of the tables and the manifest that is written, and the newest that is read.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A bundle without the paths of the machine that it was made on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedBundle {
+    /// The bundle's id.
+    pub id: BundleId,
+    /// Who made it.
+    pub provider: String,
+    /// Its components.
+    pub components: Vec<PinnedComponent>,
+}
+
+/// A component without the paths of the machine that it was pinned on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedComponent {
+    /// Its folder's name.
+    pub name: ComponentName,
+    /// App or store.
+    pub kind: ComponentKind,
+    /// Its name for people.
+    pub title: String,
+    /// The version that it reported when it was pinned.
+    pub version: Option<String>,
+    /// The hash of its facts.
+    pub identity: ComponentId,
+    /// Everything that can change its behaviour.
+    pub facts: BTreeMap<String, String>,
+    /// Why it cannot be had on the machine that measured.
+    pub unavailable: Option<Unavailable>,
+}
+
+impl From<&Bundle> for PinnedBundle {
+    fn from(bundle: &Bundle) -> Self {
+        let components = bundle.components.iter().map(|component| PinnedComponent {
+            name: component.name.clone(),
+            kind: component.kind,
+            title: component.title.clone(),
+            version: component.version.clone(),
+            identity: component.identity,
+            facts: component.facts.clone(),
+            unavailable: component.unavailable.clone(),
+        });
+        Self { id: bundle.id, provider: bundle.provider.clone(), components: components.collect() }
+    }
+}
+
+/// One file of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFile {
+    /// The hash of its bytes.
+    pub sha256: ContentHash,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+}
+
+/// What a dataset is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of tables and manifest.
+    pub schema_version: u32,
+    /// The program that sealed it, with its version.
+    pub writer: String,
+    /// When the run began.
+    pub started: UnixMillis,
+    /// What was measured.
+    pub experiment: Experiment,
+    /// How trials were put in order.
+    pub order: Order,
+    /// The pinned components.
+    pub bundle: PinnedBundle,
+    /// Components that the spec asked for and that could not be had.
+    pub unavailable: Vec<ComponentName>,
+    /// What each component said of itself at run time; each different answer once.
+    pub reports: BTreeMap<String, Vec<SelfReport>>,
+    /// The machine.
+    pub host: Fingerprint,
+    /// Where stacks ran.
+    pub launcher: String,
+    /// What offered the load.
+    pub load_driver: String,
+    /// The tables, by file name.
+    pub files: BTreeMap<String, TableFile>,
+}
+
+impl Manifest {
+    /// The canonical JSON (RFC 8785: keys sorted by UTF-16, no white space, shortest numbers).
+    #[must_use]
+    pub fn canonical_bytes(&self) -> Vec<u8> {
+        serde_json_canonicalizer::to_vec(self).expect("a manifest is plain data")
+    }
+
+    /// The id of a dataset whose manifest has these bytes.
+    #[must_use]
+    pub fn id_of(canonical_bytes: &[u8]) -> DatasetId {
+        DatasetId(ContentHash::of(canonical_bytes))
+    }
+
+    pub(super) fn read(path: &Path, id: DatasetId) -> Result<Self, StoreError> {
+        let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
+        let wrong = |message: String| StoreError::Manifest { path: path.to_owned(), message };
+        if Self::id_of(&bytes) != id {
+            return Err(wrong("its hash is not the dataset's id".to_owned()));
+        }
+        let version: VersionOnly =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        if version.schema_version > SCHEMA_VERSION {
+            return Err(StoreError::TooNew { path: path.to_owned(), found: version.schema_version });
+        }
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let names = manifest.files.keys().map(String::as_str);
+        if !names.eq(schema::FILE_NAMES) {
+            return Err(wrong("its files are not those of this schema".to_owned()));
+        }
+        Ok(manifest)
+    }
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    schema_version: u32,
+}
+
+/// The files and the manifest that a journal gives.
+pub(super) fn build(
+    content: &JournalContent,
+) -> Result<(BTreeMap<String, Vec<u8>>, Manifest), StoreError> {
+    let header = &content.header;
+    let mut files = BTreeMap::new();
+    let mut entries = BTreeMap::new();
+    for table in schema::tables(&header.experiment, &content.trials) {
+        let bytes = parquet::encode(&table)?;
+        let entry = TableFile {
+            sha256: ContentHash::of(&bytes),
+            bytes: bytes.len() as u64,
+            rows: table.rows() as u64,
+        };
+        entries.insert(table.file_name(), entry);
+        files.insert(table.file_name(), bytes);
+    }
+    let manifest = Manifest {
+        schema_version: SCHEMA_VERSION,
+        writer: concat!("perf-api ", env!("CARGO_PKG_VERSION")).to_owned(),
+        started: header.started,
+        experiment: header.experiment.clone(),
+        order: header.order,
+        bundle: header.bundle.clone(),
+        unavailable: header.unavailable.clone(),
+        reports: different_reports(&content.reports),
+        host: header.host.clone(),
+        launcher: header.launcher.clone(),
+        load_driver: header.load_driver.clone(),
+        files: entries,
+    };
+    Ok((files, manifest))
+}
+
+fn different_reports(reports: &[(ComponentName, SelfReport)]) -> BTreeMap<String, Vec<SelfReport>> {
+    let mut different: BTreeMap<String, Vec<SelfReport>> = BTreeMap::new();
+    for (component, report) in reports {
+        let own = different.entry(component.to_string()).or_default();
+        if !own.contains(report) {
+            own.push(report.clone());
+        }
+    }
+    different.values_mut().for_each(|own| own.sort());
+    different
+}

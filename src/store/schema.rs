@@ -1,0 +1,328 @@
+//! The tables of a dataset: the one place that names columns.
+//!
+//! Each column has a unit suffix where it has a unit, a line that says what it is, and the function
+//! that takes it from a record.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, StringArray, TimestampMillisecondArray, UInt32Array,
+    UInt64Array,
+};
+
+use crate::id::TrialId;
+use crate::model::{
+    Bucket, Experiment, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample, TimelineSecond,
+    TrialRecord,
+};
+use crate::units::Nanos;
+
+/// The files of a dataset beside its manifest, in alphabetical order.
+pub(super) const FILE_NAMES: [&str; 4] =
+    ["latency.parquet", "resources.parquet", "timeline.parquet", "trials.parquet"];
+
+/// A table of a dataset with its content.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// What a row is.
+    pub doc: &'static str,
+    /// Its columns.
+    pub columns: Vec<Column>,
+}
+
+impl Table {
+    /// Its file's name.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.parquet", self.name)
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.values.len())
+    }
+
+    fn new<R>(name: &'static str, doc: &'static str, rows: &[R], columns: Columns<R>) -> Self {
+        let columns = columns.0.into_iter().map(|source| source.column(rows)).collect();
+        Self { name, doc, columns }
+    }
+}
+
+/// A column of a table with its values.
+#[derive(Debug)]
+pub struct Column {
+    /// Its name, with the unit.
+    pub name: Cow<'static, str>,
+    /// What a value is.
+    pub doc: Cow<'static, str>,
+    /// The values.
+    pub values: ArrayRef,
+    /// Whether a value may be missing.
+    pub nullable: bool,
+}
+
+/// The four tables of a dataset. With no records: their schema.
+#[must_use]
+pub fn tables(experiment: &Experiment, records: &[TrialRecord]) -> [Table; 4] {
+    [
+        trials(experiment, records),
+        latency(records),
+        timeline(records),
+        resources(records),
+    ]
+}
+
+/// Where a column comes from.
+struct Source<R> {
+    name: Cow<'static, str>,
+    doc: Cow<'static, str>,
+    cells: Cells<R>,
+}
+
+/// How the cells of a column are taken from a row.
+enum Cells<R> {
+    U32(Cell<R, u32>),
+    U64(Cell<R, u64>),
+    F64(Cell<R, f64>),
+    Bool(Cell<R, bool>),
+    Text(Cell<R, String>),
+    Millis(Cell<R, u64>),
+    MaybeU64(Cell<R, Option<u64>>),
+    MaybeF64(Cell<R, Option<f64>>),
+    MaybeBool(Cell<R, Option<bool>>),
+    MaybeText(Cell<R, Option<String>>),
+}
+
+type Cell<R, V> = Box<dyn Fn(&R) -> V>;
+
+impl<R> Source<R> {
+    fn column(self, rows: &[R]) -> Column {
+        let nullable = matches!(
+            self.cells,
+            Cells::MaybeU64(_) | Cells::MaybeF64(_) | Cells::MaybeBool(_) | Cells::MaybeText(_)
+        );
+        let values: ArrayRef = match self.cells {
+            Cells::U32(cell) => Arc::new(rows.iter().map(cell).collect::<UInt32Array>()),
+            Cells::U64(cell) => Arc::new(rows.iter().map(cell).collect::<UInt64Array>()),
+            Cells::F64(cell) => Arc::new(rows.iter().map(cell).collect::<Float64Array>()),
+            Cells::Bool(cell) => Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<BooleanArray>()),
+            Cells::Text(cell) => Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<StringArray>()),
+            Cells::Millis(cell) => {
+                let millis = rows.iter().map(|row| i64::try_from(cell(row)).unwrap_or(i64::MAX));
+                Arc::new(TimestampMillisecondArray::from_iter_values(millis).with_timezone("UTC"))
+            }
+            Cells::MaybeU64(cell) => Arc::new(rows.iter().map(cell).collect::<UInt64Array>()),
+            Cells::MaybeF64(cell) => Arc::new(rows.iter().map(cell).collect::<Float64Array>()),
+            Cells::MaybeBool(cell) => Arc::new(rows.iter().map(cell).collect::<BooleanArray>()),
+            Cells::MaybeText(cell) => Arc::new(rows.iter().map(cell).collect::<StringArray>()),
+        };
+        Column { name: self.name, doc: self.doc, values, nullable }
+    }
+}
+
+/// The columns of a table, in order.
+struct Columns<R>(Vec<Source<R>>);
+
+/// Declares the method that adds one kind of column.
+macro_rules! column {
+    ($name:ident, $variant:ident, $value:ty) => {
+        fn $name(
+            &mut self,
+            name: impl Into<Cow<'static, str>>,
+            doc: impl Into<Cow<'static, str>>,
+            cell: impl Fn(&R) -> $value + 'static,
+        ) {
+            let cells = Cells::$variant(Box::new(cell));
+            self.0.push(Source { name: name.into(), doc: doc.into(), cells });
+        }
+    };
+}
+
+impl<R> Columns<R> {
+    column!(u32, U32, u32);
+    column!(u64, U64, u64);
+    column!(f64, F64, f64);
+    column!(bool, Bool, bool);
+    column!(text, Text, String);
+    column!(millis, Millis, u64);
+    column!(maybe_u64, MaybeU64, Option<u64>);
+    column!(maybe_f64, MaybeF64, Option<f64>);
+    column!(maybe_bool, MaybeBool, Option<bool>);
+    column!(maybe_text, MaybeText, Option<String>);
+}
+
+fn trials(experiment: &Experiment, records: &[TrialRecord]) -> Table {
+    let seconds = experiment.duration.0.as_secs_f64();
+    let mut columns = Columns::<TrialRecord>(vec![]);
+    columns.u32("trial", "the trial: its place in the unshuffled matrix", |r| r.trial.id.0);
+    columns.u32("position", "its place in the order of execution", |r| r.trial.position);
+    columns.u32("block", "the repetition that it belongs to, from 0", |r| r.trial.block);
+    columns.millis("started", "when it began", |r| r.started.0);
+    columns.text("app", "factor: the app", |r| r.trial.case.stack.app.to_string());
+    columns.text("store", "factor: the store", |r| r.trial.case.stack.store.to_string());
+    columns.u32("workers", "factor: worker processes of the app", |r| r.trial.case.stack.workers);
+    columns.u32("concurrency", "factor: connections of the loader", |r| r.trial.case.concurrency);
+    columns.u32("target_rps", "factor: requests per second that were offered", |r| r.trial.case.target_rps);
+    columns.f64("duration_s", "how long load was offered", move |_| seconds);
+    columns.bool("is_valid", "whether it was measured and nothing forbids to rank it", is_valid);
+    columns.text("flags", "what to know before trusting it, separated by commas", flags);
+    columns.maybe_text("failure_stage", "at which step it failed, if it did", |r| {
+            failure(r).map(|failure| failure.stage.as_str().to_owned())
+    });
+    columns.maybe_text("failure_reason", "why it failed, if it did", |r| {
+            failure(r).map(|failure| failure.reason.clone())
+    });
+    columns.maybe_u64("planned", "requests that the schedule offered", |r| {
+            measured(r).map(|m| m.counts.planned)
+    });
+    columns.maybe_u64("sent", "requests that a connection took up before the deadline", |r| {
+            measured(r).map(|m| m.counts.sent)
+    });
+    columns.maybe_u64("completed", "requests that were answered as expected", |r| {
+            measured(r).map(|m| m.counts.completed)
+    });
+    columns.maybe_u64("failed", "requests that were answered wrongly or not at all", |r| {
+            measured(r).map(|m| m.counts.failed_total())
+    });
+    columns.maybe_text("failed_kinds", "failed requests by kind, a JSON object", |r| {
+            measured(r).map(|m| serde_json::json!(m.counts.failed).to_string())
+    });
+    columns.maybe_u64("censored", "requests without an answer at the deadline", |r| {
+            measured(r).map(|m| m.counts.censored)
+    });
+    columns.maybe_f64("achieved_rps", "completed requests per second of load", move |r| {
+            measured(r).map(|m| per_second(m.counts.completed, seconds))
+    });
+    latency_figures(&mut columns);
+    for (part, cpus) in [(Part::Loader, "loader"), (Part::App, "app"), (Part::Store, "store")] {
+        columns.maybe_f64(format!("{cpus}_cpu_s"), format!("CPU time that the {part} used"), move |r| {
+            measured(r).and_then(|m| Some(m.usage(part)?.cpu.as_secs_f64()))
+        });
+        columns.maybe_u64(
+            format!("{cpus}_peak_memory_bytes"),
+            format!("the most memory of the {part} that was seen (PSS)"),
+            move |r| measured(r).and_then(|m| Some(m.usage(part)?.peak_memory_bytes)),
+        );
+        columns.text(format!("{cpus}_cpus"), format!("the CPUs of the {part}"), move |r| {
+            match part {
+                Part::Loader => r.placement.loader.to_string(),
+                Part::App => r.placement.app.to_string(),
+                Part::Store => r.placement.store.to_string(),
+            }
+        });
+    }
+    Table::new("trials", "one execution of a case", records, columns)
+}
+
+fn latency_figures(columns: &mut Columns<TrialRecord>) {
+    let quantiles = QUANTILES.iter().map(|&(q, name)| (name, format!("latency that a share of {q} did not exceed")));
+    let mean = std::iter::once(("mean", "mean latency".to_owned()));
+    for (name, doc) in mean.chain(quantiles) {
+        columns.maybe_u64(
+            format!("latency_{name}_ns"),
+            format!("{doc}, of answered and cut-off requests"),
+            move |r: &TrialRecord| r.figures.get(name).map(|figure| figure.value.0),
+        );
+        columns.maybe_bool(
+            format!("latency_{name}_is_bound"),
+            format!("whether `latency_{name}_ns` is a lower bound only"),
+            move |r: &TrialRecord| r.figures.get(name).map(|figure| figure.is_bound),
+        );
+    }
+}
+
+fn latency(records: &[TrialRecord]) -> Table {
+    let rows = details(records, |measurement| &measurement.latency.buckets);
+    let mut columns = Columns::<(TrialId, &Bucket)>(vec![]);
+    columns.u32("trial", "the trial", |(trial, _)| trial.0);
+    columns.u64("low_ns", "the lowest latency of the bucket", |(_, b)| b.low.0);
+    columns.u64("high_ns", "the highest latency of the bucket", |(_, b)| b.high.0);
+    columns.u64("count", "requests that were answered with a latency in the bucket", |(_, b)| b.count);
+    columns.u64("censored", "requests cut off when they had waited this long", |(_, b)| b.censored);
+    let doc = "one bucket of a trial's latencies, from the moment the pacer released the request";
+    Table::new("latency", doc, &rows, columns)
+}
+
+fn timeline(records: &[TrialRecord]) -> Table {
+    let rows = details(records, |measurement| &measurement.timeline);
+    let mut columns = Columns::<(TrialId, &TimelineSecond)>(vec![]);
+    columns.u32("trial", "the trial", |(trial, _)| trial.0);
+    columns.u32("second", "which second of the load, from 0", |(_, s)| s.second);
+    columns.u64("planned", "requests that the schedule offered in it", |(_, s)| s.planned);
+    columns.u64("completed", "expected answers that arrived in it", |(_, s)| s.completed);
+    columns.u64("failed", "wrong answers that arrived in it", |(_, s)| s.failed);
+    for (name, doc) in [
+        ("p50", "median latency of its expected answers"),
+        ("p95", "95th percentile of their latency"),
+        ("p99", "99th percentile of their latency"),
+        ("max", "the longest latency of them"),
+    ] {
+        columns.maybe_u64(format!("latency_{name}_ns"), doc, move |(_, s): &(TrialId, &TimelineSecond)| {
+            let latency = s.latency?;
+            let Nanos(value) = match name {
+                "p50" => latency.p50,
+                "p95" => latency.p95,
+                "p99" => latency.p99,
+                _ => latency.max,
+            };
+            Some(value)
+        });
+    }
+    Table::new("timeline", "one second of a trial", &rows, columns)
+}
+
+fn resources(records: &[TrialRecord]) -> Table {
+    let rows = details(records, |measurement| &measurement.resources);
+    let mut columns = Columns::<(TrialId, &ResourceSample)>(vec![]);
+    columns.u32("trial", "the trial", |(trial, _)| trial.0);
+    columns.text("part", "loader, app or store", |(_, s)| s.part.to_string());
+    columns.u64("offset_ns", "time since the trial began", |(_, s)| s.offset.0);
+    columns.u64("cpu_ns", "CPU time that the part had used since the trial began", |(_, s)| s.cpu.0);
+    columns.u64("memory_bytes", "memory of the part at that moment (PSS)", |(_, s)| s.memory_bytes);
+    Table::new("resources", "what a part had used at a moment of a trial", &rows, columns)
+}
+
+/// The details of each measured trial, beside the trial's id.
+fn details<'a, D>(
+    records: &'a [TrialRecord],
+    of: impl Fn(&'a Measurement) -> &'a Vec<D>,
+) -> Vec<(TrialId, &'a D)> {
+    let mut rows = Vec::new();
+    for record in records {
+        let found = measured(record).into_iter().flat_map(&of);
+        rows.extend(found.map(|detail| (record.trial.id, detail)));
+    }
+    rows
+}
+
+fn measured(record: &TrialRecord) -> Option<&Measurement> {
+    match &record.outcome {
+        Outcome::Measured(measurement) => Some(measurement),
+        Outcome::Failed(_) => None,
+    }
+}
+
+fn failure(record: &TrialRecord) -> Option<&crate::model::Failure> {
+    match &record.outcome {
+        Outcome::Measured(_) => None,
+        Outcome::Failed(failure) => Some(failure),
+    }
+}
+
+fn is_valid(record: &TrialRecord) -> bool {
+    measured(record).is_some() && !record.flags.iter().any(|flag| flag.forbids_ranking())
+}
+
+fn flags(record: &TrialRecord) -> String {
+    let names: Vec<&str> = record.flags.iter().copied().map(Flag::as_str).collect();
+    names.join(",")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+fn per_second(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds
+}
