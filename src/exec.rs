@@ -17,7 +17,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use procfs::process::Process;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitOptions};
 
 use crate::clock::Stopwatch;
 use crate::units::{CpuSet, Nanos};
@@ -278,7 +278,8 @@ pub struct Pin {
 
 /// Becomes another program, pinned to CPUs and bound to the runner's life. Returns only on failure.
 pub fn become_pinned(pin: &Pin) -> ExecError {
-    let refused = |action| move |errno: rustix::io::Errno| ExecError::System { action, source: errno.into() };
+    let refused =
+        |action| move |errno: rustix::io::Errno| ExecError::System { action, source: errno.into() };
     let mut cpus = rustix::thread::CpuSet::new();
     pin.cpus.iter().for_each(|cpu| cpus.set(cpu));
     let bound = rustix::thread::sched_setaffinity(None, &cpus)
@@ -315,13 +316,25 @@ pub async fn end_all() -> Result<(), ExecError> {
     let wrap = |source| ExecError::System { action: "end what was started", source };
     let own = owner_mark().map_err(wrap)?;
     let watch = Stopwatch::start();
-    while !end_marked(|mark| mark == own).is_empty() {
+    // What was ended must be reaped too, or it stays in the table of processes until we are gone.
+    while !end_marked(|mark| mark == own).is_empty() || has_children() {
         if watch.elapsed() > KILL_GRACE {
             return Err(wrap(io::Error::other("a process outlived SIGKILL")));
         }
         tokio::time::sleep(POLL).await;
     }
     Ok(())
+}
+
+/// Reaps the children that ended; tells whether there are others.
+fn has_children() -> bool {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
 }
 
 fn end_marked(is_due: impl Fn(&str) -> bool) -> Vec<i32> {

@@ -36,19 +36,19 @@
 //! - `planned = completed + failed + censored`, for every trial.
 //! - Every child process is stopped: by `stop`, by `Drop`, by the kernel, or by the next start.
 
-pub mod units;
-pub mod id;
+pub mod bundle;
+pub mod cli;
 pub mod clock;
 pub mod exec;
-pub mod model;
-pub mod plan;
 pub mod host;
-pub mod bundle;
+pub mod id;
 pub mod launch;
 pub mod load;
-pub mod stats;
-pub mod store;
-pub mod run;
+pub mod model;
+pub mod plan;
 pub mod query;
 pub mod report;
-pub mod cli;
+pub mod run;
+pub mod stats;
+pub mod store;
+pub mod units;

@@ -4,17 +4,18 @@
 //! each record is on the disk before the next trial begins. Progress is told as [`Event`]s; nothing
 //! here prints.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMillis};
 use crate::host::{Demand, Topology, place};
 use crate::id::{DatasetId, RunId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::{LoadDriver, LoadRequest};
 use crate::model::{
-    Bundle, ComponentName, Failure, Fingerprint, Flag, LatencyFigure, Measurement, Outcome,
-    Placement, Plan, QUANTILES, Stack, Stage, Trial, TrialRecord, VALUE_BYTES,
+    Bundle, ComponentName, Failure, Fingerprint, Flag, LatencyFigure, Measurement, Outcome, Part,
+    Placement, Plan, QUANTILES, Stack, Stage, Trial, TrialRecord, VALUE_BYTES, with_causes,
 };
 use crate::stats::{latency_mean, latency_quantile};
 use crate::store::{Entry, Header, Journal, PinnedBundle, Store, StoreError};
@@ -167,10 +168,11 @@ impl Runner<'_, '_> {
             (self.on_event)(&Event::Trial(trial));
             let started = self.request.clock.now();
             let duration = self.request.plan.experiment.duration.0;
-            let outcome = match self.load(&context, trial, live.as_mut(), duration, Stage::Load).await {
-                Ok(measurement) => Outcome::Measured(measurement),
-                Err(failure) => Outcome::Failed(failure),
-            };
+            let outcome =
+                match self.load(&context, trial, live.as_mut(), duration, Stage::Load).await {
+                    Ok(measurement) => Outcome::Measured(measurement),
+                    Err(failure) => Outcome::Failed(failure),
+                };
             if matches!(outcome, Outcome::Measured(_)) {
                 running = Some(live);
             } else {
@@ -208,7 +210,7 @@ impl Runner<'_, '_> {
         };
         for (part, report) in live.self_reports() {
             let component = match part {
-                crate::model::Part::Store => &context.stack.store,
+                Part::Store => &context.stack.store,
                 _ => &context.stack.app,
             };
             let entry = Entry::Report { component: component.clone(), report: report.clone() };
@@ -217,7 +219,8 @@ impl Runner<'_, '_> {
         let warm_up = self.request.plan.experiment.warm_up.0;
         if !warm_up.is_zero() {
             (self.on_event)(&Event::WarmingUp(context.stack));
-            let warmed = self.load(context, context.first, live.as_mut(), warm_up, Stage::WarmUp).await;
+            let warmed =
+                self.load(context, context.first, live.as_mut(), warm_up, Stage::WarmUp).await;
             if let Err(failure) = warmed {
                 live.stop().await.map_err(RunError::Stop)?;
                 return Ok(Err(failure));
@@ -247,13 +250,21 @@ impl Runner<'_, '_> {
             scratch_dir: self.journal.dir(),
         };
         live.begin_sampling(duration);
-        let driven = self.request.driver.drive(&request).await;
-        let samples = live.end_sampling().await;
-        let failed = |reason: String, live: &dyn RunningStack| Failure { stage, reason, log_tail: live.log_tail() };
+        let failed = |reason: String, live: &dyn RunningStack| Failure {
+            stage,
+            reason,
+            log_tail: live.log_tail(),
+        };
+        // A part that is gone does not come back: the rest of the load would measure nothing.
+        let driven = tokio::select! {
+            driven = self.request.driver.drive(&request) => driven,
+            reason = first_end(live) => return Err(failed(reason, live)),
+        };
         if let Some(reason) = live.ended_part() {
             return Err(failed(reason, live));
         }
         let mut measurement = driven.map_err(|error| failed(with_causes(&error), live))?;
+        let samples = live.end_sampling().await;
         measurement.resources.extend(samples);
         Ok(measurement)
     }
@@ -272,12 +283,12 @@ impl Runner<'_, '_> {
         &mut self,
         context: &StackContext<'_>,
         trial: &Trial,
-        started: crate::clock::UnixMillis,
+        started: UnixMillis,
         outcome: Outcome,
     ) -> Result<(), RunError> {
         let figures = match &outcome {
             Outcome::Measured(measurement) => figures(measurement),
-            Outcome::Failed(_) => std::collections::BTreeMap::new(),
+            Outcome::Failed(_) => BTreeMap::new(),
         };
         match &outcome {
             Outcome::Measured(_) => self.measured += 1,
@@ -297,7 +308,20 @@ impl Runner<'_, '_> {
     }
 }
 
-fn figures(measurement: &Measurement) -> std::collections::BTreeMap<String, LatencyFigure> {
+/// Waits until a part of a stack ends by itself, and tells which and how.
+async fn first_end(live: &mut dyn RunningStack) -> String {
+    loop {
+        if let Some(reason) = live.ended_part() {
+            return reason;
+        }
+        tokio::time::sleep(LIFE_POLL).await;
+    }
+}
+
+/// How often the parts of a stack are looked at while a load goes on.
+const LIFE_POLL: Duration = Duration::from_millis(200);
+
+fn figures(measurement: &Measurement) -> BTreeMap<String, LatencyFigure> {
     let quantile = |&(q, name): &(f64, &str)| {
         Some((name.to_owned(), latency_quantile(&measurement.latency, q)?))
     };
@@ -306,17 +330,9 @@ fn figures(measurement: &Measurement) -> std::collections::BTreeMap<String, Late
 }
 
 fn launch_failure(error: &LaunchError) -> Failure {
-    Failure { stage: error.stage(), reason: with_causes(error), log_tail: error.log_tail().to_vec() }
-}
-
-/// An error and what caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
+    Failure {
+        stage: error.stage(),
+        reason: with_causes(error),
+        log_tail: error.log_tail().to_vec(),
     }
-    text
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::BundleError;
-use crate::model::{ComponentKind, ComponentName, HttpPaths, StoreIdentity};
+use crate::model::{
+    ComponentKind, ComponentName, HttpPaths, PLACEHOLDERS, StoreIdentity, fill, line_at,
+};
 
 /// A component folder's own description.
 #[derive(Debug, Deserialize)]
@@ -38,11 +40,6 @@ pub(super) struct ProcessSection {
     pub missing: String,
 }
 
-/// What may stand between braces in arguments and environment.
-pub const PLACEHOLDERS: [&str; 9] = [
-    "host", "port", "workers", "store_host", "store_port", "connections", "key", "cpus", "memory_mib",
-];
-
 impl Manifest {
     /// Reads and checks the `component.toml` of a folder.
     pub(super) fn read(dir: &Path) -> Result<Self, BundleError> {
@@ -56,11 +53,11 @@ impl Manifest {
         };
         let manifest: Self = toml::from_str(&text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
-            invalid(line_of(&text, start), error.message().replace('\n', ", "))
+            invalid(line_at(&text, start), error.message().replace('\n', ", "))
         })?;
         manifest.check().map_err(|(needle, message)| {
             let offset = text.find(needle.as_str()).unwrap_or(0);
-            invalid(line_of(&text, offset), message)
+            invalid(line_at(&text, offset), message)
         })?;
         Ok(manifest)
     }
@@ -83,10 +80,16 @@ impl Manifest {
             _ => {}
         }
         let http = self.http.iter();
-        let paths = http.flat_map(|http| [Some(&http.ready), http.about.as_ref(), Some(&http.endpoint)]);
+        let paths =
+            http.flat_map(|http| [Some(&http.ready), http.about.as_ref(), Some(&http.endpoint)]);
         for path in paths.flatten() {
-            if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-                let message = format!("`{}` is no path: it begins with `/` and has no blanks", path.escape_debug());
+            if !path.starts_with('/')
+                || path.contains(|c: char| c.is_whitespace() || c.is_control())
+            {
+                let message = format!(
+                    "`{}` is no path: it begins with `/` and has no blanks",
+                    path.escape_debug()
+                );
                 return Err((path.clone(), message));
             }
         }
@@ -97,38 +100,6 @@ impl Manifest {
         }
         Ok(())
     }
-}
-
-/// Fills the placeholders of a template: each `{name}` becomes what `value` gives for it.
-///
-/// Braces around anything but lower-case letters and `_` stay as they are, so that JSON may
-/// stand in an argument.
-///
-/// # Errors
-/// A placeholder that `value` does not know, with those that there are.
-pub fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut filled = String::new();
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        filled.push_str(&rest[..open]);
-        rest = &rest[open..];
-        let name = rest[1..].split_once('}').map(|(name, _)| name);
-        let is_name = |name: &&str| {
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-        };
-        let Some(name) = name.filter(is_name) else {
-            filled.push('{');
-            rest = &rest[1..];
-            continue;
-        };
-        let value = value(name).ok_or_else(|| {
-            format!("`{{{name}}}` is no placeholder; there are: {}", PLACEHOLDERS.join(", "))
-        })?;
-        filled.push_str(&value);
-        rest = &rest[name.len() + 2..];
-    }
-    filled.push_str(rest);
-    Ok(filled)
 }
 
 /// Finds the program that a manifest names.
@@ -143,24 +114,9 @@ pub(super) fn find_program(dir: &Path, program: &str) -> Result<PathBuf, String>
     which::which(program).map_err(|_| format!("no `{program}` on PATH"))
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    1 + before.iter().filter(|&&byte| byte == b'\n').count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn placeholders_are_filled_and_other_braces_stay() {
-        let port = |name: &str| (name == "port").then(|| "6379".to_owned());
-        assert_eq!(fill("--port={port}", port).unwrap(), "--port=6379");
-        assert_eq!(fill("{port}{port}", port).unwrap(), "63796379");
-        assert_eq!(fill(r#"{"a": {}} {"#, port).unwrap(), r#"{"a": {}} {"#);
-        let error = fill("{prot}", port).unwrap_err();
-        assert!(error.contains("`{prot}` is no placeholder; there are: host, port"), "{error}");
-    }
 
     #[test]
     fn a_manifest_is_refused_with_its_line() {
@@ -171,7 +127,10 @@ mod tests {
             ("\"store\"", "\"app\""),
             ("{port}", "{prot}"),
             ("title", "titel"),
-            ("missing = \"get it\"\n", "missing = \"get it\"\n[http]\nready = \"/\"\nendpoint = \"/\"\n"),
+            (
+                "missing = \"get it\"\n",
+                "missing = \"get it\"\n[http]\nready = \"/\"\nendpoint = \"/\"\n",
+            ),
         ];
         let dir = tempfile::tempdir().unwrap();
         let errors = edits.map(|(from, to)| {

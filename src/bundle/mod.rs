@@ -12,8 +12,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use component::{PLACEHOLDERS, fill};
-
 use crate::exec;
 use crate::id::{BundleId, ComponentId, ContentHash};
 use crate::model::{Bundle, Component, ComponentName, ProcessTemplate, Unavailable};
@@ -115,13 +113,20 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
         _ => BundleError::Read { path: path.to_owned(), source },
     })?;
     let malformed = |message| BundleError::Malformed { path: path.to_owned(), message };
-    let bundle: Bundle = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let bundle: Bundle =
+        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     if bundle.format != FORMAT {
-        return Err(malformed(format!("its format is {}, this program reads {FORMAT}", bundle.format)));
+        return Err(malformed(format!(
+            "its format is {}, this program reads {FORMAT}",
+            bundle.format
+        )));
     }
     let adds_up = |component: &Component| component.identity == identity_of(&component.facts);
     if let Some(wrong) = bundle.components.iter().find(|component| !adds_up(component)) {
-        return Err(malformed(format!("the identity of `{}` is not the hash of its facts", wrong.name)));
+        return Err(malformed(format!(
+            "the identity of `{}` is not the hash of its facts",
+            wrong.name
+        )));
     }
     if bundle.id != id_of(&bundle.components) {
         return Err(malformed("its id is not the hash of its components".to_owned()));
@@ -155,11 +160,20 @@ fn resolve(dir: &Path) -> Result<Component, BundleError> {
     let wrap = |source| BundleError::Read { path: dir.join("component.toml"), source };
     let dir = dir.canonicalize().map_err(wrap)?;
     let manifest = component::Manifest::read(&dir)?;
+    let folder = dir.file_name().unwrap_or_default().to_string_lossy();
+    if folder != manifest.name.as_str() {
+        let message = format!(
+            "the name is `{}` and the folder `{folder}`: make them the same",
+            manifest.name
+        );
+        return Err(BundleError::Component { path: dir.join("component.toml"), line: 1, message });
+    }
     let mut facts = file_facts(&dir)?;
     let section = manifest.process;
     let found = component::find_program(&dir, &section.program).and_then(|program| {
         let line = exec::first_line(&program, &section.version, &dir);
-        let line = line.map_err(|error| format!("`{}` does not tell its version: {error}", section.program))?;
+        let line = line
+            .map_err(|error| format!("`{}` does not tell its version: {error}", section.program))?;
         Ok((program, console::strip_ansi_codes(&line).into_owned()))
     });
     let (process, version, unavailable) = match found {

@@ -3,6 +3,7 @@
 use crate::bundle::BundleError;
 use crate::exec::ExecError;
 use crate::host::HostError;
+use crate::model::with_causes;
 use crate::plan::SpecError;
 use crate::query::QueryError;
 use crate::report::ReportError;
@@ -78,7 +79,9 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let told = Self::of(&error);
         match error {
-            StoreError::Locked { .. } => told.hint("wait for it, or use another folder with `--results`"),
+            StoreError::Locked { .. } => {
+                told.hint("wait for it, or use another folder with `--results`")
+            }
             StoreError::Unknown { .. } => {
                 told.hint("a name is `latest`, `latest~1`, or 6 or more digits of an id")
             }
@@ -124,19 +127,4 @@ impl From<ReportError> for CliError {
     fn from(error: ReportError) -> Self {
         Self::of(&error).with_code(DEFECT)
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        // A transparent error repeats the words of its cause.
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -118,7 +118,9 @@ impl Progress {
                 bar.set_position(self.done as u64);
                 bar.set_prefix(format!("{left} left"));
             }
-            Mode::Lines => note(&format!("[{}/{}] {} ({left} left)", self.done, self.total, self.last)),
+            Mode::Lines => {
+                note(&format!("[{}/{}] {} ({left} left)", self.done, self.total, self.last))
+            }
             Mode::Silent => {}
         }
     }
@@ -140,12 +142,15 @@ fn bar(total: usize) -> ProgressBar {
 
 fn outcome_words(record: &TrialRecord, plan: &Plan) -> String {
     match &record.outcome {
-        Outcome::Failed(failure) => format!("failed at {}: {}", failure.stage.as_str(), failure.reason),
+        Outcome::Failed(failure) => {
+            format!("failed at {}: {}", failure.stage.as_str(), failure.reason)
+        }
         Outcome::Measured(measurement) => {
             let seconds = Nanos::from(plan.experiment.duration.0).as_secs_f64();
             #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
             let rate = measurement.counts.completed as f64 / seconds;
-            let figure = |name: &str| record.figures.get(name).map_or("–".to_owned(), ToString::to_string);
+            let figure =
+                |name: &str| record.figures.get(name).map_or("–".to_owned(), ToString::to_string);
             let mut words = format!("{rate:.1}/s, p50 {}, p95 {}", figure("p50"), figure("p95"));
             for (count, name) in [
                 (measurement.counts.failed_total(), "failed"),

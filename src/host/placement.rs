@@ -41,7 +41,12 @@ pub fn place(topology: &Topology, demand: Demand) -> Placement {
     let wanted = [demand.loader, demand.app, demand.store];
     let order = cores_in_order(topology);
     if let Some([loader, app, store]) = whole_cores(&order, wanted) {
-        return Placement { loader: ids(&loader), app: ids(&app), store: ids(&store), shared: false };
+        return Placement {
+            loader: ids(&loader),
+            app: ids(&app),
+            store: ids(&store),
+            shared: false,
+        };
     }
     let cpus: Vec<Cpu> = order.concat();
     let rest_of_loader = cpus.len().saturating_sub(demand.app + demand.store);

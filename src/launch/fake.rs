@@ -30,7 +30,10 @@ impl Launcher for FakeLauncher {
         "fake"
     }
 
-    async fn start(&mut self, request: &StackRequest<'_>) -> Result<Box<dyn RunningStack>, LaunchError> {
+    async fn start(
+        &mut self,
+        request: &StackRequest<'_>,
+    ) -> Result<Box<dyn RunningStack>, LaunchError> {
         self.clock.advance(Duration::from_millis(500));
         let stack = request.stack;
         let report = |name: &str| SelfReport::from([("fake".to_owned(), name.to_owned())]);
@@ -68,13 +71,17 @@ impl RunningStack for FakeStack {
     async fn end_sampling(&mut self) -> Vec<ResourceSample> {
         let parts = [(Part::App, 700, 60 << 20), (Part::Store, 150, 12 << 20)];
         let seconds = 0..=self.window.as_secs();
-        let sample = |(part, busy_ms, memory_bytes): (Part, u64, u64), second: u64| ResourceSample {
-            part,
-            offset: Nanos(second * 1_000_000_000),
-            cpu: Nanos(second * busy_ms * 1_000_000),
-            memory_bytes,
-        };
-        parts.into_iter().flat_map(|part| seconds.clone().map(move |second| sample(part, second))).collect()
+        let sample =
+            |(part, busy_ms, memory_bytes): (Part, u64, u64), second: u64| ResourceSample {
+                part,
+                offset: Nanos(second * 1_000_000_000),
+                cpu: Nanos(second * busy_ms * 1_000_000),
+                memory_bytes,
+            };
+        parts
+            .into_iter()
+            .flat_map(|part| seconds.clone().map(move |second| sample(part, second)))
+            .collect()
     }
 
     fn ended_part(&mut self) -> Option<String> {

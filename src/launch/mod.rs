@@ -48,7 +48,10 @@ pub trait Launcher: Send {
     ///
     /// # Errors
     /// Whatever kept the stack from answering; nothing of it is left running then.
-    async fn start(&mut self, request: &StackRequest<'_>) -> Result<Box<dyn RunningStack>, LaunchError>;
+    async fn start(
+        &mut self,
+        request: &StackRequest<'_>,
+    ) -> Result<Box<dyn RunningStack>, LaunchError>;
 }
 
 /// A stack that answers.

@@ -51,12 +51,14 @@ async fn ask(address: SocketAddr, path: &str) -> Result<HttpAnswer, String> {
         .map_err(|error| words(&error))?;
     let answer = sender.send_request(request).await.map_err(|error| words(&error))?;
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, MOST_BODY_BYTES).collect().await.map_err(|error| words(&error))?;
+    let body =
+        Limited::new(body, MOST_BODY_BYTES).collect().await.map_err(|error| words(&error))?;
     connection.abort();
     let content_type = head.headers.get(hyper::header::CONTENT_TYPE);
     Ok(HttpAnswer {
         status: head.status.as_u16(),
-        content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+        content_type: content_type
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
         body: body.to_bytes().to_vec(),
     })
 }
@@ -94,10 +96,8 @@ pub(super) async fn store_ready(address: SocketAddr) -> Result<(), String> {
 /// When it does not answer, in words.
 pub async fn ask_info(address: SocketAddr) -> Result<SelfReport, String> {
     let mut store = connect(address).await?;
-    let text: String = redis::cmd("INFO")
-        .query_async(&mut store)
-        .await
-        .map_err(|error| error.to_string())?;
+    let text: String =
+        redis::cmd("INFO").query_async(&mut store).await.map_err(|error| error.to_string())?;
     let fields = text.lines().filter_map(|line| line.trim_end().split_once(':'));
     let kept = fields.filter(|(name, _)| INFO_FIELDS.contains(name));
     Ok(kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
@@ -170,7 +170,8 @@ pub(super) async fn check_answer(address: SocketAddr, path: &str) -> Result<(), 
 }
 
 async fn connect(address: SocketAddr) -> Result<MultiplexedConnection, String> {
-    let client = redis::Client::open(format!("redis://{address}")).map_err(|error| error.to_string())?;
+    let client =
+        redis::Client::open(format!("redis://{address}")).map_err(|error| error.to_string())?;
     let config = redis::AsyncConnectionConfig::new()
         .set_connection_timeout(Some(QUESTION_LIMIT))
         .set_response_timeout(Some(QUESTION_LIMIT));

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::{LaunchError, Launcher, RunningStack, StackRequest, probe};
-use crate::bundle::fill;
 use crate::clock::Stopwatch;
 use crate::exec::{Child, ChildSpec, Usage, sample_usage};
-use crate::model::{Component, HttpPaths, KEY, Part, ProcessTemplate, ResourceSample, SelfReport};
+use crate::model::{
+    Component, HttpPaths, KEY, Part, ProcessTemplate, ResourceSample, SelfReport, fill,
+};
 use crate::units::{CpuSet, Nanos};
 
 /// Starts components as child processes.
@@ -38,7 +39,10 @@ impl Launcher for ProcessLauncher {
         "process"
     }
 
-    async fn start(&mut self, request: &StackRequest<'_>) -> Result<Box<dyn RunningStack>, LaunchError> {
+    async fn start(
+        &mut self,
+        request: &StackRequest<'_>,
+    ) -> Result<Box<dyn RunningStack>, LaunchError> {
         let store = start_store(request).await?;
         let app = start_app(request, store.address).await?;
         let endpoint = format!("http://{}{}", app.address, http_paths(request.app)?.endpoint);
@@ -50,7 +54,7 @@ impl Launcher for ProcessLauncher {
             ]),
             app,
             store,
-            samplers: Vec::new(),
+            samplers: JoinSet::new(),
         }))
     }
 }
@@ -175,7 +179,8 @@ fn child_spec(
     log: PathBuf,
 ) -> Result<ChildSpec, LaunchError> {
     let filled = |text: &String| {
-        fill(text, |name| values.get(name).cloned()).map_err(|reason| unsupported(component, &reason))
+        fill(text, |name| values.get(name).cloned())
+            .map_err(|reason| unsupported(component, &reason))
     };
     let args = template.args.iter().map(|text| filled(text).map(Into::into));
     let env = template.env.iter().map(|(name, text)| Ok((name.clone(), filled(text)?)));
@@ -212,7 +217,10 @@ fn placeholders(
 }
 
 fn process_template(component: &Component) -> Result<&ProcessTemplate, LaunchError> {
-    component.process.as_ref().ok_or_else(|| unsupported(component, &"the bundle has no program for it"))
+    component
+        .process
+        .as_ref()
+        .ok_or_else(|| unsupported(component, &"the bundle has no program for it"))
 }
 
 fn http_paths(component: &Component) -> Result<&HttpPaths, LaunchError> {
@@ -229,7 +237,9 @@ fn unsupported(component: &Component, reason: &dyn Display) -> LaunchError {
 
 fn free_address() -> Result<SocketAddr, LaunchError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    listener.and_then(|listener| listener.local_addr()).map_err(|source| LaunchError::Port { source })
+    listener
+        .and_then(|listener| listener.local_addr())
+        .map_err(|source| LaunchError::Port { source })
 }
 
 struct ProcessStack {
@@ -237,7 +247,8 @@ struct ProcessStack {
     self_reports: BTreeMap<Part, SelfReport>,
     app: RunningComponent,
     store: RunningComponent,
-    samplers: Vec<(Part, JoinHandle<Vec<(Nanos, Usage)>>)>,
+    /// Ended with the stack, should it end before their window is over.
+    samplers: JoinSet<(Part, Vec<(Nanos, Usage)>)>,
 }
 
 #[async_trait]
@@ -251,19 +262,21 @@ impl RunningStack for ProcessStack {
     }
 
     fn begin_sampling(&mut self, window: Duration) {
-        let parts = [(Part::App, &self.app), (Part::Store, &self.store)];
-        let begin = |(part, running): (Part, &RunningComponent)| {
-            (part, tokio::spawn(sample_usage(running.child.group(), window)))
-        };
-        self.samplers = parts.map(begin).into();
+        for (part, running) in [(Part::App, &self.app), (Part::Store, &self.store)] {
+            let group = running.child.group();
+            self.samplers.spawn(async move { (part, sample_usage(group, window).await) });
+        }
     }
 
     async fn end_sampling(&mut self) -> Vec<ResourceSample> {
         let mut samples = Vec::new();
-        for (part, sampler) in self.samplers.drain(..) {
+        while let Some(sampled) = self.samplers.join_next().await {
             // A sampler that panicked has no samples; the trial then has none for its part.
-            samples.extend(ResourceSample::series(part, &sampler.await.unwrap_or_default()));
+            if let Ok((part, readings)) = sampled {
+                samples.extend(ResourceSample::series(part, &readings));
+            }
         }
+        samples.sort_by_key(|sample| sample.part);
         samples
     }
 

@@ -67,7 +67,8 @@ fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
             let backlog = at * (target / capacity - 1.0).max(0.0);
             let busy = (target / capacity).min(0.98);
             let service = 0.4e-3 * (1.0 + busy / (1.0 - busy) * rng.random::<f64>());
-            let latency = Nanos::from_secs_f64(backlog + service - 0.3e-3 * rng.random::<f64>().ln());
+            let latency =
+                Nanos::from_secs_f64(backlog + service - 0.3e-3 * rng.random::<f64>().ln());
             recorder.completed(latency, share);
             latencies.push(latency);
         }
@@ -93,7 +94,12 @@ fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
         censored,
         ..Counts::default()
     };
-    Measurement { counts, latency: recorder.finish(), timeline, resources: loader_usage(request.duration) }
+    Measurement {
+        counts,
+        latency: recorder.finish(),
+        timeline,
+        resources: loader_usage(request.duration),
+    }
 }
 
 /// What a server holds, from the fake launcher's `fake://app/store/workers`.

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use clap::Parser;
 use rusqlite::{Connection, OpenFlags};
 use serde::Deserialize;
+use tokio::task::JoinSet;
 
 use super::tally::{Answer, Unanswered, tally};
 use super::{LoadDriver, LoadError, LoadRequest};
@@ -42,7 +43,8 @@ impl LoadDriver for OhaLoad {
         let files = Files::within(request.scratch_dir);
         files.remove();
         let mut child = Child::spawn(&child_spec(request, &files)?)?;
-        let usage = tokio::spawn(sample_usage(child.group(), request.duration));
+        let mut usage = JoinSet::new();
+        usage.spawn(sample_usage(child.group(), request.duration));
         let limit = request.duration + WRITING_LIMIT;
         let Ok(status) = tokio::time::timeout(limit, child.wait()).await else {
             return Err(LoadError::Late { waited: WRITING_LIMIT });
@@ -56,7 +58,7 @@ impl LoadDriver for OhaLoad {
         let unanswered = read_unanswered(&files.summary)?;
         files.remove();
         let mut measurement = tally(request, &answers, &unanswered);
-        let readings = usage.await.unwrap_or_default();
+        let readings = usage.join_next().await.and_then(Result::ok).unwrap_or_default();
         measurement.resources = ResourceSample::series(Part::Loader, &readings);
         Ok(measurement)
     }
@@ -114,9 +116,14 @@ fn oha_arguments(request: &LoadRequest<'_>) -> Vec<String> {
         ("--redirect", "0"),
         ("--output-format", "json"),
     ];
-    let mut args: Vec<String> =
-        with_values.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect();
-    args.extend(["--latency-correction", "--no-tui", "--disable-compression", request.url].map(str::to_owned));
+    let mut args: Vec<String> = with_values
+        .iter()
+        .flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()])
+        .collect();
+    args.extend(
+        ["--latency-correction", "--no-tui", "--disable-compression", request.url]
+            .map(str::to_owned),
+    );
     args
 }
 
@@ -137,8 +144,10 @@ pub fn run_loader(args: Vec<OsString>) -> Result<(), String> {
 
 fn read_answers(record: &Path) -> Result<Vec<Answer>, LoadError> {
     let wrap = |source| LoadError::Record { source };
-    let database = Connection::open_with_flags(record, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrap)?;
-    let query = "SELECT coalesce(start_latency_correction, start), \"end\", status, len_bytes FROM oha";
+    let database =
+        Connection::open_with_flags(record, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrap)?;
+    let query =
+        "SELECT coalesce(start_latency_correction, start), \"end\", status, len_bytes FROM oha";
     let mut statement = database.prepare(query).map_err(wrap)?;
     let answers = statement.query_map((), |row| {
         Ok(Answer {

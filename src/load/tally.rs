@@ -33,7 +33,11 @@ pub(super) struct Unanswered {
 /// The schedule offers `target × duration` requests. Those that are neither completed nor failed
 /// were cut off by the deadline. Since the loader takes requests up in the order of their release,
 /// they are the last of the schedule; each had waited from its planned moment to the deadline.
-pub(super) fn tally(request: &LoadRequest<'_>, answers: &[Answer], unanswered: &Unanswered) -> Measurement {
+pub(super) fn tally(
+    request: &LoadRequest<'_>,
+    answers: &[Answer],
+    unanswered: &Unanswered,
+) -> Measurement {
     let mut counts = Counts { failed: unanswered.failed.clone(), ..Counts::default() };
     let mut recorder = Recorder::default();
     let mut seconds = Seconds::new(request);
@@ -58,7 +62,12 @@ pub(super) fn tally(request: &LoadRequest<'_>, answers: &[Answer], unanswered: &
     for index in settled..counts.planned {
         recorder.censored(waited_at_deadline(request, index), 1);
     }
-    Measurement { counts, latency: recorder.finish(), timeline: seconds.finish(), resources: vec![] }
+    Measurement {
+        counts,
+        latency: recorder.finish(),
+        timeline: seconds.finish(),
+        resources: vec![],
+    }
 }
 
 /// How many requests the schedule of a load has.
@@ -90,7 +99,8 @@ struct Seconds {
 
 impl Seconds {
     fn new(request: &LoadRequest<'_>) -> Self {
-        let count = usize::try_from(request.duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(0);
+        let count =
+            usize::try_from(request.duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(0);
         let offered = offered(request);
         let until = |second: u64| (second * u64::from(request.target_rps)).min(offered);
         let planned = (0..count as u64).map(|second| until(second + 1) - until(second)).collect();
@@ -158,7 +168,12 @@ mod tests {
 
     fn answer(released_ms: u64, ended_ms: u64) -> Answer {
         let ms = 1_000_000;
-        Answer { released: Nanos(released_ms * ms), ended: Nanos(ended_ms * ms), status: 200, bytes: 1024 }
+        Answer {
+            released: Nanos(released_ms * ms),
+            ended: Nanos(ended_ms * ms),
+            status: 200,
+            bytes: 1024,
+        }
     }
 
     #[test]
@@ -166,7 +181,10 @@ mod tests {
         let answers: Vec<Answer> = (0..20).map(|i| answer(i * 100, i * 100 + 5)).collect();
         let unanswered = Unanswered { cut_off: 10, ..Unanswered::default() };
         let counts = measure(10, &answers, &unanswered).counts;
-        assert_eq!((counts.planned, counts.sent, counts.completed, counts.censored), (20, 20, 20, 0));
+        assert_eq!(
+            (counts.planned, counts.sent, counts.completed, counts.censored),
+            (20, 20, 20, 0)
+        );
     }
 
     #[test]
@@ -191,10 +209,15 @@ mod tests {
             Answer { bytes: 1023, ..answer(0, 5) },
             Answer { status: 404, ..answer(0, 1500) },
         ];
-        let unanswered = Unanswered { failed: BTreeMap::from([("refused".to_owned(), 2)]), cut_off: 0 };
+        let unanswered =
+            Unanswered { failed: BTreeMap::from([("refused".to_owned(), 2)]), cut_off: 0 };
         let measurement = measure(3, &wrong, &unanswered);
-        let failed: Vec<_> = measurement.counts.failed.iter().map(|(k, &n)| (k.as_str(), n)).collect();
-        assert_eq!(failed, [("refused", 2), ("status 404", 1), ("status 503", 2), ("wrong length", 1)]);
+        let failed: Vec<_> =
+            measurement.counts.failed.iter().map(|(k, &n)| (k.as_str(), n)).collect();
+        assert_eq!(
+            failed,
+            [("refused", 2), ("status 404", 1), ("status 503", 2), ("wrong length", 1)]
+        );
         assert_eq!(measurement.latency.completed(), 0);
         assert_eq!(measurement.timeline[0].failed, 3);
         assert_eq!(measurement.timeline[1].failed, 1);

@@ -45,9 +45,7 @@ impl FromStr for ComponentName {
 
 impl<'de> Deserialize<'de> for ComponentName {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -151,7 +149,6 @@ pub struct Plan {
 impl Plan {
     /// The trials in runs that share one start of one stack: block by block, stack by stack.
     pub fn stack_runs(&self) -> impl Iterator<Item = &[Trial]> {
-        self.trials
-            .chunk_by(|a, b| a.block == b.block && a.case.stack == b.case.stack)
+        self.trials.chunk_by(|a, b| a.block == b.block && a.case.stack == b.case.stack)
     }
 }

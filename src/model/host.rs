@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::CpuSet;
 
 /// A part of a trial that uses CPUs.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
     /// What sends the requests.

@@ -26,12 +26,16 @@ mod bundle;
 mod experiment;
 mod histogram;
 mod host;
+mod text;
 mod trial;
 
-pub use bundle::{Bundle, Component, ComponentKind, HttpPaths, ProcessTemplate, StoreIdentity, Unavailable};
+pub use bundle::{
+    Bundle, Component, ComponentKind, HttpPaths, ProcessTemplate, StoreIdentity, Unavailable,
+};
 pub use experiment::{Case, ComponentName, Experiment, Order, Plan, Stack, Trial};
 pub use histogram::{Bucket, Histogram};
 pub use host::{Fingerprint, Part, Placement};
+pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
 pub use trial::{
     Counts, Failure, Flag, LatencyFigure, Measurement, Outcome, PartUsage, ResourceSample,
     SelfReport, Stage, TimelineLatency, TimelineSecond, TrialRecord,

@@ -179,9 +179,7 @@ pub struct Failure {
 }
 
 /// A mark on a trial: what a reader must know before trusting its numbers.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
     /// Parts shared CPUs, or had fewer than they want.
@@ -210,7 +208,9 @@ impl Flag {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::CpusShared => "loader, app and store shared CPUs, so each may have slowed the others",
+            Self::CpusShared => {
+                "loader, app and store shared CPUs, so each may have slowed the others"
+            }
         }
     }
 }

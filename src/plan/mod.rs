@@ -74,7 +74,8 @@ fn load_points(experiment: &Experiment) -> Vec<(u32, u32)> {
 pub fn estimate(plan: &Plan) -> Duration {
     plan.stack_runs()
         .map(|trials| {
-            let load: Duration = trials.iter().map(|trial| trial_time(&plan.experiment, trial)).sum();
+            let load: Duration =
+                trials.iter().map(|trial| trial_time(&plan.experiment, trial)).sum();
             STACK_START_AND_STOP + plan.experiment.warm_up.0 + load
         })
         .sum()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::model::{ComponentName, Experiment};
+use crate::model::{ComponentName, Experiment, line_at};
 use crate::units::HumanDuration;
 
 /// A spec file's name and text.
@@ -161,9 +161,7 @@ struct Factors {
 
 impl Source {
     fn place(&self, offset: usize) -> String {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        format!("{}:{line}", self.name)
+        format!("{}:{}", self.name, line_at(&self.text, offset))
     }
 }
 
@@ -180,7 +178,8 @@ impl<T: Clone + fmt::Display> List<T> {
     }
 
     fn from_spec(source: &Source, list: &Spanned<Vec<Spanned<T>>>) -> Self {
-        let placed = |value: &Spanned<T>| (value.get_ref().clone(), source.place(value.span().start));
+        let placed =
+            |value: &Spanned<T>| (value.get_ref().clone(), source.place(value.span().start));
         Self {
             place: source.place(list.span().start),
             values: list.get_ref().iter().map(placed).collect(),
@@ -193,7 +192,10 @@ impl<T: Clone + fmt::Display> List<T> {
     }
 
     /// Each value through `read`; at least one, none twice.
-    fn each<V: Ord + Clone>(&self, read: impl Fn(&T) -> Result<V, String>) -> Result<Vec<V>, SpecError> {
+    fn each<V: Ord + Clone>(
+        &self,
+        read: impl Fn(&T) -> Result<V, String>,
+    ) -> Result<Vec<V>, SpecError> {
         let mut seen = BTreeSet::new();
         let mut values = Vec::new();
         for (given, place) in &self.values {
@@ -211,14 +213,21 @@ impl<T: Clone + fmt::Display> List<T> {
         Ok(values)
     }
 
-    fn single<V: Ord + Clone>(&self, read: impl Fn(&T) -> Result<V, String>) -> Result<V, SpecError> {
+    fn single<V: Ord + Clone>(
+        &self,
+        read: impl Fn(&T) -> Result<V, String>,
+    ) -> Result<V, SpecError> {
         let mut values = self.each(read)?;
         Ok(values.remove(0))
     }
 }
 
 impl List<String> {
-    fn components(&self, kind: &str, known: &[ComponentName]) -> Result<Vec<ComponentName>, SpecError> {
+    fn components(
+        &self,
+        kind: &str,
+        known: &[ComponentName],
+    ) -> Result<Vec<ComponentName>, SpecError> {
         self.each(|text| {
             let found = known.iter().find(|name| name.as_str() == text);
             found.cloned().ok_or_else(|| {
@@ -233,7 +242,8 @@ impl List<String> {
         self.single(|text| {
             let duration: HumanDuration = text.parse()?;
             if !allowed.contains(&duration.0) {
-                let (least, most) = (HumanDuration(*allowed.start()), HumanDuration(*allowed.end()));
+                let (least, most) =
+                    (HumanDuration(*allowed.start()), HumanDuration(*allowed.end()));
                 return Err(format!("`{text}` is out of range: from {least} to {most}"));
             }
             Ok(duration)
@@ -356,7 +366,8 @@ mod tests {
     fn flags_take_the_place_of_the_spec_and_are_named_in_errors() {
         let source = embedded("quick").unwrap();
         let stores = Some(vec!["redis".to_owned(), "valkey".to_owned()]);
-        let good = Overrides { stores: stores.clone(), qps: Some(vec![20_000]), ..Overrides::default() };
+        let good =
+            Overrides { stores: stores.clone(), qps: Some(vec![20_000]), ..Overrides::default() };
         let experiment = check(&source, &good, &known()).unwrap();
         assert_eq!(experiment.qps, [20_000]);
         assert_eq!(experiment.stores, known().stores);

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array,
+};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -165,7 +167,8 @@ impl Dataset {
     /// When the dataset cannot be read.
     pub async fn flags(&self) -> Result<Vec<FlagCount>, QueryError> {
         let answers = self.ask("flags.sql", include_str!("flags.sql")).await?;
-        answers.rows(|row| Ok(FlagCount { flags: row.text("flags")?, trials: row.count("trials")? }))
+        answers
+            .rows(|row| Ok(FlagCount { flags: row.text("flags")?, trials: row.count("trials")? }))
     }
 
     async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
@@ -176,7 +179,11 @@ impl Dataset {
     }
 }
 
-async fn register(context: &SessionContext, table: &str, dir: &Path) -> Result<(), DataFusionError> {
+async fn register(
+    context: &SessionContext,
+    table: &str,
+    dir: &Path,
+) -> Result<(), DataFusionError> {
     let file = dir.join(format!("{table}.parquet"));
     let path = file.to_string_lossy();
     context.register_parquet(table, &*path, ParquetReadOptions::default()).await
@@ -189,7 +196,10 @@ struct Answers {
 }
 
 impl Answers {
-    fn rows<T>(&self, read: impl Fn(&Row<'_>) -> Result<T, QueryError>) -> Result<Vec<T>, QueryError> {
+    fn rows<T>(
+        &self,
+        read: impl Fn(&Row<'_>) -> Result<T, QueryError>,
+    ) -> Result<Vec<T>, QueryError> {
         let mut rows = Vec::new();
         for batch in &self.batches {
             for index in 0..batch.num_rows() {

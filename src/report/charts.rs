@@ -3,7 +3,7 @@
 use plotly::common::{
     DashType, ErrorData, ErrorType, HoverInfo, Line, Marker, MarkerSymbol, Mode, Orientation,
 };
-use plotly::layout::{Axis, AxisType, BarMode, Layout, Legend, Margin};
+use plotly::layout::{Axis, AxisType, BarMode, Layout, Legend, Margin, RangeMode};
 use plotly::{Bar, Plot, Scatter};
 
 use super::text::{p95_text, rate_text};
@@ -117,7 +117,7 @@ impl<'a> Series<'a> {
 
 fn achieved_against_target(series: &[Series<'_>], targets: &[u32]) -> String {
     let mut plot = Plot::new();
-    let ends: Vec<f64> = targets.iter().min().into_iter().chain(targets.iter().max()).map(|&q| f64::from(q)).collect();
+    let ends = vec![0.0, targets.iter().copied().max().map_or(0.0, f64::from)];
     let diagonal = Scatter::new(ends.clone(), ends)
         .name("achieved = target")
         .mode(Mode::Lines)
@@ -126,7 +126,8 @@ fn achieved_against_target(series: &[Series<'_>], targets: &[u32]) -> String {
     plot.add_trace(diagonal);
     for one in series {
         let measured = measured_rates(&one.cases);
-        let x: Vec<f64> = measured.iter().map(|(case, _)| f64::from(case.case.target_rps)).collect();
+        let x: Vec<f64> =
+            measured.iter().map(|(case, _)| f64::from(case.case.target_rps)).collect();
         plot.add_trace(rate_trace(one, x, &measured));
     }
     plot.set_layout(layout("target, requests/s", "achieved, requests/s"));
@@ -144,7 +145,8 @@ fn p95_against_target(series: &[Series<'_>]) -> String {
         let targets = |cases: &[(&CaseSummary, f64)]| -> Vec<f64> {
             cases.iter().map(|(case, _)| f64::from(case.case.target_rps)).collect()
         };
-        let values = |cases: &[(&CaseSummary, f64)]| cases.iter().map(|&(_, ms)| ms).collect::<Vec<f64>>();
+        let values =
+            |cases: &[(&CaseSummary, f64)]| cases.iter().map(|&(_, ms)| ms).collect::<Vec<f64>>();
         let words = |cases: &[(&CaseSummary, f64)]| -> Vec<String> {
             cases.iter().map(|(case, _)| format!("{}<br>{}", one.name, p95_words(case))).collect()
         };
@@ -152,7 +154,8 @@ fn p95_against_target(series: &[Series<'_>]) -> String {
             true => 0.0,
             false => case.p95_stddev_ns.unwrap_or(0.0) / 1e6,
         });
-        let (bounds, numbers): (Vec<_>, Vec<_>) = known.iter().partition(|(case, _)| case.p95_is_bound);
+        let (bounds, numbers): (Vec<_>, Vec<_>) =
+            known.iter().partition(|(case, _)| case.p95_is_bound);
         let line = Scatter::new(targets(&known), values(&known))
             .name(&one.name)
             .legend_group(&one.name)
@@ -195,7 +198,9 @@ fn rate_against_workers(manifest: &Manifest, cases: &[&CaseSummary], target: u32
                 .copied()
                 .filter(|summary| {
                     let case = &summary.case;
-                    case.target_rps == target && case.stack.app == *app && case.stack.store == *store
+                    case.target_rps == target
+                        && case.stack.app == *app
+                        && case.stack.store == *store
                 })
                 .collect();
             own.sort_by_key(|summary| summary.case.stack.workers);
@@ -212,14 +217,20 @@ fn rate_against_workers(manifest: &Manifest, cases: &[&CaseSummary], target: u32
             plot.add_trace(rate_trace(&one, x.collect(), &measured));
         }
     }
-    let workers: Vec<f64> = manifest.experiment.workers.iter().map(|&count| f64::from(count)).collect();
+    let workers: Vec<f64> =
+        manifest.experiment.workers.iter().map(|&count| f64::from(count)).collect();
     let mut layout = layout("workers", "achieved, requests/s");
     layout = layout.x_axis(Axis::new().title("workers").tick_values(workers));
     plot.set_layout(layout);
     figure(&plot)
 }
 
-fn stores_compared(manifest: &Manifest, cases: &[&CaseSummary], workers: u32, target: u32) -> String {
+fn stores_compared(
+    manifest: &Manifest,
+    cases: &[&CaseSummary],
+    workers: u32,
+    target: u32,
+) -> String {
     let mut plot = Plot::new();
     for (index, store) in manifest.experiment.stores.iter().enumerate() {
         let own: Vec<&CaseSummary> = cases
@@ -227,7 +238,9 @@ fn stores_compared(manifest: &Manifest, cases: &[&CaseSummary], workers: u32, ta
             .copied()
             .filter(|summary| {
                 let case = &summary.case;
-                case.stack.store == *store && case.stack.workers == workers && case.target_rps == target
+                case.stack.store == *store
+                    && case.stack.workers == workers
+                    && case.target_rps == target
             })
             .collect();
         let measured = measured_rates(&own);
@@ -246,8 +259,13 @@ fn stores_compared(manifest: &Manifest, cases: &[&CaseSummary], workers: u32, ta
     figure(&plot)
 }
 
-fn rate_trace(one: &Series<'_>, x: Vec<f64>, measured: &[(&CaseSummary, f64)]) -> Box<Scatter<f64, f64>> {
-    let words = measured.iter().map(|(summary, _)| format!("{}<br>{}", one.name, rate_in_words(summary)));
+fn rate_trace(
+    one: &Series<'_>,
+    x: Vec<f64>,
+    measured: &[(&CaseSummary, f64)],
+) -> Box<Scatter<f64, f64>> {
+    let words =
+        measured.iter().map(|(summary, _)| format!("{}<br>{}", one.name, rate_in_words(summary)));
     Scatter::new(x, measured.iter().map(|&(_, rate)| rate).collect())
         .name(&one.name)
         .mode(Mode::LinesMarkers)
@@ -267,16 +285,14 @@ fn rate_spread(measured: &[(&CaseSummary, f64)]) -> Vec<f64> {
 }
 
 fn rate_words(manifest: &Manifest, measured: &[(&CaseSummary, f64)]) -> Vec<String> {
-    let words = |summary: &CaseSummary| format!("{}<br>{}", stack_name(manifest, summary), rate_in_words(summary));
+    let words = |summary: &CaseSummary| {
+        format!("{}<br>{}", stack_name(manifest, summary), rate_in_words(summary))
+    };
     measured.iter().map(|(summary, _)| words(summary)).collect()
 }
 
 fn rate_in_words(summary: &CaseSummary) -> String {
-    format!(
-        "target {}/s<br>achieved {}",
-        summary.case.target_rps,
-        rate_text(summary)
-    )
+    format!("target {}/s<br>achieved {}", summary.case.target_rps, rate_text(summary))
 }
 
 fn p95_words(summary: &CaseSummary) -> String {
@@ -317,11 +333,14 @@ fn layout(x: &str, y: &str) -> Layout {
         .paper_background_color("rgba(0,0,0,0)")
         .plot_background_color("rgba(0,0,0,0)")
         .legend(legend)
-        .x_axis(Axis::new().title(x))
-        .y_axis(Axis::new().title(y).range_mode(plotly::layout::RangeMode::ToZero).auto_margin(true))
+        .x_axis(Axis::new().title(x).range_mode(RangeMode::ToZero))
+        .y_axis(Axis::new().title(y).range_mode(RangeMode::ToZero).auto_margin(true))
 }
 
 /// A figure as JSON that no text in it can lead out of its script element.
 fn figure(plot: &Plot) -> String {
-    plot.to_json().replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+    plot.to_json()
+        .replace('<', "\\u003c")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }

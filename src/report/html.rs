@@ -3,9 +3,9 @@
 use askama::Template;
 use plotly::Plot;
 
+use super::Report;
 use super::charts::{Chart, charts};
 use super::text::{p95_text, rate_text};
-use super::Report;
 use crate::model::Flag;
 use crate::query::CaseSummary;
 use crate::store::{Manifest, PinnedComponent};
@@ -36,7 +36,13 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
         rows: report.cases.iter().map(row).collect(),
         failures: report.failures.iter().map(failure).collect(),
         flags: flags(report),
-        components: manifest.bundle.components.iter().filter(|one| is_used(manifest, one)).map(|one| component(manifest, one)).collect(),
+        components: manifest
+            .bundle
+            .components
+            .iter()
+            .filter(|one| is_used(manifest, one))
+            .map(|one| component(manifest, one))
+            .collect(),
         report,
     };
     Ok(page.render()?)
@@ -165,10 +171,17 @@ fn flags(report: &Report) -> Vec<FlagRow> {
     let all = [Flag::CpusShared];
     let carried = |flag: Flag| -> u64 {
         let counts = report.flags.iter();
-        counts.filter(|count| count.flags.split(',').any(|name| name == flag.as_str())).map(|count| count.trials).sum()
+        counts
+            .filter(|count| count.flags.split(',').any(|name| name == flag.as_str()))
+            .map(|count| count.trials)
+            .sum()
     };
     all.into_iter()
-        .map(|flag| FlagRow { name: flag.as_str().to_owned(), meaning: flag.meaning(), trials: carried(flag) })
+        .map(|flag| FlagRow {
+            name: flag.as_str().to_owned(),
+            meaning: flag.meaning(),
+            trials: carried(flag),
+        })
         .filter(|row| row.trials > 0)
         .collect()
 }

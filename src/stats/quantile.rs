@@ -123,7 +123,9 @@ mod tests {
 
     #[test]
     fn the_mean_counts_what_was_cut_off_with_what_it_had_waited() {
-        let mean = |buckets| latency_mean(&histogram(buckets)).map_or("none".to_owned(), |m| m.to_string());
+        let mean = |buckets| {
+            latency_mean(&histogram(buckets)).map_or("none".to_owned(), |m| m.to_string())
+        };
         assert_eq!(mean(&[(1, 3, 0), (5, 1, 0)]), "2.00 ms");
         assert_eq!(mean(&[(1, 3, 0), (5, 0, 1)]), "> 2.00 ms");
         assert_eq!(mean(&[]), "none");

@@ -122,12 +122,17 @@ impl JournalContent {
         };
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let mut lines = bytes[..whole].split_inclusive(|&byte| byte == b'\n').zip(1..);
-        let first = lines.next().map(|(line, _)| parse(line).map_err(|message| damaged(1, &message)));
+        let first =
+            lines.next().map(|(line, _)| parse(line).map_err(|message| damaged(1, &message)));
         let Some(Entry::Begin(header)) = first.transpose()? else {
             return Err(damaged(1, "it does not begin with the run's header"));
         };
-        let mut content =
-            Self { header: *header, reports: vec![], trials: vec![], torn_bytes: bytes.len() - whole };
+        let mut content = Self {
+            header: *header,
+            reports: vec![],
+            trials: vec![],
+            torn_bytes: bytes.len() - whole,
+        };
         for (line, number) in lines {
             match parse(line).map_err(|message| damaged(number, &message))? {
                 Entry::Begin(_) => return Err(damaged(number, "a second header")),
@@ -155,4 +160,87 @@ fn parse(line: &[u8]) -> Result<Entry, String> {
 
 fn checksum(json: &str) -> String {
     ContentHash::of(json.as_bytes()).to_string()[..CHECK_DIGITS].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::BundleId;
+
+    fn header() -> Header {
+        let name = |text: &str| text.parse::<ComponentName>().unwrap();
+        Header {
+            started: UnixMillis(1_767_225_600_000),
+            experiment: Experiment {
+                name: "test".to_owned(),
+                apps: vec![name("fastapi")],
+                stores: vec![name("redis")],
+                workers: vec![1],
+                concurrency: vec![10],
+                qps: vec![100],
+                repetitions: 1,
+                duration: "1s".parse().unwrap(),
+                warm_up: "0s".parse().unwrap(),
+                seed: 1,
+            },
+            order: Order::RandomisedBlocks,
+            bundle: PinnedBundle {
+                id: BundleId(ContentHash::of(b"")),
+                provider: "test".to_owned(),
+                components: vec![],
+            },
+            unavailable: vec![],
+            host: crate::model::Fingerprint {
+                cpu_model: "none".to_owned(),
+                cpus: 1,
+                cores: 1,
+                memory_bytes: 1,
+                os: "none".to_owned(),
+                kernel: "none".to_owned(),
+                arch: "none".to_owned(),
+            },
+            launcher: "fake".to_owned(),
+            load_driver: "fake".to_owned(),
+        }
+    }
+
+    /// A journal of a header and three reports, in a folder of its own.
+    fn journal() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(&dir.path().join("run"), &header()).unwrap();
+        for version in ["1", "2", "3"] {
+            let report = SelfReport::from([("version".to_owned(), version.to_owned())]);
+            journal.append(&Entry::Report { component: "redis".parse().unwrap(), report }).unwrap();
+        }
+        let path = journal.dir().join(FILE);
+        let bytes = std::fs::read(&path).unwrap();
+        (dir, path, bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn wherever_it_is_cut_off_the_whole_lines_are_read(share in 0.0_f64..1.0) {
+            let (_dir, path, bytes) = journal();
+            let first_line = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a small file")]
+            let cut = first_line + ((bytes.len() - first_line) as f64 * share) as usize;
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let content = JournalContent::read(&path).unwrap();
+            let whole_lines = bytes[..cut].iter().filter(|&&byte| byte == b'\n').count();
+            prop_assert_eq!(content.reports.len(), whole_lines - 1);
+            prop_assert_eq!(content.torn_bytes == 0, bytes[cut - 1] == b'\n');
+        }
+
+        #[test]
+        fn a_changed_byte_is_found(place in any::<prop::sample::Index>(), bit in 0_u8..8) {
+            let (_dir, path, mut bytes) = journal();
+            // The last line feed is what makes the last line whole: without it, it is torn.
+            let place = place.index(bytes.len() - 1);
+            bytes[place] ^= 1 << bit;
+            std::fs::write(&path, &bytes).unwrap();
+            prop_assert!(JournalContent::read(&path).is_err());
+        }
+    }
 }

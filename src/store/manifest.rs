@@ -124,9 +124,13 @@ impl Manifest {
         let version: VersionOnly =
             serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         if version.schema_version > SCHEMA_VERSION {
-            return Err(StoreError::TooNew { path: path.to_owned(), found: version.schema_version });
+            return Err(StoreError::TooNew {
+                path: path.to_owned(),
+                found: version.schema_version,
+            });
         }
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let manifest: Self =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         let names = manifest.files.keys().map(String::as_str);
         if !names.eq(schema::FILE_NAMES) {
             return Err(wrong("its files are not those of this schema".to_owned()));

@@ -129,7 +129,9 @@ impl Store {
     /// When the folder cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(root).map_err(StoreError::io("make the folder", root))?;
-        Ok(Self { root: root.to_owned() })
+        // Children run elsewhere: what they are told to write must not depend on where.
+        let root = root.canonicalize().map_err(StoreError::io("open", root))?;
+        Ok(Self { root })
     }
 
     /// Where the results are.
@@ -231,15 +233,20 @@ impl Store {
         if let Some(back) = steps_back(name) {
             let datasets = self.list()?;
             let found = datasets.get(back).map(|(id, _)| *id);
-            return found.ok_or_else(|| self.unknown(name, &datasets.iter().map(|d| d.0).collect::<Vec<_>>()));
+            return found.ok_or_else(|| {
+                self.unknown(name, &datasets.iter().map(|d| d.0).collect::<Vec<_>>())
+            });
         }
         let ids = self.ids()?;
-        let fits = |id: &&DatasetId| name.len() >= SHORTEST_PREFIX && id.to_string().starts_with(name);
+        let fits =
+            |id: &&DatasetId| name.len() >= SHORTEST_PREFIX && id.to_string().starts_with(name);
         let found: Vec<DatasetId> = ids.iter().filter(fits).copied().collect();
         match found[..] {
             [id] => Ok(id),
             [] => Err(self.unknown(name, &ids)),
-            _ => Err(StoreError::Ambiguous { name: name.to_owned(), candidates: short_list(&found) }),
+            _ => {
+                Err(StoreError::Ambiguous { name: name.to_owned(), candidates: short_list(&found) })
+            }
         }
     }
 
@@ -282,7 +289,8 @@ fn short_list(ids: &[DatasetId]) -> String {
 /// When it cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(dir).map_err(StoreError::io("write into", dir))?;
+    let temporary =
+        tempfile::NamedTempFile::new_in(dir).map_err(StoreError::io("write into", dir))?;
     let mut file = temporary.as_file();
     let write = file.write_all(bytes).and_then(|()| file.sync_all());
     write.map_err(StoreError::io("write", path))?;

@@ -13,8 +13,8 @@ use datafusion::arrow::array::{
 
 use crate::id::TrialId;
 use crate::model::{
-    Bucket, Experiment, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample, TimelineSecond,
-    TrialRecord,
+    Bucket, Experiment, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample,
+    TimelineSecond, TrialRecord,
 };
 use crate::units::Nanos;
 
@@ -63,17 +63,14 @@ pub struct Column {
     pub values: ArrayRef,
     /// Whether a value may be missing.
     pub nullable: bool,
+    /// Whether values mostly grow from row to row, so that their differences are small.
+    pub is_ascending: bool,
 }
 
 /// The four tables of a dataset. With no records: their schema.
 #[must_use]
 pub fn tables(experiment: &Experiment, records: &[TrialRecord]) -> [Table; 4] {
-    [
-        trials(experiment, records),
-        latency(records),
-        timeline(records),
-        resources(records),
-    ]
+    [trials(experiment, records), latency(records), timeline(records), resources(records)]
 }
 
 /// Where a column comes from.
@@ -109,8 +106,12 @@ impl<R> Source<R> {
             Cells::U32(cell) => Arc::new(rows.iter().map(cell).collect::<UInt32Array>()),
             Cells::U64(cell) => Arc::new(rows.iter().map(cell).collect::<UInt64Array>()),
             Cells::F64(cell) => Arc::new(rows.iter().map(cell).collect::<Float64Array>()),
-            Cells::Bool(cell) => Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<BooleanArray>()),
-            Cells::Text(cell) => Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<StringArray>()),
+            Cells::Bool(cell) => {
+                Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<BooleanArray>())
+            }
+            Cells::Text(cell) => {
+                Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<StringArray>())
+            }
             Cells::Millis(cell) => {
                 let millis = rows.iter().map(|row| i64::try_from(cell(row)).unwrap_or(i64::MAX));
                 Arc::new(TimestampMillisecondArray::from_iter_values(millis).with_timezone("UTC"))
@@ -120,7 +121,8 @@ impl<R> Source<R> {
             Cells::MaybeBool(cell) => Arc::new(rows.iter().map(cell).collect::<BooleanArray>()),
             Cells::MaybeText(cell) => Arc::new(rows.iter().map(cell).collect::<StringArray>()),
         };
-        Column { name: self.name, doc: self.doc, values, nullable }
+        let is_ascending = ["low_ns", "high_ns"].contains(&&*self.name);
+        Column { name: self.name, doc: self.doc, values, nullable, is_ascending }
     }
 }
 
@@ -166,60 +168,68 @@ fn trials(experiment: &Experiment, records: &[TrialRecord]) -> Table {
     columns.text("store", "factor: the store", |r| r.trial.case.stack.store.to_string());
     columns.u32("workers", "factor: worker processes of the app", |r| r.trial.case.stack.workers);
     columns.u32("concurrency", "factor: connections of the loader", |r| r.trial.case.concurrency);
-    columns.u32("target_rps", "factor: requests per second that were offered", |r| r.trial.case.target_rps);
+    columns.u32("target_rps", "factor: requests per second that were offered", |r| {
+        r.trial.case.target_rps
+    });
     columns.f64("duration_s", "how long load was offered", move |_| seconds);
     columns.bool("is_valid", "whether it was measured and nothing forbids to rank it", is_valid);
     columns.text("flags", "what to know before trusting it, separated by commas", flags);
     columns.maybe_text("failure_stage", "at which step it failed, if it did", |r| {
-            failure(r).map(|failure| failure.stage.as_str().to_owned())
+        failure(r).map(|failure| failure.stage.as_str().to_owned())
     });
     columns.maybe_text("failure_reason", "why it failed, if it did", |r| {
-            failure(r).map(|failure| failure.reason.clone())
+        failure(r).map(|failure| failure.reason.clone())
     });
     columns.maybe_u64("planned", "requests that the schedule offered", |r| {
-            measured(r).map(|m| m.counts.planned)
+        measured(r).map(|m| m.counts.planned)
     });
     columns.maybe_u64("sent", "requests that a connection took up before the deadline", |r| {
-            measured(r).map(|m| m.counts.sent)
+        measured(r).map(|m| m.counts.sent)
     });
     columns.maybe_u64("completed", "requests that were answered as expected", |r| {
-            measured(r).map(|m| m.counts.completed)
+        measured(r).map(|m| m.counts.completed)
     });
     columns.maybe_u64("failed", "requests that were answered wrongly or not at all", |r| {
-            measured(r).map(|m| m.counts.failed_total())
+        measured(r).map(|m| m.counts.failed_total())
     });
     columns.maybe_text("failed_kinds", "failed requests by kind, a JSON object", |r| {
-            measured(r).map(|m| serde_json::json!(m.counts.failed).to_string())
+        measured(r).map(|m| serde_json::json!(m.counts.failed).to_string())
     });
     columns.maybe_u64("censored", "requests without an answer at the deadline", |r| {
-            measured(r).map(|m| m.counts.censored)
+        measured(r).map(|m| m.counts.censored)
     });
     columns.maybe_f64("achieved_rps", "completed requests per second of load", move |r| {
-            measured(r).map(|m| per_second(m.counts.completed, seconds))
+        measured(r).map(|m| per_second(m.counts.completed, seconds))
     });
     latency_figures(&mut columns);
     for (part, cpus) in [(Part::Loader, "loader"), (Part::App, "app"), (Part::Store, "store")] {
-        columns.maybe_f64(format!("{cpus}_cpu_s"), format!("CPU time that the {part} used"), move |r| {
-            measured(r).and_then(|m| Some(m.usage(part)?.cpu.as_secs_f64()))
-        });
+        columns.maybe_f64(
+            format!("{cpus}_cpu_s"),
+            format!("CPU time that the {part} used"),
+            move |r| measured(r).and_then(|m| Some(m.usage(part)?.cpu.as_secs_f64())),
+        );
         columns.maybe_u64(
             format!("{cpus}_peak_memory_bytes"),
             format!("the most memory of the {part} that was seen (PSS)"),
             move |r| measured(r).and_then(|m| Some(m.usage(part)?.peak_memory_bytes)),
         );
-        columns.text(format!("{cpus}_cpus"), format!("the CPUs of the {part}"), move |r| {
-            match part {
+        columns.text(
+            format!("{cpus}_cpus"),
+            format!("the CPUs of the {part}"),
+            move |r| match part {
                 Part::Loader => r.placement.loader.to_string(),
                 Part::App => r.placement.app.to_string(),
                 Part::Store => r.placement.store.to_string(),
-            }
-        });
+            },
+        );
     }
     Table::new("trials", "one execution of a case", records, columns)
 }
 
 fn latency_figures(columns: &mut Columns<TrialRecord>) {
-    let quantiles = QUANTILES.iter().map(|&(q, name)| (name, format!("latency that a share of {q} did not exceed")));
+    let quantiles = QUANTILES
+        .iter()
+        .map(|&(q, name)| (name, format!("latency that a share of {q} did not exceed")));
     let mean = std::iter::once(("mean", "mean latency".to_owned()));
     for (name, doc) in mean.chain(quantiles) {
         columns.maybe_u64(
@@ -241,7 +251,8 @@ fn latency(records: &[TrialRecord]) -> Table {
     columns.u32("trial", "the trial", |(trial, _)| trial.0);
     columns.u64("low_ns", "the lowest latency of the bucket", |(_, b)| b.low.0);
     columns.u64("high_ns", "the highest latency of the bucket", |(_, b)| b.high.0);
-    columns.u64("count", "requests that were answered with a latency in the bucket", |(_, b)| b.count);
+    columns
+        .u64("count", "requests that were answered with a latency in the bucket", |(_, b)| b.count);
     columns.u64("censored", "requests cut off when they had waited this long", |(_, b)| b.censored);
     let doc = "one bucket of a trial's latencies, from the moment the pacer released the request";
     Table::new("latency", doc, &rows, columns)
@@ -261,16 +272,20 @@ fn timeline(records: &[TrialRecord]) -> Table {
         ("p99", "99th percentile of their latency"),
         ("max", "the longest latency of them"),
     ] {
-        columns.maybe_u64(format!("latency_{name}_ns"), doc, move |(_, s): &(TrialId, &TimelineSecond)| {
-            let latency = s.latency?;
-            let Nanos(value) = match name {
-                "p50" => latency.p50,
-                "p95" => latency.p95,
-                "p99" => latency.p99,
-                _ => latency.max,
-            };
-            Some(value)
-        });
+        columns.maybe_u64(
+            format!("latency_{name}_ns"),
+            doc,
+            move |(_, s): &(TrialId, &TimelineSecond)| {
+                let latency = s.latency?;
+                let Nanos(value) = match name {
+                    "p50" => latency.p50,
+                    "p95" => latency.p95,
+                    "p99" => latency.p99,
+                    _ => latency.max,
+                };
+                Some(value)
+            },
+        );
     }
     Table::new("timeline", "one second of a trial", &rows, columns)
 }
@@ -281,7 +296,8 @@ fn resources(records: &[TrialRecord]) -> Table {
     columns.u32("trial", "the trial", |(trial, _)| trial.0);
     columns.text("part", "loader, app or store", |(_, s)| s.part.to_string());
     columns.u64("offset_ns", "time since the trial began", |(_, s)| s.offset.0);
-    columns.u64("cpu_ns", "CPU time that the part had used since the trial began", |(_, s)| s.cpu.0);
+    columns
+        .u64("cpu_ns", "CPU time that the part had used since the trial began", |(_, s)| s.cpu.0);
     columns.u64("memory_bytes", "memory of the part at that moment (PSS)", |(_, s)| s.memory_bytes);
     Table::new("resources", "what a part had used at a moment of a trial", &rows, columns)
 }

@@ -17,7 +17,12 @@ pub(in crate::cli) fn bundle(args: &args::Bundle) -> Result<ExitCode, CliError> 
                 Some(unavailable) => format!("missing: {}", unavailable.reason),
                 None => component.version.clone().unwrap_or_default(),
             };
-            vec![component.name.to_string(), component.kind.to_string(), component.identity.short(), state]
+            vec![
+                component.name.to_string(),
+                component.kind.to_string(),
+                component.identity.short(),
+                state,
+            ]
         })
         .collect();
     note(&table(&["component", "kind", "identity", "version"], &rows, usize::MAX));

@@ -22,7 +22,8 @@ fn experiment(spec: &str, factors: &Factors, bundle: &Bundle) -> Result<Experime
         let components = bundle.components.iter().filter(|component| component.kind == kind);
         components.map(|component| component.name.clone()).collect()
     };
-    let known = KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) };
+    let known =
+        KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) };
     Ok(check(&source, &Overrides::from(factors), &known)?)
 }
 

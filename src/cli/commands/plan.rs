@@ -54,7 +54,8 @@ fn for_people(plan: &Plan, topology: &Topology) -> String {
         .map(|stack| {
             let placement = placement(topology, plan, stack);
             let shared = if placement.shared { "shared: too few CPUs" } else { "" };
-            let cpus = [&placement.loader, &placement.app, &placement.store].map(ToString::to_string);
+            let cpus =
+                [&placement.loader, &placement.app, &placement.store].map(ToString::to_string);
             let mut row = vec![stack.to_string()];
             row.extend(cpus);
             row.push(shared.to_owned());
@@ -89,10 +90,9 @@ struct StackPlacement {
 }
 
 fn for_programs(plan: &Plan, topology: &Topology) -> Result<String, CliError> {
-    let placements = stacks(&plan.experiment).into_iter().map(|stack| StackPlacement {
-        placement: placement(topology, plan, &stack),
-        stack,
-    });
+    let placements = stacks(&plan.experiment)
+        .into_iter()
+        .map(|stack| StackPlacement { placement: placement(topology, plan, &stack), stack });
     let document = PlanDocument {
         experiment: &plan.experiment,
         order: plan.order,

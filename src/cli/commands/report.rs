@@ -16,7 +16,7 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
     let id = store.find(&args.dataset)?;
     let report = gather(&store, id).await?;
     let path = write(&store, &report, args.output.as_deref())?;
-    print(&format!("{}\n", path.display()))?;
+    print(&format!("{}\n", shown(&path).display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -34,8 +34,18 @@ pub(super) async fn gather(store: &Store, id: DatasetId) -> Result<Report, CliEr
 }
 
 /// Writes a report, by default beside the datasets.
-pub(super) fn write(store: &Store, report: &Report, output: Option<&Path>) -> Result<PathBuf, CliError> {
+pub(super) fn write(
+    store: &Store,
+    report: &Report,
+    output: Option<&Path>,
+) -> Result<PathBuf, CliError> {
     let path = output.map_or_else(|| store.root().join("report.html"), Path::to_owned);
     write_atomically(&path, html(report)?.as_bytes())?;
     Ok(path)
+}
+
+/// A path as a person would type it from here.
+pub(super) fn shown(path: &Path) -> &Path {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path)
 }

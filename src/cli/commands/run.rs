@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::report::{gather, write};
+use super::report::{gather, shown, write};
 use super::{experiment, missing, missing_table};
 use crate::cli::args;
 use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
@@ -86,15 +86,17 @@ async fn measure(
         name = interrupted() => { note(&format!("\n{name}: stopping")); None }
     };
     progress.finish();
+    if !matches!(finished, Some(Ok(_))) {
+        exec::end_all().await?;
+    }
     match finished {
         Some(Ok(summary)) => Ok(summary),
         Some(Err(error)) => Err(error.into()),
         None => {
-            exec::end_all().await?;
             let journal = store.root().join("journal").join(&id.0);
             let total = plan.trials.len();
             let mut error = CliError::new(format!("interrupted after {done} of {total} trials"))
-                .hint(format!("what was measured is kept in {}", journal.display()));
+                .hint(format!("what was measured is kept in {}", shown(&journal).display()));
             error.code = INTERRUPTED;
             Err(error)
         }
@@ -152,7 +154,8 @@ async fn interrupted() -> &'static str {
         (SignalKind::terminate(), "terminated"),
         (SignalKind::hangup(), "hung up"),
     ];
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(|(kind, _)| signal(kind))
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] =
+        kinds.map(|(kind, _)| signal(kind))
     else {
         // Without handlers the signals end the process at once, and the kernel its children.
         return std::future::pending().await;
@@ -209,7 +212,9 @@ fn check_open_files(experiment: &Experiment) -> Result<(), CliError> {
         return Err(CliError::new(format!(
             "{connections} connections need {needed} open files; this system allows {limit}"
         ))
-        .hint(format!("raise the hard limit (`ulimit -Hn {needed}` as root), or lower `--concurrency`")));
+        .hint(format!(
+            "raise the hard limit (`ulimit -Hn {needed}` as root), or lower `--concurrency`"
+        )));
     }
     Ok(())
 }
@@ -221,7 +226,7 @@ async fn conclude(store: &Store, summary: RunSummary) -> Result<ExitCode, CliErr
     if report.cases.len() <= MOST_ROWS {
         print(&case_table(&report.cases))?;
     }
-    print(&format!("\ndataset {}\nreport  {}\n", summary.dataset, path.display()))?;
+    print(&format!("\ndataset {}\nreport  {}\n", summary.dataset, shown(&path).display()))?;
     if summary.failed > 0 {
         note(&format!("{} of {} trials failed", summary.failed, summary.failed + summary.measured));
         return Ok(ExitCode::from(TRIALS_FAILED));
@@ -231,8 +236,17 @@ async fn conclude(store: &Store, summary: RunSummary) -> Result<ExitCode, CliErr
 
 fn case_table(cases: &[CaseSummary]) -> String {
     let header = [
-        "app", "store", "workers", "connections", "target/s", "achieved", "p95", "planned", "completed",
-        "failed", "cut off",
+        "app",
+        "store",
+        "workers",
+        "connections",
+        "target/s",
+        "achieved",
+        "p95",
+        "planned",
+        "completed",
+        "failed",
+        "cut off",
     ];
     let row = |summary: &CaseSummary| {
         let case = &summary.case;

@@ -1,0 +1,87 @@
+# perf-api: set up, measure, test. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+BINARY := $(CARGO_TARGET_DIR)/release/perf-api
+
+# A component with a lock file gets what the lock file names; adding one is adding a folder.
+PYTHON_COMPONENTS := $(patsubst %/requirements.txt,%,$(wildcard apps/*/requirements.txt))
+NODE_COMPONENTS := $(patsubst %/package-lock.json,%,$(wildcard apps/*/package-lock.json))
+# Without these the rest can be measured: a failed installation is told, and the bundle says so.
+OPTIONAL_COMPONENTS := apps/valkey
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+.PHONY: quick
+quick: setup ## set up what is missing, then the smoke run: half a minute
+	./perf-api quick
+
+.PHONY: setup
+setup: bundle.json ## install and pin the components, build the program
+
+.PHONY: test
+test: setup ## every test, with real servers
+	cargo test --release --locked
+
+.PHONY: ci
+ci: format lint test smoke report-test ## what has to pass before a change lands
+
+.PHONY: format
+format: system
+	cargo fmt --check
+
+.PHONY: lint
+lint: system
+	cargo clippy --release --locked --all-targets -- --deny warnings
+
+.PHONY: smoke
+smoke: setup
+	./perf-api quick
+	./perf-api plan full --format json | jq --exit-status '.trials | length == 960'
+
+.PHONY: report-test
+report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a browser, the dataset in DuckDB
+	tools/setup-system browser
+	tests/report/browser.sh results/report.html
+	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/duckdb_agrees.py results
+
+.PHONY: clean
+clean: ## remove what was installed and built; results stay
+	rm -rf $(addsuffix /.venv,$(PYTHON_COMPONENTS)) $(addsuffix /node_modules,$(NODE_COMPONENTS))
+	rm -rf bundle.json perf-api $(CARGO_TARGET_DIR)
+
+.PHONY: system
+system:
+	@tools/setup-system build
+
+.PHONY: perf-api
+perf-api: | system
+	cargo build --release --locked
+	@ln -sfn $(BINARY) perf-api
+
+# Pinned anew each time: it takes a second, and what changed on the system is then known.
+.PHONY: bundle.json
+bundle.json: perf-api $(addsuffix /.venv/installed,$(PYTHON_COMPONENTS)) $(addsuffix /node_modules/.installed,$(NODE_COMPONENTS))
+	@tools/setup-system run
+	@./perf-api bundle $(sort $(dir $(wildcard apps/*/component.toml))) >/dev/null
+
+apps/%/.venv/installed: apps/%/requirements.txt | system
+	@tools/setup-system run
+	@tools/setup-python apps/$* || $(if $(filter apps/$*,$(OPTIONAL_COMPONENTS)),echo "apps/$* cannot be had on this machine; the rest can be measured" >&2,exit 1)
+
+apps/%/node_modules/.installed: apps/%/package-lock.json | system
+	@tools/setup-system run
+	cd apps/$* && npm ci --ignore-scripts --omit=dev --no-audit --no-fund
+	@touch $@
+
+$(CARGO_TARGET_DIR)/test-venv/installed: tests/report/requirements.txt | system
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --require-hashes --no-deps --only-binary=:all: -r $<
+	@touch $@

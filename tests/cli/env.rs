@@ -1,0 +1,61 @@
+//! A place of its own for each test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A temporary folder with the fixture bundle, and the program to run in it.
+pub struct TestEnv {
+    dir: tempfile::TempDir,
+}
+
+impl TestEnv {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bundle.json");
+        std::fs::copy(fixture, dir.path().join("bundle.json")).unwrap();
+        Self { dir }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    /// Runs the program with a cleared environment.
+    #[expect(clippy::disallowed_methods, reason = "the program under test")]
+    pub fn output(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_perf-api"))
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .output()
+            .unwrap()
+    }
+
+    /// Exit code, output and errors as one text.
+    pub fn told(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let code = output.status.code().map_or("a signal".to_owned(), |code| code.to_string());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let told = format!(
+            "exit {code}\n--- stdout\n{}--- stderr\n{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        told.replace(&self.dir.path().display().to_string(), "[DIR]")
+    }
+
+    /// Runs the program, which must succeed; gives its output.
+    pub fn good(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}

@@ -1,0 +1,7 @@
+//! The whole program, from the outside: what it prints, writes and exits with. Loads are computed
+//! on a simulated clock, so every byte is known.
+
+mod env;
+mod errors;
+mod plan;
+mod run;

@@ -1,0 +1,107 @@
+//! Runs with computed loads: datasets and reports whose every byte is known.
+
+use sha2::{Digest, Sha256};
+
+use super::env::TestEnv;
+
+/// The dataset id that a run printed.
+fn dataset(printed: &str) -> String {
+    let line = printed.lines().find_map(|line| line.strip_prefix("dataset "));
+    line.expect("a run prints its dataset").to_owned()
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const SMALL: [&str; 8] = [
+    "quick",
+    "--fake",
+    "--no-progress",
+    "--repetitions",
+    "3",
+    "--qps",
+    "1000,20000",
+    "--workers=1,2",
+];
+
+#[test]
+fn the_same_run_gives_the_same_dataset_and_the_same_report_anywhere() {
+    let (one, two) = (TestEnv::new(), TestEnv::new());
+    let [first, second] = [&one, &two].map(|env| dataset(&env.good(&SMALL)));
+    assert_eq!(first, second);
+    assert_eq!(one.read("results/report.html"), two.read("results/report.html"));
+    // A change of these is a change of format: raise SCHEMA_VERSION, or know why not.
+    insta::assert_snapshot!(first, @"");
+}
+
+#[test]
+fn the_id_is_the_hash_of_the_manifest_and_the_manifest_has_those_of_the_files() {
+    let env = TestEnv::new();
+    let id = dataset(&env.good(&SMALL));
+    let manifest = env.read(&format!("results/{id}/manifest.json"));
+    assert_eq!(hash(&manifest), id);
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let files = manifest["files"].as_object().unwrap();
+    assert_eq!(files.len(), 4);
+    for (name, file) in files {
+        let bytes = env.read(&format!("results/{id}/{name}"));
+        assert_eq!(file["sha256"], hash(&bytes), "{name}");
+        assert_eq!(file["bytes"], bytes.len(), "{name}");
+    }
+    assert!(!env.path("results/journal").read_dir().unwrap().any(|_| true), "the journal was left");
+}
+
+#[test]
+fn a_report_is_found_by_name_and_is_the_same_each_time() {
+    let env = TestEnv::new();
+    let id = dataset(&env.good(&SMALL));
+    let first = env.read("results/report.html");
+    for name in [&id, &id[..6], "latest", "latest~0"] {
+        env.good(&["report", name, "--output", "again.html"]);
+        assert_eq!(env.read("again.html"), first, "{name}");
+    }
+    assert!(env.told(&["report", "latest~1"]).contains("no dataset is called `latest~1`"));
+    assert!(env.told(&["report", &id[..5]]).contains("6 or more digits"));
+}
+
+#[test]
+fn a_full_matrix_goes_through_in_seconds() {
+    let env = TestEnv::new();
+    let printed = env.good(&["full", "--fake", "--no-progress"]);
+    let id = dataset(&printed);
+    let manifest = env.read(&format!("results/{id}/manifest.json"));
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["files"]["trials.parquet"]["rows"], 960);
+}
+
+#[test]
+fn progress_is_a_line_a_trial_where_there_is_no_terminal() {
+    let env = TestEnv::new();
+    let told = env.told(&["quick", "--fake", "--stores", "redis,valkey", "--qps", "1000,20000"]);
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_damaged_manifest_is_refused() {
+    let env = TestEnv::new();
+    let id = dataset(&env.good(&SMALL));
+    let path = format!("results/{id}/manifest.json");
+    let text = String::from_utf8(env.read(&path)).unwrap();
+    env.write(&path, &text.replace("\"name\":\"quick\"", "\"name\":\"quack\""));
+    let told = env.told(&["report"]);
+    assert!(told.contains("its hash is not the dataset's id"), "{told}");
+}
+
+#[test]
+fn a_second_run_in_the_same_folder_is_told_who_is_there() {
+    let env = TestEnv::new();
+    std::fs::create_dir(env.path("results")).unwrap();
+    env.write("results/lock", "pid 4711\n");
+    let lock = std::fs::File::open(env.path("results/lock")).unwrap();
+    lock.lock().unwrap();
+    let told = env.told(&SMALL);
+    assert!(told.contains("another run is writing to [DIR]/results (pid 4711)"), "{told}");
+    lock.unlock().unwrap();
+    env.good(&SMALL);
+}

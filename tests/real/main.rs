@@ -1,0 +1,8 @@
+//! The real thing: real stores, gunicorn and node, started from the bundle that `make setup` made.
+//!
+//! A part that is missing fails the test; nothing is skipped. The tests take turns, since each of
+//! them uses the whole machine.
+
+mod parity;
+mod runs;
+mod system;

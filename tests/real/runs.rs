@@ -1,0 +1,162 @@
+//! Real runs: what they measure, and that nothing of them stays behind.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use perf_api::query::{CaseSummary, Dataset};
+use perf_api::store::Store;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::system::{perf_api, started_by, take_turn, wait_until};
+
+/// The cases of the only dataset in a results folder.
+fn cases(results: &Path) -> Vec<CaseSummary> {
+    let store = Store::open(results).unwrap();
+    let id = store.find("latest").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { Dataset::open(&store, id).await.unwrap().cases().await.unwrap() })
+}
+
+/// Runs to the end; gives what it told on standard error.
+fn run(results: &Path, args: &[&str]) -> (i32, String) {
+    let output = perf_api(results, args).output().unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_load_within_capacity_is_served_whole() {
+    let _turn = take_turn();
+    let results = tempfile::tempdir().unwrap();
+    let (code, told) = run(
+        results.path(),
+        &["quick", "--stores", "redis,valkey", "--qps", "200", "--duration", "2s"],
+    );
+    assert_eq!(code, 0, "{told}");
+    let cases = cases(results.path());
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        assert_eq!((case.valid, case.failed, case.planned), (1, 0, 400), "{case:?}");
+        // What was under way when the load ended: a hundredth of a second's worth or so.
+        assert!(case.censored <= 20, "{case:?}");
+        assert!(!case.p95_is_bound && case.p95.is_some(), "{case:?}");
+    }
+}
+
+#[test]
+fn an_overload_is_told_honestly() {
+    let _turn = take_turn();
+    let results = tempfile::tempdir().unwrap();
+    let args =
+        ["quick", "--apps", "express", "--stores", "redis", "--qps", "20000", "--duration", "3s"];
+    let (code, told) = run(results.path(), &args);
+    assert_eq!(code, 0, "{told}");
+    let cases = cases(results.path());
+    let [case] = &cases[..] else { panic!("{cases:?}") };
+    assert_eq!(case.planned, 60_000);
+    assert_eq!(case.planned, case.completed + case.failed + case.censored);
+    assert!(case.censored > 1_000, "this machine holds 20,000 requests per second: {case:?}");
+    assert!(case.p95_is_bound, "{case:?}");
+}
+
+/// A run that has a trial of half a minute under way.
+struct LongRun {
+    results: tempfile::TempDir,
+    runner: Child,
+}
+
+impl LongRun {
+    fn start() -> Self {
+        let results = tempfile::tempdir().unwrap();
+        let args = [
+            "quick",
+            "--apps",
+            "fastapi",
+            "--stores",
+            "redis",
+            "--duration",
+            "30s",
+            "--repetitions",
+            "2",
+        ];
+        let runner = perf_api(results.path(), &args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let run = Self { results, runner };
+        wait_until("the first trial", || run.loader().is_some());
+        run
+    }
+
+    fn pid(&self) -> u32 {
+        self.runner.id()
+    }
+
+    /// The pid of the loader, while it measures (and does not warm up).
+    fn loader(&self) -> Option<i32> {
+        self.process_with("30000ms")
+    }
+
+    /// The pid of a process of this run whose command line holds `words`.
+    fn process_with(&self, words: &str) -> Option<i32> {
+        started_by(self.pid()).into_iter().find(|&pid| {
+            let command =
+                std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.split('\0').any(|word| word.contains(words))
+        })
+    }
+
+    fn kill(&self, signal: Signal) {
+        kill(i32::try_from(self.pid()).unwrap(), signal);
+    }
+
+    fn journal(&self) -> Option<PathBuf> {
+        let runs = std::fs::read_dir(self.results.path().join("journal")).ok()?;
+        Some(runs.flatten().next()?.path().join("journal.jsonl"))
+    }
+}
+
+fn kill(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_process_and_keeps_its_journal() {
+    let _turn = take_turn();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut run = LongRun::start();
+        run.kill(signal);
+        let status = run.runner.wait().unwrap();
+        assert_eq!(status.code(), Some(130), "{signal:?}");
+        assert_eq!(started_by(run.pid()), Vec::<i32>::new(), "{signal:?} left processes");
+        let journal = run.journal().expect("the journal is kept");
+        perf_api::store::JournalContent::read(&journal).expect("the journal is whole");
+    }
+}
+
+#[test]
+fn a_killed_runner_takes_its_children_along() {
+    let _turn = take_turn();
+    let mut run = LongRun::start();
+    let pid = run.pid();
+    run.kill(Signal::KILL);
+    run.runner.wait().unwrap();
+    wait_until("the children to follow", || started_by(pid).is_empty());
+}
+
+#[test]
+fn a_store_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
+    let _turn = take_turn();
+    let mut run = LongRun::start();
+    kill(run.process_with("redis-server").expect("the store runs"), Signal::KILL);
+    // The next trial begins with a new store; it is cut short to keep the test short.
+    let first = run.loader();
+    wait_until("the second trial", || run.loader().is_some_and(|pid| Some(pid) != first));
+    let content = perf_api::store::JournalContent::read(&run.journal().unwrap()).unwrap();
+    let [record] = &content.trials[..] else { panic!("{} trials", content.trials.len()) };
+    let perf_api::model::Outcome::Failed(failure) = &record.outcome else { panic!("{record:?}") };
+    assert_eq!(failure.stage.as_str(), "load");
+    assert!(failure.reason.contains("store `redis` ended"), "{}", failure.reason);
+    run.kill(Signal::INT);
+    run.runner.wait().unwrap();
+}
