@@ -3,7 +3,8 @@
 //! Ground layer. A [`Child`] leads a process group of its own, is pinned to its CPUs, writes to a
 //! log file, and is ended with everything it started: by [`Child::stop`], by `Drop` when a run
 //! unwinds, by the kernel when the runner dies (`PR_SET_PDEATHSIG`), and by [`sweep`] at the
-//! next start for whatever slipped through all three.
+//! next start for what slipped through all three. (A program that writes over its environment, as
+//! Redis does to set its title, cannot be found by [`sweep`]; the kernel ends it all the same.)
 //!
 //! Start children from the main thread: the death signal is bound to the thread that forks.
 

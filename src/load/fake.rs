@@ -64,7 +64,8 @@ fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
             // Draws share the second's answers; the first ones take the remainder.
             let share = count / DRAWS + u64::from(draw < count % DRAWS);
             let at = second as f64 + draw as f64 / DRAWS as f64;
-            let backlog = at * (target / capacity - 1.0).max(0.0);
+            // What is answered at a time was planned when as many had been offered.
+            let backlog = at * (1.0 - capacity / target).max(0.0);
             let busy = (target / capacity).min(0.98);
             let service = 0.4e-3 * (1.0 + busy / (1.0 - busy) * rng.random::<f64>());
             let latency =

@@ -130,7 +130,7 @@ fn achieved_against_target(series: &[Series<'_>], targets: &[u32]) -> String {
             measured.iter().map(|(case, _)| f64::from(case.case.target_rps)).collect();
         plot.add_trace(rate_trace(one, x, &measured));
     }
-    plot.set_layout(layout("target, requests/s", "achieved, requests/s"));
+    plot.set_layout(layout("target, requests/s", "achieved, requests/s", series.len() + 1));
     figure(&plot)
 }
 
@@ -183,7 +183,7 @@ fn p95_against_target(series: &[Series<'_>]) -> String {
             plot.add_trace(markers);
         }
     }
-    let mut layout = layout("target, requests/s", "p95, ms");
+    let mut layout = layout("target, requests/s", "p95, ms", series.len());
     layout = layout.y_axis(Axis::new().title("p95, ms").type_(AxisType::Log).auto_margin(true));
     plot.set_layout(layout);
     figure(&plot)
@@ -217,9 +217,10 @@ fn rate_against_workers(manifest: &Manifest, cases: &[&CaseSummary], target: u32
             plot.add_trace(rate_trace(&one, x.collect(), &measured));
         }
     }
+    let stack_pairs = manifest.experiment.apps.len() * manifest.experiment.stores.len();
     let workers: Vec<f64> =
         manifest.experiment.workers.iter().map(|&count| f64::from(count)).collect();
-    let mut layout = layout("workers", "achieved, requests/s");
+    let mut layout = layout("workers", "achieved, requests/s", stack_pairs);
     layout = layout.x_axis(Axis::new().title("workers").tick_values(workers));
     plot.set_layout(layout);
     figure(&plot)
@@ -253,7 +254,8 @@ fn stores_compared(
             .error_y(error_bars(rate_spread(&measured)));
         plot.add_trace(bar);
     }
-    let mut layout = layout("", "achieved, requests/s").bar_mode(BarMode::Group);
+    let mut layout = layout("", "achieved, requests/s", manifest.experiment.stores.len())
+        .bar_mode(BarMode::Group);
     layout = layout.x_axis(Axis::new().type_(AxisType::Category));
     plot.set_layout(layout);
     figure(&plot)
@@ -324,11 +326,17 @@ fn title(manifest: &Manifest, name: &ComponentName) -> String {
     title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn layout(x: &str, y: &str) -> Layout {
+/// Height of a chart without its legend, in pixels.
+const PLOT_HEIGHT: usize = 380;
+/// Height of one row of a legend, which has two entries or more.
+const LEGEND_ROW: usize = 22;
+
+/// A quiet layout, with room below for a legend of `entries`.
+fn layout(x: &str, y: &str, entries: usize) -> Layout {
     let legend = Legend::new().orientation(Orientation::Horizontal).x(0.0).y(-0.22);
     Layout::new()
         .auto_size(true)
-        .height(420)
+        .height(PLOT_HEIGHT + LEGEND_ROW * entries.div_ceil(2))
         .margin(Margin::new().left(64).right(16).top(16).bottom(48))
         .paper_background_color("rgba(0,0,0,0)")
         .plot_background_color("rgba(0,0,0,0)")

@@ -7,7 +7,7 @@ use perf_api::query::{CaseSummary, Dataset};
 use perf_api::store::Store;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::system::{perf_api, started_by, take_turn, wait_until};
+use super::system::{Identity, descendants, is_alive, perf_api, take_turn, wait_until};
 
 /// The cases of the only dataset in a results folder.
 fn cases(results: &Path) -> Vec<CaseSummary> {
@@ -99,11 +99,18 @@ impl LongRun {
 
     /// The pid of a process of this run whose command line holds `words`.
     fn process_with(&self, words: &str) -> Option<i32> {
-        started_by(self.pid()).into_iter().find(|&pid| {
+        descendants(self.pid()).into_iter().map(|(pid, _)| pid).find(|&pid| {
             let command =
                 std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             command.split('\0').any(|word| word.contains(words))
         })
+    }
+
+    /// Everything that runs: the store, the app with its worker, and the loader.
+    fn family(&self) -> Vec<Identity> {
+        let family = descendants(self.pid());
+        assert!(family.len() >= 4, "only {family:?} run");
+        family
     }
 
     fn kill(&self, signal: Signal) {
@@ -125,10 +132,11 @@ fn an_interrupted_run_leaves_no_process_and_keeps_its_journal() {
     let _turn = take_turn();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut run = LongRun::start();
+        let family = run.family();
         run.kill(signal);
         let status = run.runner.wait().unwrap();
         assert_eq!(status.code(), Some(130), "{signal:?}");
-        assert_eq!(started_by(run.pid()), Vec::<i32>::new(), "{signal:?} left processes");
+        assert!(!family.iter().any(|&one| is_alive(one)), "{signal:?} left processes");
         let journal = run.journal().expect("the journal is kept");
         perf_api::store::JournalContent::read(&journal).expect("the journal is whole");
     }
@@ -138,10 +146,10 @@ fn an_interrupted_run_leaves_no_process_and_keeps_its_journal() {
 fn a_killed_runner_takes_its_children_along() {
     let _turn = take_turn();
     let mut run = LongRun::start();
-    let pid = run.pid();
+    let family = run.family();
     run.kill(Signal::KILL);
     run.runner.wait().unwrap();
-    wait_until("the children to follow", || started_by(pid).is_empty());
+    wait_until("the children to follow", || !family.iter().any(|&one| is_alive(one)));
 }
 
 #[test]

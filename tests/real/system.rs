@@ -42,16 +42,28 @@ pub fn perf_api(results: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// The pids of processes that a runner with this pid started.
-pub fn started_by(runner: u32) -> Vec<i32> {
-    let mark = format!("{runner}:");
-    let is_marked = |process: &procfs::process::Process| {
-        let environment = process.environ().ok()?;
-        let own = environment.get(std::ffi::OsStr::new("PERF_API_RUNNER"))?;
-        own.to_str()?.starts_with(&mark).then_some(())
-    };
-    let processes = procfs::process::all_processes().unwrap().flatten();
-    processes.filter(|process| is_marked(process).is_some()).map(|process| process.pid).collect()
+/// A process: its pid and its start time, which together are never used twice.
+pub type Identity = (i32, u64);
+
+/// The processes that a runner started, and those that they started.
+pub fn descendants(runner: u32) -> Vec<Identity> {
+    let all: Vec<_> =
+        procfs::process::all_processes().unwrap().flatten().flat_map(|one| one.stat()).collect();
+    let mut family = vec![i32::try_from(runner).unwrap()];
+    let mut found = Vec::new();
+    while let Some(parent) = family.pop() {
+        for stat in all.iter().filter(|stat| stat.ppid == parent) {
+            family.push(stat.pid);
+            found.push((stat.pid, stat.starttime));
+        }
+    }
+    found
+}
+
+/// Whether a process is still there and has not ended.
+pub fn is_alive((pid, start): Identity) -> bool {
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.starttime == start && stat.state != 'Z')
 }
 
 /// Waits until a condition holds; fails with `what` after a minute.
