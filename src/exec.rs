@@ -278,6 +278,7 @@ pub struct Pin {
 }
 
 /// Becomes another program, pinned to CPUs and bound to the runner's life. Returns only on failure.
+#[must_use]
 pub fn become_pinned(pin: &Pin) -> ExecError {
     let refused =
         |action| move |errno: rustix::io::Errno| ExecError::System { action, source: errno.into() };

@@ -119,7 +119,7 @@ impl Progress {
                 bar.set_prefix(format!("{left} left"));
             }
             Mode::Lines => {
-                note(&format!("[{}/{}] {} ({left} left)", self.done, self.total, self.last))
+                note(&format!("[{}/{}] {} ({left} left)", self.done, self.total, self.last));
             }
             Mode::Silent => {}
         }

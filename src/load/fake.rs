@@ -48,6 +48,12 @@ impl LoadDriver for FakeLoad {
     }
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "made-up numbers of a moderate size"
+)]
 fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
     let capacity = capacity_rps(request.url) * (1.0 + 0.02 * (rng.random::<f64>() - 0.5));
     let target = f64::from(request.target_rps);

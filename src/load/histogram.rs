@@ -108,7 +108,7 @@ mod tests {
                 alone.completed(Nanos(value), 1);
                 let own = alone.finish().buckets[0];
                 prop_assert!(own.low.0 <= value && value <= own.high.0);
-                prop_assert!((own.high.0 - own.low.0) as f64 <= 0.001 * value as f64);
+                prop_assert!((own.high.0 - own.low.0) * 1000 <= value);
                 let found = histogram.buckets.iter().any(|b| (b.low, b.high) == (own.low, own.high));
                 prop_assert!(found, "the bucket of {} depends on the others", value);
             }

@@ -192,7 +192,7 @@ mod tests {
                 components: vec![],
             },
             unavailable: vec![],
-            host: crate::model::Fingerprint {
+            host: Fingerprint {
                 cpu_model: "none".to_owned(),
                 cpus: 1,
                 cores: 1,
