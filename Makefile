@@ -47,10 +47,11 @@ smoke: setup
 	./perf-api plan full --format json | jq --exit-status '.trials | length == 960'
 
 .PHONY: report-test
-report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a browser, the dataset in DuckDB
+report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a browser, the dataset in DuckDB, the README
 	tools/setup-system browser
 	tests/report/browser.sh results/report.html
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/duckdb_agrees.py results
+	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/readme.py
 
 .PHONY: clean
 clean: ## remove what was installed and built; results stay

@@ -342,3 +342,46 @@ fn flags(record: &TrialRecord) -> String {
 fn per_second(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_the_known_one() {
+        let experiment = Experiment {
+            name: "test".to_owned(),
+            apps: vec![],
+            stores: vec![],
+            workers: vec![],
+            concurrency: vec![],
+            qps: vec![],
+            repetitions: 1,
+            duration: "1s".parse().unwrap(),
+            warm_up: "0s".parse().unwrap(),
+            seed: 1,
+        };
+        let tables = tables(&experiment, &[]);
+        let names: Vec<String> = tables.iter().map(Table::file_name).collect();
+        let mut sorted = names.clone();
+        sorted.sort();
+        assert_eq!(sorted, FILE_NAMES);
+        let told: Vec<String> = tables
+            .iter()
+            .flat_map(|table| {
+                let columns = table.columns.iter().map(|column| {
+                    let null = if column.nullable { ", may be missing" } else { "" };
+                    format!(
+                        "  {}: {}{null}: {}",
+                        column.name,
+                        column.values.data_type(),
+                        column.doc
+                    )
+                });
+                std::iter::once(format!("{}: {}", table.name, table.doc)).chain(columns)
+            })
+            .collect();
+        // A change of these is a change of format: raise SCHEMA_VERSION, or know why not.
+        insta::assert_snapshot!(told.join("\n"));
+    }
+}
