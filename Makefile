@@ -56,7 +56,8 @@ report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a br
 .PHONY: clean
 clean: ## remove what was installed and built; results stay
 	rm -rf $(addsuffix /.venv,$(PYTHON_COMPONENTS)) $(addsuffix /node_modules,$(NODE_COMPONENTS))
-	rm -rf bundle.json perf-api $(CARGO_TARGET_DIR)
+	rm -rf bundle.json perf-api
+	cargo clean --package perf-api
 
 .PHONY: system
 system:

@@ -388,7 +388,9 @@ pub fn first_line(program: &Path, args: &[String], dir: &Path) -> io::Result<Str
 /// # Errors
 /// When the operating system cannot tell.
 pub fn own_program() -> io::Result<PathBuf> {
-    std::env::current_exe()
+    // The link leads to the file that runs, even where its name has gone.
+    let link = Path::new("/proc/self/exe");
+    if link.exists() { Ok(link.to_owned()) } else { std::env::current_exe() }
 }
 
 /// The last `count` lines of a log file; nothing when it cannot be read.
@@ -398,6 +400,14 @@ pub fn log_tail(path: &Path, count: usize) -> Vec<String> {
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].iter().map(|&line| line.to_owned()).collect()
+}
+
+/// Whether this process was started with SIGHUP ignored, as `nohup` does.
+#[must_use]
+pub fn ignores_hangup() -> bool {
+    let status = Process::myself().and_then(|own| own.status());
+    // Bit n - 1 stands for signal n, and SIGHUP is 1.
+    status.is_ok_and(|status| status.sigign & 1 == 1)
 }
 
 fn inherited_environment() -> impl Iterator<Item = (&'static str, OsString)> {

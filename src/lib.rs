@@ -20,7 +20,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | 0 ground | [`units`], [`id`], [`clock`], [`exec`] |
+//! | 0 ground | [`units`], [`id`], [`clock`], [`file`], [`exec`] (which uses those before it) |
 //! | 1 model | [`model`] |
 //! | 2 trades | [`plan`], [`host`], [`bundle`], [`launch`], [`load`], [`store`], [`stats`] |
 //! | 3 work | [`run`], [`query`] |
@@ -40,6 +40,7 @@ pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod exec;
+pub mod file;
 pub mod host;
 pub mod id;
 pub mod launch;

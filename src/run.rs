@@ -173,12 +173,13 @@ impl Runner<'_, '_> {
                     Ok(measurement) => Outcome::Measured(measurement),
                     Err(failure) => Outcome::Failed(failure),
                 };
-            if matches!(outcome, Outcome::Measured(_)) {
+            let is_measured = matches!(outcome, Outcome::Measured(_));
+            self.record_at(&context, trial, started, outcome)?;
+            if is_measured {
                 running = Some(live);
             } else {
                 live.stop().await.map_err(RunError::Stop)?;
             }
-            self.record_at(&context, trial, started, outcome)?;
         }
         match running {
             Some(live) => live.stop().await.map_err(RunError::Stop),
@@ -221,7 +222,18 @@ impl Runner<'_, '_> {
             (self.on_event)(&Event::WarmingUp(context.stack));
             let warmed =
                 self.load(context, context.first, live.as_mut(), warm_up, Stage::WarmUp).await;
-            if let Err(failure) = warmed {
+            let answered = warmed.and_then(|measurement| match measurement.counts.completed {
+                0 => Err(Failure {
+                    stage: Stage::WarmUp,
+                    reason: format!(
+                        "no request was answered as expected: {:?}",
+                        measurement.counts
+                    ),
+                    log_tail: live.log_tail(),
+                }),
+                _ => Ok(()),
+            });
+            if let Err(failure) = answered {
                 live.stop().await.map_err(RunError::Stop)?;
                 return Ok(Err(failure));
             }
@@ -298,7 +310,7 @@ impl Runner<'_, '_> {
             trial: trial.clone(),
             started,
             placement: context.placement.clone(),
-            flags: context.placement.shared.then_some(Flag::CpusShared).into_iter().collect(),
+            flags: flags(context, &outcome),
             figures,
             outcome,
         };
@@ -320,6 +332,16 @@ async fn first_end(live: &mut dyn RunningStack) -> String {
 
 /// How often the parts of a stack are looked at while a load goes on.
 const LIFE_POLL: Duration = Duration::from_millis(200);
+
+fn flags(context: &StackContext<'_>, outcome: &Outcome) -> Vec<Flag> {
+    let too_many_failed = match outcome {
+        Outcome::Measured(measurement) => measurement.counts.too_many_failed(),
+        Outcome::Failed(_) => false,
+    };
+    let raised =
+        [(Flag::CpusShared, context.placement.shared), (Flag::RequestsFailed, too_many_failed)];
+    raised.into_iter().filter(|(_, is_raised)| *is_raised).map(|(flag, _)| flag).collect()
+}
 
 fn figures(measurement: &Measurement) -> BTreeMap<String, LatencyFigure> {
     let quantile = |&(q, name): &(f64, &str)| {

@@ -7,10 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's layer; a module imports only from layers of a lower number.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("units", 0),
     ("id", 0),
     ("clock", 0),
+    ("file", 0),
     ("exec", 0),
     ("model", 1),
     ("plan", 2),

@@ -34,7 +34,6 @@ pub(super) struct ProcessSection {
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Arguments that make the program print the component's version.
-    #[serde(default)]
     pub version: Vec<String>,
     /// What to do when the program is missing.
     pub missing: String,
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_manifest_is_refused_with_its_line() {
-        let good = "name = \"a\"\nkind = \"store\"\ntitle = \"A\"\nsummary = \"s\"\n[process]\nprogram = \"a\"\nargs = [\"{port}\"]\nmissing = \"get it\"\n";
+        let good = "name = \"a\"\nkind = \"store\"\ntitle = \"A\"\nsummary = \"s\"\n[process]\nprogram = \"a\"\nversion = []\nargs = [\"{port}\"]\nmissing = \"get it\"\n";
         let edits = [
             ("name = \"a\"", "name = \"../a\""),
             ("\"store\"", "\"proxy\""),

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::exec;
+use crate::file::write_atomically;
 use crate::id::{BundleId, ComponentId, ContentHash};
 use crate::model::{Bundle, Component, ComponentName, ProcessTemplate, Unavailable};
 
@@ -100,7 +101,7 @@ pub fn make(provider: &str, folders: &[PathBuf]) -> Result<Bundle, BundleError> 
 pub fn write(bundle: &Bundle, path: &Path) -> Result<(), BundleError> {
     let text = serde_json::to_string_pretty(bundle).expect("a bundle is plain data");
     let wrap = |source| BundleError::Write { path: path.to_owned(), source };
-    std::fs::write(path, text + "\n").map_err(wrap)
+    write_atomically(path, (text + "\n").as_bytes()).map_err(wrap)
 }
 
 /// Reads a bundle file and checks that it is whole.
@@ -121,10 +122,14 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
             bundle.format
         )));
     }
-    let adds_up = |component: &Component| component.identity == identity_of(&component.facts);
+    let adds_up = |component: &Component| {
+        let definition = component.process.as_ref().map(|_| definition_fact(component));
+        component.identity == identity_of(&component.facts)
+            && definition.is_none_or(|fact| component.facts.get("definition") == Some(&fact))
+    };
     if let Some(wrong) = bundle.components.iter().find(|component| !adds_up(component)) {
         return Err(malformed(format!(
-            "the identity of `{}` is not the hash of its facts",
+            "the identity of `{}` does not fit what stands there",
             wrong.name
         )));
     }
@@ -148,7 +153,9 @@ pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
         .filter(|(name, value)| pinned(name) != Some(value))
         .map(|(name, _)| name.clone())
         .collect();
-    let is_gone = |name: &&String| *name != "version" && !facts.contains_key(*name);
+    // What no file tells: `read` has checked the definition, and a version is asked when pinning.
+    let is_told = |name: &str| name == "version" || name == "definition";
+    let is_gone = |name: &&String| !is_told(name) && !facts.contains_key(*name);
     changes.extend(component.facts.keys().filter(is_gone).cloned());
     if changes.is_empty() {
         return Ok(());
@@ -185,7 +192,7 @@ fn resolve(dir: &Path) -> Result<Component, BundleError> {
         }
         Err(reason) => (None, None, Some(Unavailable { reason, remedy: section.missing })),
     };
-    Ok(Component {
+    let mut component = Component {
         name: manifest.name,
         kind: manifest.kind,
         title: manifest.title,
@@ -197,7 +204,18 @@ fn resolve(dir: &Path) -> Result<Component, BundleError> {
         store: manifest.store,
         process,
         unavailable,
-    })
+    };
+    if component.process.is_some() {
+        component.facts.insert("definition".to_owned(), definition_fact(&component));
+        component.identity = identity_of(&component.facts);
+    }
+    Ok(component)
+}
+
+/// The hash of how a component is started and asked, with no path of this machine.
+fn definition_fact(component: &Component) -> String {
+    let process = component.process.as_ref().map(|process| (&process.args, &process.env));
+    canonical_hash(&(process, &component.http, &component.store)).to_string()
 }
 
 /// What installing leaves in a component folder: named by the lock files, so no facts.
@@ -218,6 +236,14 @@ fn file_facts(dir: &Path) -> Result<BTreeMap<String, String>, BundleError> {
             } else if kind.is_file() {
                 let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
                 facts.insert(format!("file {name}"), hash_of_file(&path)?.to_string());
+            } else if kind.is_symlink() && !is_installed {
+                let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
+                if !path.is_file() {
+                    let message = format!("`{name}` is a link to what is no file: copy it instead");
+                    let path = dir.join("component.toml");
+                    return Err(BundleError::Component { path, line: 1, message });
+                }
+                facts.insert(format!("link {name}"), hash_of_file(&path)?.to_string());
             }
         }
     }
@@ -309,6 +335,6 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"version\": \"git", "\"version\": \"tig")).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains("identity of `a` is not the hash of its facts"), "{error}");
+        assert!(error.contains("identity of `a` does not fit what stands there"), "{error}");
     }
 }

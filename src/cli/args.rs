@@ -12,7 +12,7 @@ use crate::units::CpuSet;
 /// A reproducible benchmark appliance for HTTP APIs.
 ///
 /// Exit codes: 0 fine, 1 wrong input or a refusing system, 2 wrong usage, 3 trials failed,
-/// 70 a defect of this program, 130 interrupted.
+/// 5 a corrupt dataset, 70 a defect of this program, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(super) struct Args {

@@ -1,5 +1,6 @@
 //! Errors as words on the screen: `error: …`, then hints that can be typed.
 
+use super::output::note;
 use crate::bundle::BundleError;
 use crate::exec::ExecError;
 use crate::host::HostError;
@@ -14,8 +15,10 @@ use crate::store::StoreError;
 pub(super) const USER_ERROR: u8 = 1;
 /// At least one trial failed.
 pub(super) const TRIALS_FAILED: u8 = 3;
+/// A dataset is not what its hashes say.
+const CORRUPT: u8 = 5;
 /// A defect of this program.
-const DEFECT: u8 = 70;
+pub(super) const DEFECT: u8 = 70;
 /// Interrupted by Ctrl-C or another signal.
 pub(super) const INTERRUPTED: u8 = 130;
 
@@ -47,9 +50,9 @@ impl CliError {
     }
 
     pub(super) fn print(&self) {
-        eprintln!("error: {}", self.message);
+        note(&format!("error: {}", self.message));
         for hint in &self.hints {
-            eprintln!("hint: {hint}");
+            note(&format!("hint: {hint}"));
         }
     }
 }
@@ -80,12 +83,13 @@ impl From<StoreError> for CliError {
         let told = Self::of(&error);
         match error {
             StoreError::Locked { .. } => {
-                told.hint("wait for it, or use another folder with `--results`")
+                told.hint("wait for it: two loads on one machine would disturb each other")
             }
             StoreError::Unknown { .. } => {
                 told.hint("a name is `latest`, `latest~1`, or 6 or more digits of an id")
             }
             StoreError::Ambiguous { .. } => told.hint("type more digits"),
+            StoreError::Corrupt { .. } | StoreError::Manifest { .. } => told.with_code(CORRUPT),
             StoreError::Encode { .. } => told.with_code(DEFECT),
             _ => told,
         }

@@ -15,9 +15,12 @@ use error::CliError;
 /// Runs the program as its arguments say.
 #[must_use]
 pub fn main() -> ExitCode {
-    match dispatch(Args::parse().command) {
-        Ok(code) => code,
-        Err(error) => {
+    let command = Args::parse().command;
+    // A panic has told its words by now, and what it unwound has ended its children.
+    match std::panic::catch_unwind(|| dispatch(command)) {
+        Err(_) => ExitCode::from(error::DEFECT),
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
             error.print();
             ExitCode::from(error.code)
         }

@@ -23,9 +23,9 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Tells something that is no result: to standard error.
+/// Tells something that is no result: to standard error. A reader that went away is no error.
 pub(super) fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A plain table. The columns from `numbers` on hold numbers.
@@ -143,7 +143,8 @@ fn bar(total: usize) -> ProgressBar {
 fn outcome_words(record: &TrialRecord, plan: &Plan) -> String {
     match &record.outcome {
         Outcome::Failed(failure) => {
-            format!("failed at {}: {}", failure.stage.as_str(), failure.reason)
+            let last = failure.log_tail.last().map_or(String::new(), |line| format!(" ({line})"));
+            format!("failed at {}: {}{last}", failure.stage.as_str(), failure.reason)
         }
         Outcome::Measured(measurement) => {
             let seconds = Nanos::from(plan.experiment.duration.0).as_secs_f64();

@@ -28,6 +28,8 @@ pub struct OhaLoad;
 const OHA_VERSION: &str = "1.16.0";
 /// How long the loader may write down what it saw, after its deadline.
 const WRITING_LIMIT: Duration = Duration::from_secs(120);
+/// How long one request may take to be written down.
+const WRITING: Duration = Duration::from_micros(20);
 /// What oha calls a connection that the deadline cut off.
 const CUT_OFF: &str = "aborted due to deadline";
 /// Longer words of oha's are cut: they name a kind of failure, and kinds are counted.
@@ -42,10 +44,11 @@ impl LoadDriver for OhaLoad {
     async fn drive(&mut self, request: &LoadRequest<'_>) -> Result<Measurement, LoadError> {
         let files = Files::within(request.scratch_dir);
         files.remove();
+        let seconds = u32::try_from(request.duration.as_secs()).unwrap_or(u32::MAX);
         let mut child = Child::spawn(&child_spec(request, &files)?)?;
         let mut usage = JoinSet::new();
         usage.spawn(sample_usage(child.group(), request.duration));
-        let limit = request.duration + WRITING_LIMIT;
+        let limit = request.duration + WRITING_LIMIT + WRITING * request.target_rps * seconds;
         let Ok(status) = tokio::time::timeout(limit, child.wait()).await else {
             return Err(LoadError::Late { waited: WRITING_LIMIT });
         };

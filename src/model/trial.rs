@@ -25,6 +25,13 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Whether so many requests failed that rate and latency mean nothing.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+    pub fn too_many_failed(&self) -> bool {
+        self.failed_total() as f64 > self.planned as f64 * MOST_FAILED
+    }
+
     /// Failed requests of every kind.
     #[must_use]
     pub fn failed_total(&self) -> u64 {
@@ -184,14 +191,23 @@ pub struct Failure {
 pub enum Flag {
     /// Parts shared CPUs, or had fewer than they want.
     CpusShared,
+    /// More than one request in a hundred was answered wrongly or refused.
+    RequestsFailed,
 }
 
+/// The share of failed requests above which a trial is not ranked.
+const MOST_FAILED: f64 = 0.01;
+
 impl Flag {
+    /// Every flag.
+    pub const ALL: [Self; 2] = [Self::CpusShared, Self::RequestsFailed];
+
     /// The flag's name in columns.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CpusShared => "cpus_shared",
+            Self::RequestsFailed => "requests_failed",
         }
     }
 
@@ -201,6 +217,8 @@ impl Flag {
         match self {
             // The disturbance is the same for every case, and a small host has no other way.
             Self::CpusShared => false,
+            // What answers wrongly is fast: its latency is no merit.
+            Self::RequestsFailed => true,
         }
     }
 
@@ -210,6 +228,9 @@ impl Flag {
         match self {
             Self::CpusShared => {
                 "loader, app and store shared CPUs, so each may have slowed the others"
+            }
+            Self::RequestsFailed => {
+                "more than 1 % of the requests failed, so rate and latency are not those of the work"
             }
         }
     }

@@ -135,8 +135,10 @@ const DURATION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fr
 const WARM_UP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 /// The largest whole number that every reader of JSON keeps (RFC 8785 writes numbers as doubles).
 const MOST_SEED: u64 = (1 << 53) - 1;
-/// Trials of one experiment: a year of the shortest ones.
-const MOST_TRIALS: u128 = 31_536_000;
+/// Trials of one experiment: more than a month of the shortest ones.
+const MOST_TRIALS: u128 = 1_000_000;
+/// Requests of one trial: each is a record that is kept in memory until the trial is over.
+const MOST_REQUESTS: u128 = 20_000_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -301,6 +303,15 @@ fn spec_name(source: &Source, name: &Spanned<String>) -> Result<String, SpecErro
 }
 
 fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError> {
+    let most_qps = experiment.qps.iter().copied().max().unwrap_or(0);
+    let requests = u128::from(most_qps) * experiment.duration.0.as_millis() / 1000;
+    if requests > MOST_REQUESTS {
+        let message = format!(
+            "{most_qps} requests per second for {} are {requests} in one trial: {MOST_REQUESTS} at most",
+            experiment.duration
+        );
+        return Err(SpecError { place: source.name.clone(), message });
+    }
     let counts = [
         experiment.apps.len(),
         experiment.stores.len(),

@@ -86,6 +86,8 @@ pub struct FailedTrial {
     pub stage: String,
     /// Why.
     pub reason: String,
+    /// The last lines that its parts wrote.
+    pub log: String,
 }
 
 /// How many trials carry a set of flags.
@@ -157,6 +159,7 @@ impl Dataset {
                 case: row.case()?,
                 stage: row.text("failure_stage")?,
                 reason: row.text("failure_reason")?,
+                log: row.text("failure_log")?,
             })
         })
     }

@@ -85,6 +85,7 @@ struct FailureRow {
     case: String,
     stage: String,
     reason: String,
+    log: String,
 }
 
 struct FlagRow {
@@ -164,11 +165,11 @@ fn failure(failed: &crate::query::FailedTrial) -> FailureRow {
         case: failed.case.to_string(),
         stage: failed.stage.clone(),
         reason: failed.reason.clone(),
+        log: failed.log.clone(),
     }
 }
 
 fn flags(report: &Report) -> Vec<FlagRow> {
-    let all = [Flag::CpusShared];
     let carried = |flag: Flag| -> u64 {
         let counts = report.flags.iter();
         counts
@@ -176,7 +177,8 @@ fn flags(report: &Report) -> Vec<FlagRow> {
             .map(|count| count.trials)
             .sum()
     };
-    all.into_iter()
+    Flag::ALL
+        .into_iter()
         .map(|flag| FlagRow {
             name: flag.as_str().to_owned(),
             meaning: flag.meaning(),

@@ -23,7 +23,7 @@ pub use journal::{Entry, Header, Journal, JournalContent};
 pub use manifest::{Manifest, PinnedBundle, PinnedComponent, SCHEMA_VERSION, TableFile};
 pub use schema::{Column, Table, tables};
 
-use crate::id::{DatasetId, RunId};
+use crate::id::{ContentHash, DatasetId, RunId};
 
 /// What goes wrong with stored results.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,12 @@ pub enum StoreError {
         path: PathBuf,
         /// Its version.
         found: u32,
+    },
+    /// A table is not the one that the manifest lists.
+    #[error("{path} is corrupt: its hash is not the one in the manifest")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
     },
     /// No dataset has that name.
     #[error("no dataset is called `{name}` in {results}{candidates}")]
@@ -211,6 +217,22 @@ impl Store {
         Manifest::read(&self.dir(id).join("manifest.json"), id)
     }
 
+    /// Checks that the tables of a dataset are those that its manifest lists.
+    ///
+    /// # Errors
+    /// When one cannot be read or has another hash.
+    pub fn check_files(&self, id: DatasetId, manifest: &Manifest) -> Result<(), StoreError> {
+        for (name, listed) in &manifest.files {
+            let path = self.dir(id).join(name);
+            let file = File::open(&path).map_err(StoreError::io("read", &path))?;
+            let hash = ContentHash::of_reader(file).map_err(StoreError::io("read", &path))?;
+            if hash != listed.sha256 {
+                return Err(StoreError::Corrupt { path });
+            }
+        }
+        Ok(())
+    }
+
     /// Every dataset, the latest first.
     ///
     /// # Errors
@@ -283,24 +305,6 @@ fn short_list(ids: &[DatasetId]) -> String {
     names.join(", ") + more
 }
 
-/// Writes a file whole, through to the disk, by way of a temporary file beside it.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary =
-        tempfile::NamedTempFile::new_in(dir).map_err(StoreError::io("write into", dir))?;
-    let mut file = temporary.as_file();
-    let write = file.write_all(bytes).and_then(|()| file.sync_all());
-    write.map_err(StoreError::io("write", path))?;
-    // A temporary file is private; what is written for people is not.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.set_permissions(readable).map_err(StoreError::io("write", path))?;
-    temporary.persist(path).map_err(|error| StoreError::io("write", path)(error.error))?;
-    sync_dir(dir)
-}
-
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let file = File::create_new(path);
     let write = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
@@ -308,5 +312,5 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(StoreError::io("sync", path))
+    crate::file::sync_dir(path).map_err(StoreError::io("sync", path))
 }

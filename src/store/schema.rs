@@ -180,6 +180,9 @@ fn trials(experiment: &Experiment, records: &[TrialRecord]) -> Table {
     columns.maybe_text("failure_reason", "why it failed, if it did", |r| {
         failure(r).map(|failure| failure.reason.clone())
     });
+    columns.maybe_text("failure_log", "the last lines that its parts wrote, if it failed", |r| {
+        failure(r).map(|failure| failure.log_tail.join("\n"))
+    });
     columns.maybe_u64("planned", "requests that the schedule offered", |r| {
         measured(r).map(|m| m.counts.planned)
     });

@@ -15,10 +15,10 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 /// The report of [`KNOWN_DATASET`].
-const KNOWN_REPORT: &str = "825625d5a2ad0122343e82f83b26b8a50809522aae02fcfb09c433cf3b764e79";
+const KNOWN_REPORT: &str = "832b2f0d4218d32904a3f38ddd9e51245c4acbc5f036f932e537497e6897a6fd";
 
 /// What [`SMALL`] gives, on any day and any machine.
-const KNOWN_DATASET: &str = "c81fc230e6d6cabe4127de63d21f037ff738957235106db4d0022c32bcbe9e08";
+const KNOWN_DATASET: &str = "373ad127e29a91ada493b855d70b4f8b5d56340c652da1acb38e7850890fc5c8";
 
 const SMALL: [&str; 8] = [
     "quick",
@@ -112,4 +112,18 @@ fn a_second_run_in_the_same_folder_is_told_who_is_there() {
     assert!(told.contains("another run is writing to [DIR]/results (pid 4711)"), "{told}");
     lock.unlock().unwrap();
     env.good(&SMALL);
+}
+
+#[test]
+fn a_damaged_table_is_refused_with_its_own_exit_code() {
+    let env = TestEnv::new();
+    let id = dataset(&env.good(&SMALL));
+    let path = env.path(&format!("results/{id}/trials.parquet"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let told = env.told(&["report"]);
+    assert!(told.starts_with("exit 5\n"), "{told}");
+    assert!(told.contains("trials.parquet is corrupt"), "{told}");
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use crate::cli::args;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
+use crate::file::write_atomically;
 use crate::id::DatasetId;
 use crate::query::Dataset;
 use crate::report::{Report, html};
-use crate::store::{Store, write_atomically};
+use crate::store::Store;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
     let store = Store::open(&args.results)?;
@@ -23,6 +24,7 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
 /// Asks a dataset everything that a report tells.
 pub(super) async fn gather(store: &Store, id: DatasetId) -> Result<Report, CliError> {
     let manifest = store.manifest(id)?;
+    store.check_files(id, &manifest)?;
     let dataset = Dataset::open(store, id).await?;
     Ok(Report {
         dataset: id,
@@ -40,7 +42,8 @@ pub(super) fn write(
     output: Option<&Path>,
 ) -> Result<PathBuf, CliError> {
     let path = output.map_or_else(|| store.root().join("report.html"), Path::to_owned);
-    write_atomically(&path, html(report)?.as_bytes())?;
+    write_atomically(&path, html(report)?.as_bytes())
+        .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))?;
     Ok(path)
 }
 

@@ -86,17 +86,18 @@ async fn measure(
         name = interrupted() => { note(&format!("\n{name}: stopping")); None }
     };
     progress.finish();
-    if !matches!(finished, Some(Ok(_))) {
-        exec::end_all().await?;
-    }
+    exec::end_all().await?;
     match finished {
         Some(Ok(summary)) => Ok(summary),
         Some(Err(error)) => Err(error.into()),
         None => {
             let journal = store.root().join("journal").join(&id.0);
             let total = plan.trials.len();
-            let mut error = CliError::new(format!("interrupted after {done} of {total} trials"))
-                .hint(format!("what was measured is kept in {}", shown(&journal).display()));
+            let mut error = CliError::new(format!("interrupted after {done} of {total} trials"));
+            if done > 0 {
+                let kept = format!("what was measured is kept in {}", shown(&journal).display());
+                error = error.hint(kept);
+            }
             error.code = INTERRUPTED;
             Err(error)
         }
@@ -163,7 +164,7 @@ async fn interrupted() -> &'static str {
     tokio::select! {
         _ = interrupt.recv() => kinds[0].1,
         _ = terminate.recv() => kinds[1].1,
-        _ = hangup.recv() => kinds[2].1,
+        _ = hangup.recv(), if !exec::ignores_hangup() => kinds[2].1,
     }
 }
 
