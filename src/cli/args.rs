@@ -55,10 +55,6 @@ pub(super) struct RunSpec {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Run {
-    #[command(flatten)]
-    pub factors: Factors,
-    #[command(flatten)]
-    pub places: Places,
     /// Measure the rest when a component cannot be had here (`quick` always does)
     #[arg(long)]
     pub allow_missing: bool,
@@ -68,6 +64,10 @@ pub(super) struct Run {
     /// Compute instead of measuring, on a simulated clock: for tests
     #[arg(long, hide = true)]
     pub fake: bool,
+    #[command(flatten)]
+    pub factors: Factors,
+    #[command(flatten)]
+    pub places: Places,
 }
 
 #[derive(Debug, ClapArgs)]
