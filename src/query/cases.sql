@@ -2,7 +2,7 @@
 -- the merged distributions (percentiles are never averaged).
 --
 -- The p95 lies between two ends: with every cut-off request put at what it had waited, and with
--- every one put at infinity. Where the two differ by more than 5 %, the lower one is a bound.
+-- every one put at infinity. Where the two differ by more than 1 %, the lower one is a bound.
 WITH ranked AS (
   SELECT
     *,
@@ -42,8 +42,8 @@ ends AS (
 p95 AS (
   SELECT
     app, store, workers, concurrency, target_rps,
-    coalesce(highest_ns <= 1.05 * lowest_ns, false) AS is_number,
-    CASE WHEN highest_ns <= 1.05 * lowest_ns THEN lowest_ns ELSE bound_ns END AS p95_ns
+    coalesce(highest_ns <= 1.01 * lowest_ns, false) AS is_number,
+    CASE WHEN highest_ns <= 1.01 * lowest_ns THEN lowest_ns ELSE bound_ns END AS p95_ns
   FROM ends
 )
 SELECT

@@ -4,7 +4,7 @@ use crate::model::{Bucket, Histogram, LatencyFigure};
 use crate::units::Nanos;
 
 /// How far the cut-off requests may move a quantile before it is told as a bound, as a ratio.
-const BOUND_TOLERANCE: f64 = 1.05;
+const BOUND_TOLERANCE: f64 = 1.01;
 
 /// The `q` quantile (nearest rank) of every request that was answered or cut off; `None` for an
 /// empty distribution.
@@ -13,7 +13,7 @@ const BOUND_TOLERANCE: f64 = 1.05;
 /// With each put at what it had waited, the quantile is at its lowest; with each put at infinity,
 /// at its highest (source: the bounds of Manski 2003, *Partial Identification of Probability
 /// Distributions*, ch. 1, which assume nothing about the requests that were not seen). Where the
-/// two agree to 5 %, the margin below which no difference is called one, the quantile is a number; otherwise the lower one is given, as a bound. The
+/// two agree to 1 % the quantile is a number; otherwise the lower one is given, as a bound. The
 /// histogram adds an error of at most 0.1 %.
 #[must_use]
 pub fn latency_quantile(histogram: &Histogram, q: f64) -> Option<LatencyFigure> {
