@@ -40,6 +40,8 @@ pub enum Clock {
     System,
     /// A clock that stands still until it is told to advance.
     Simulated(Arc<AtomicU64>),
+    /// A clock that never moves, so that an interruption leaves no trace in a simulated run.
+    Fixed(UnixMillis),
 }
 
 impl Clock {
@@ -59,6 +61,7 @@ impl Clock {
                 UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }
             Self::Simulated(now) => UnixMillis(now.load(Ordering::Relaxed)),
+            Self::Fixed(now) => *now,
         }
     }
 

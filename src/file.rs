@@ -7,20 +7,36 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 /// Writes a file whole, through to the disk, by way of a temporary file beside it.
 ///
 /// # Errors
 /// When it cannot be written; what was there before is then still there.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(dir)?;
-    let mut file = temporary.as_file();
-    file.write_all(bytes)?;
-    // A temporary file is private; what is written for people is not.
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    file.sync_all()?;
+    let temporary = NamedTempFile::new_in(dir)?;
+    temporary.as_file().write_all(bytes)?;
+    publish(temporary.as_file())?;
     temporary.persist(path).map_err(|error| error.error)?;
     sync_dir(dir)
+}
+
+/// Gives a temporary file its name, through to the disk, unless there is a file of that name.
+///
+/// # Errors
+/// When there is one, or when it cannot be written.
+pub fn keep_new(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
+    publish(temporary.as_file())?;
+    let dir = temporary.path().parent().map(Path::to_owned);
+    temporary.persist_noclobber(path).map_err(|error| error.error)?;
+    dir.map_or(Ok(()), |dir| sync_dir(&dir))
+}
+
+/// A temporary file is private; what is written for people is not, and is on the disk.
+fn publish(file: &File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.sync_all()
 }
 
 /// Waits until the names in a folder are on the disk.

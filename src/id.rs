@@ -28,6 +28,29 @@ impl ContentHash {
         std::io::copy(&mut reader, &mut hasher)?;
         Ok(Self(hasher.finalize().into()))
     }
+
+    /// A hash of bytes that come in pieces.
+    #[must_use]
+    pub fn hasher() -> Hasher {
+        Hasher(Sha256::new())
+    }
+}
+
+/// Hashes bytes that come in pieces.
+#[derive(Clone, Debug)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Adds the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces.
+    #[must_use]
+    pub fn finish(self) -> ContentHash {
+        ContentHash(self.0.finalize().into())
+    }
 }
 
 impl fmt::Display for ContentHash {

@@ -4,26 +4,42 @@
 //! each record is on the disk before the next trial begins. Progress is told as [`Event`]s; nothing
 //! here prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixMillis};
 use crate::host::{Demand, Topology, place};
-use crate::id::{DatasetId, RunId};
+use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::{LoadDriver, LoadRequest};
 use crate::model::{
-    Bundle, ComponentName, Failure, Fingerprint, Flag, LatencyFigure, Measurement, Outcome, Part,
-    Placement, Plan, QUANTILES, Stack, Stage, Trial, TrialRecord, VALUE_BYTES, with_causes,
+    Bundle, ComponentName, Failure, Fingerprint, Flag, Measurement, Outcome, Part, Placement, Plan,
+    Stack, Stage, Trial, TrialRecord, VALUE_BYTES, with_causes,
 };
-use crate::stats::{latency_mean, latency_quantile};
-use crate::store::{Entry, Header, Journal, PinnedBundle, Store, StoreError};
+use crate::stats::latency_figures;
+use crate::store::{
+    Difference, Entry, Header, Journal, PinnedBundle, PinnedComponent, Store, StoreError,
+};
+
+/// How a run begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// With the first trial.
+    New,
+    /// With what its journal does not have.
+    Resumed {
+        /// What is not the same as before, and accepted.
+        accepted_differences: Vec<Difference>,
+    },
+}
 
 /// Everything that a run needs.
 pub struct RunRequest<'run> {
     /// The run's name.
     pub id: RunId,
+    /// Whether it begins or goes on.
+    pub beginning: Beginning,
     /// What to measure, without what cannot be had here.
     pub plan: &'run Plan,
     /// The pinned components.
@@ -47,8 +63,8 @@ pub struct RunRequest<'run> {
 /// What happens in a run.
 #[derive(Debug)]
 pub enum Event<'run> {
-    /// The journal was begun here.
-    Begun(&'run Path),
+    /// The journal is here; it has this many trials of an interrupted run.
+    Begun(&'run Path, usize),
     /// A stack is being started.
     Starting(&'run Stack),
     /// A stack is being warmed up.
@@ -81,12 +97,17 @@ pub enum RunError {
     /// A stack could not be stopped, so what follows could not be trusted.
     #[error("a stack could not be stopped")]
     Stop(#[source] LaunchError),
+    /// The journal has a trial that the plan has not.
+    #[error("trial {0} of the journal is not the one of the plan: this program orders otherwise")]
+    OtherPlan(TrialId),
     /// The plan names what the bundle does not have.
     #[error("the bundle has no `{0}`")]
     NoComponent(ComponentName),
 }
 
 /// Runs a plan from the first trial to the sealed dataset.
+///
+/// A run that goes on measures what its journal does not have.
 ///
 /// # Errors
 /// When results cannot be written or a stack cannot be stopped. The journal is then kept.
@@ -95,17 +116,91 @@ pub async fn run(
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunSummary, RunError> {
     let store = request.store;
-    let journal = store.begin(&request.id, &header(&request))?;
-    let dir = journal.dir().to_owned();
-    on_event(&Event::Begun(&dir));
-    let plan = request.plan;
-    let mut runner = Runner { request, journal, on_event, measured: 0, failed: 0 };
+    let (mut journal, finished) = match &request.beginning {
+        Beginning::New => (store.begin(&request.id, &header(&request))?, vec![]),
+        Beginning::Resumed { .. } => {
+            let (journal, content) = store.resume(&request.id)?;
+            (journal, content.trials)
+        }
+    };
+    if let Beginning::Resumed { accepted_differences } = &request.beginning
+        && !accepted_differences.is_empty()
+    {
+        let accepted_differences = accepted_differences.clone();
+        journal.append(&Entry::Resumed { accepted_differences })?;
+    }
+    on_event(&Event::Begun(journal.dir(), finished.len()));
+    let failed = finished.iter().filter(|record| is_failed(record)).count();
+    let (plan, id) = (request.plan, request.id.clone());
+    let mut runner =
+        Runner { request, journal, on_event, measured: finished.len() - failed, failed };
+    let is_planned = |record: &&TrialRecord| plan.trials.contains(&record.trial);
+    if let Some(foreign) = finished.iter().find(|record| !is_planned(record)) {
+        return Err(RunError::OtherPlan(foreign.trial.id));
+    }
+    let finished: BTreeSet<TrialId> = finished.iter().map(|record| record.trial.id).collect();
     for trials in plan.stack_runs() {
-        runner.stack_run(trials).await?;
+        runner.stack_run(trials, &finished).await?;
     }
     (runner.on_event)(&Event::Sealing);
-    let dataset = store.seal(&dir)?;
+    let dataset = store.seal(&id).await?;
     Ok(RunSummary { dataset, measured: runner.measured, failed: runner.failed })
+}
+
+/// What is not the same now as when a run began: program, spec, order, components, and host.
+#[must_use]
+pub fn differences(before: &Header, request: &RunRequest<'_>) -> Vec<Difference> {
+    let after = header(request);
+    let mut differences = Vec::new();
+    let mut compare = |what: String, before: &str, after: &str| {
+        if before != after {
+            let (before, after) = (before.to_owned(), after.to_owned());
+            differences.push(Difference { what, before, after });
+        }
+    };
+    compare("program".to_owned(), &before.writer, &after.writer);
+    compare("launcher".to_owned(), &before.launcher, &after.launcher);
+    compare("load driver".to_owned(), &before.load_driver, &after.load_driver);
+    compare("order".to_owned(), &json(&before.order), &json(&after.order));
+    for (what, before, after) in [
+        ("spec", fields(&before.experiment), fields(&after.experiment)),
+        ("host", fields(&before.host), fields(&after.host)),
+        ("component", identities(&before.bundle), identities(&after.bundle)),
+    ] {
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let value = |of: &BTreeMap<String, String>| {
+                of.get(name).cloned().unwrap_or_else(|| "none".to_owned())
+            };
+            compare(format!("{what}: {name}"), &value(&before), &value(&after));
+        }
+    }
+    differences
+}
+
+fn json(data: &impl serde::Serialize) -> String {
+    serde_json::to_string(data).expect("it is plain data")
+}
+
+/// The fields of plain data as text.
+fn fields(data: &impl serde::Serialize) -> BTreeMap<String, String> {
+    let value = serde_json::to_value(data).expect("it is plain data");
+    let fields = value.as_object().into_iter().flatten();
+    fields.map(|(name, value)| (name.clone(), value.to_string())).collect()
+}
+
+/// What each component of a bundle is, and whether it can be had.
+fn identities(bundle: &PinnedBundle) -> BTreeMap<String, String> {
+    let components = bundle.components.iter();
+    let identity = |component: &PinnedComponent| match &component.unavailable {
+        None => format!("identity {}", component.identity.short()),
+        Some(unavailable) => unavailable.reason.clone(),
+    };
+    components.map(|component| (component.name.to_string(), identity(component))).collect()
+}
+
+fn is_failed(record: &TrialRecord) -> bool {
+    matches!(record.outcome, Outcome::Failed(_))
 }
 
 /// The CPUs that each part of a stack gets on a host, for the loads of `plan`.
@@ -117,6 +212,7 @@ pub fn placement(topology: &Topology, plan: &Plan, stack: &Stack) -> Placement {
 
 fn header(request: &RunRequest<'_>) -> Header {
     Header {
+        writer: concat!("perf-api ", env!("CARGO_PKG_VERSION")).to_owned(),
         started: request.clock.now(),
         experiment: request.plan.experiment.clone(),
         order: request.plan.order,
@@ -144,21 +240,28 @@ struct StackContext<'run> {
 }
 
 impl Runner<'_, '_> {
-    /// Runs the trials that share one start of a stack. A stack that broke is started again.
-    async fn stack_run(&mut self, trials: &[Trial]) -> Result<(), RunError> {
+    /// Runs the trials that share one start of a stack, without those that are finished. A stack
+    /// that broke is started again.
+    async fn stack_run(
+        &mut self,
+        trials: &[Trial],
+        finished: &BTreeSet<TrialId>,
+    ) -> Result<(), RunError> {
         let Some(first) = trials.first() else { return Ok(()) };
+        let trials: Vec<&Trial> =
+            trials.iter().filter(|trial| !finished.contains(&trial.id)).collect();
         let stack = &first.case.stack;
         let placement = placement(self.request.topology, self.request.plan, stack);
         let context = StackContext { stack, placement, first };
         let mut running: Option<Box<dyn RunningStack>> = None;
-        for (index, trial) in trials.iter().enumerate() {
+        for (index, &trial) in trials.iter().enumerate() {
             let mut live = match running.take() {
                 Some(live) => live,
                 None => match self.start(&context).await? {
                     Ok(live) => live,
                     Err(failure) => {
                         // What does not start now does not start a moment later either.
-                        for trial in &trials[index..] {
+                        for &trial in &trials[index..] {
                             self.record(&context, trial, Outcome::Failed(failure.clone()))?;
                         }
                         return Ok(());
@@ -299,7 +402,7 @@ impl Runner<'_, '_> {
         outcome: Outcome,
     ) -> Result<(), RunError> {
         let figures = match &outcome {
-            Outcome::Measured(measurement) => figures(measurement),
+            Outcome::Measured(measurement) => latency_figures(&measurement.latency),
             Outcome::Failed(_) => BTreeMap::new(),
         };
         match &outcome {
@@ -341,14 +444,6 @@ fn flags(context: &StackContext<'_>, outcome: &Outcome) -> Vec<Flag> {
     let raised =
         [(Flag::CpusShared, context.placement.shared), (Flag::RequestsFailed, too_many_failed)];
     raised.into_iter().filter(|(_, is_raised)| *is_raised).map(|(flag, _)| flag).collect()
-}
-
-fn figures(measurement: &Measurement) -> BTreeMap<String, LatencyFigure> {
-    let quantile = |&(q, name): &(f64, &str)| {
-        Some((name.to_owned(), latency_quantile(&measurement.latency, q)?))
-    };
-    let mean = latency_mean(&measurement.latency).map(|mean| ("mean".to_owned(), mean));
-    QUANTILES.iter().filter_map(quantile).chain(mean).collect()
 }
 
 fn launch_failure(error: &LaunchError) -> Failure {

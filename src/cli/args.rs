@@ -12,7 +12,8 @@ use crate::units::CpuSet;
 /// A reproducible benchmark appliance for HTTP APIs.
 ///
 /// Exit codes: 0 fine, 1 wrong input or a refusing system, 2 wrong usage, 3 trials failed,
-/// 5 a corrupt dataset, 70 a defect of this program, 130 interrupted.
+/// 5 a corrupt dataset, 6 a missing file of one, 7 an unreadable one, 8 one of a newer version,
+/// 70 a defect of this program, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(super) struct Args {
@@ -28,10 +29,18 @@ pub(super) enum Command {
     Quick(Run),
     /// Measure the reference matrix: 960 trials, about 6 hours
     Full(Run),
+    /// Go on with an interrupted run
+    Resume(Resume),
     /// Show what a run would do: matrix, placement and time
     Plan(Plan),
     /// Show a dataset as one HTML file
     Report(Report),
+    /// List, check, name, copy and remove datasets
+    Results(Results),
+    /// Ask every dataset at hand in SQL
+    Sql(Sql),
+    /// Print every table, column and function that SQL knows
+    Schema(Schema),
     /// Pin component folders in a bundle file
     Bundle(Bundle),
     /// Become another program, pinned to CPUs
@@ -61,11 +70,38 @@ pub(super) struct Run {
     /// Say nothing while the run goes on
     #[arg(long)]
     pub no_progress: bool,
-    /// Compute instead of measuring, on a simulated clock: for tests
-    #[arg(long, hide = true)]
-    pub fake: bool,
+    #[command(flatten)]
+    pub fake: Fake,
     #[command(flatten)]
     pub factors: Factors,
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// For tests.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Fake {
+    /// Compute instead of measuring, on a simulated clock
+    #[arg(long, hide = true)]
+    pub fake: bool,
+    /// Let the simulated clock stand still
+    #[arg(long, hide = true, requires = "fake")]
+    pub fixed_clock: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Resume {
+    /// The run, by the name of its folder in `journal`; the latest when not given
+    #[arg(default_value = "latest")]
+    pub run: String,
+    /// Go on although program, components or host are not the same, and record that
+    #[arg(long)]
+    pub force: bool,
+    /// Say nothing while the run goes on
+    #[arg(long)]
+    pub no_progress: bool,
+    #[command(flatten)]
+    pub fake: Fake,
     #[command(flatten)]
     pub places: Places,
 }
@@ -142,22 +178,146 @@ pub(super) struct Places {
     /// The bundle that pins the components
     #[arg(long, value_name = "FILE", env = "PERF_API_BUNDLE", default_value = "bundle.json")]
     pub bundle: PathBuf,
-    /// The folder of datasets
-    #[arg(long, value_name = "FOLDER", env = "PERF_API_RESULTS", default_value = "results")]
-    pub results: PathBuf,
+    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
+    pub results: String,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Report {
-    /// The dataset: a prefix of its id with 6 digits or more, `latest`, or `latest~1`
+    /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
     #[arg(default_value = "latest")]
     pub dataset: String,
     /// The file to write; `report.html` in the results folder when not given
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The folder of datasets
-    #[arg(long, value_name = "FOLDER", env = "PERF_API_RESULTS", default_value = "results")]
-    pub results: PathBuf,
+    /// Show the dataset without comparing it with its hashes; the report then says so
+    #[arg(long)]
+    pub unverified: bool,
+    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
+    pub results: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Results {
+    #[command(subcommand)]
+    pub command: ResultsCommand,
+    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    #[arg(
+        long,
+        value_name = "PLACE",
+        env = "PERF_API_RESULTS",
+        default_value = "results",
+        global = true
+    )]
+    pub results: String,
+}
+
+/// A dataset is named by a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`.
+#[derive(Debug, Subcommand)]
+pub(super) enum ResultsCommand {
+    /// Every dataset, the latest first
+    List {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// What a dataset's manifest says
+    Show {
+        #[arg(default_value = "latest")]
+        dataset: String,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Compare datasets with their hashes, their schema, and themselves
+    Verify {
+        #[arg(required_unless_present = "all")]
+        datasets: Vec<String>,
+        /// Check every dataset
+        #[arg(long, conflicts_with = "datasets")]
+        all: bool,
+    },
+    /// Give a dataset a name
+    Tag {
+        dataset: String,
+        tag: String,
+        /// Take the tag from another dataset
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take a name away
+    Untag { tag: String },
+    /// Remove a dataset for good
+    Remove {
+        dataset: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Remove it although it has a tag
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write a dataset to one file
+    Export {
+        dataset: String,
+        /// The file, such as `mine.tar.zst`
+        file: PathBuf,
+    },
+    /// Check an exported dataset and add it
+    Import { file: PathBuf },
+    /// Copy a dataset to another place
+    Push {
+        dataset: String,
+        /// A folder, s3://BUCKET/PREFIX, gs://… or az://…
+        to: String,
+    },
+    /// Copy a dataset from another place
+    Pull {
+        /// A folder, s3://BUCKET/PREFIX, gs://… or az://…
+        from: String,
+        #[arg(default_value = "latest")]
+        dataset: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Sql {
+    /// The query; a prompt when neither a query, a file nor input is given
+    #[arg(conflicts_with = "file")]
+    pub query: Option<String>,
+    /// The file of the query
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = Answer::Table)]
+    pub format: Answer,
+    /// Do not compare datasets with their hashes, and leave out those without a manifest
+    #[arg(long)]
+    pub unverified: bool,
+    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
+    pub results: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Answer {
+    /// For people
+    Table,
+    /// With a header
+    Csv,
+    /// An object a line
+    Json,
+    /// One file, on standard output
+    Parquet,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Schema {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -6,10 +6,10 @@ use crate::exec::ExecError;
 use crate::host::HostError;
 use crate::model::with_causes;
 use crate::plan::SpecError;
-use crate::query::QueryError;
+use crate::query::{QueryError, refusal};
 use crate::report::ReportError;
 use crate::run::RunError;
-use crate::store::StoreError;
+use crate::store::{Condition, StoreError};
 
 /// Wrong input, or a system that refuses.
 pub(super) const USER_ERROR: u8 = 1;
@@ -17,6 +17,12 @@ pub(super) const USER_ERROR: u8 = 1;
 pub(super) const TRIALS_FAILED: u8 = 3;
 /// A dataset is not what its hashes say.
 const CORRUPT: u8 = 5;
+/// A file of a dataset is not there.
+const MISSING: u8 = 6;
+/// A dataset cannot be read.
+const UNREADABLE: u8 = 7;
+/// A dataset was written by a newer version.
+const TOO_NEW: u8 = 8;
 /// A defect of this program.
 pub(super) const DEFECT: u8 = 70;
 /// Interrupted by Ctrl-C or another signal.
@@ -80,19 +86,60 @@ impl From<BundleError> for CliError {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        let told = Self::of(&error);
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for CliError {
+    fn from(error: &StoreError) -> Self {
+        let told = Self::of(error);
         match error {
             StoreError::Locked { .. } => {
                 told.hint("wait for it: two loads on one machine would disturb each other")
             }
+            StoreError::NoResults(_) => told
+                .hint("`perf-api quick` makes it, and measures")
+                .hint("`--results PLACE` names another"),
+            StoreError::Place { .. } => told.hint(
+                "a place is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
+            ),
             StoreError::Unknown { .. } => {
-                told.hint("a name is `latest`, `latest~1`, or 6 or more digits of an id")
+                told.hint("a name is a tag, `latest`, `latest~1`, or 6 or more digits of an id")
             }
+            StoreError::NoRun { .. } => told.hint("`perf-api run SPEC` begins one"),
             StoreError::Ambiguous { .. } => told.hint("type more digits"),
-            StoreError::Corrupt { .. } | StoreError::Manifest { .. } => told.with_code(CORRUPT),
-            StoreError::Encode { .. } => told.with_code(DEFECT),
-            _ => told,
+            StoreError::BadTag(_) => told
+                .hint("a tag has letters, digits, `.`, `_` and `-`, and is not like an id or `latest`"),
+            StoreError::TagTaken { .. } => told.hint("`--force` moves it"),
+            StoreError::Tagged { .. } => told.hint("`--force` removes it with its tags"),
+            StoreError::Exists(_) => told.hint("name a file that is not there yet"),
+            StoreError::Archive { .. } => told
+                .with_code(CORRUPT)
+                .hint("`perf-api results export DATASET FILE.tar.zst` makes one"),
+            StoreError::Corrupt { .. } => told
+                .with_code(CORRUPT)
+                .hint("`perf-api results pull PLACE DATASET` gets it from where it is intact")
+                .hint("`--unverified` of `report` and `sql` looks all the same"),
+            StoreError::Missing { .. } => told.with_code(MISSING),
+            StoreError::Unreadable { .. } => told.with_code(UNREADABLE),
+            StoreError::TooNew { .. } => {
+                told.with_code(TOO_NEW).hint("a newer perf-api reads it")
+            }
+            StoreError::Journal { .. } => told.with_code(CORRUPT),
+            StoreError::Encode { .. } | StoreError::Session(_) => told.with_code(DEFECT),
+            StoreError::Io { .. } => told,
         }
+    }
+}
+
+/// The exit code that tells one condition of a dataset from another.
+pub(super) fn condition_code(condition: Condition) -> u8 {
+    match condition {
+        Condition::Intact => 0,
+        Condition::Corrupt => CORRUPT,
+        Condition::Missing => MISSING,
+        Condition::Unreadable => UNREADABLE,
+        Condition::TooNew => TOO_NEW,
     }
 }
 
@@ -119,9 +166,15 @@ impl From<ExecError> for CliError {
 
 impl From<QueryError> for CliError {
     fn from(error: QueryError) -> Self {
+        // A dataset that was refused is the news, not the query that met it.
+        if let Some(refused) = refusal(&error) {
+            return refused.into();
+        }
         let told = Self::of(&error);
         match error {
             QueryError::Answer { .. } => told.with_code(DEFECT),
+            QueryError::Sql(_) => Self::new(error.to_string())
+                .hint("`perf-api schema` tells tables, columns and functions"),
             _ => told,
         }
     }

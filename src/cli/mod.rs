@@ -1,9 +1,11 @@
 //! The door: the only place that prints, reads the environment, or decides an exit code.
 
+mod answer;
 mod args;
 mod commands;
 mod error;
 mod output;
+mod place;
 
 use std::process::ExitCode;
 
@@ -32,8 +34,12 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Run(args) => block_on(commands::run::run(&args.spec, &args.run, false)),
         Command::Quick(args) => block_on(commands::run::run("quick", &args, true)),
         Command::Full(args) => block_on(commands::run::run("full", &args, false)),
+        Command::Resume(args) => block_on(commands::resume::resume(&args)),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Report(args) => block_on(commands::report::report(&args)),
+        Command::Results(args) => block_on(commands::results::results(&args)),
+        Command::Sql(args) => commands::sql::sql(&args),
+        Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
         Command::Pin(args) => Err(crate::exec::become_pinned(&args.into()).into()),
         Command::Loader { args } => match crate::load::run_loader(args) {

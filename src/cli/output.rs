@@ -10,6 +10,8 @@ use super::error::CliError;
 use crate::clock::Stopwatch;
 use crate::model::{Outcome, Plan, TrialRecord};
 use crate::plan::{STACK_START_AND_STOP, estimate, trial_time};
+use crate::query::CaseSummary;
+use crate::report::{p95_text, rate_text};
 use crate::run::Event;
 use crate::units::{HumanDuration, Nanos};
 
@@ -39,6 +41,40 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> St
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// Cases with their figures, for the terminal.
+pub(super) fn case_table(cases: &[CaseSummary]) -> String {
+    let header = [
+        "app",
+        "store",
+        "workers",
+        "connections",
+        "target/s",
+        "achieved",
+        "p95",
+        "planned",
+        "completed",
+        "failed",
+        "cut off",
+    ];
+    let row = |summary: &CaseSummary| {
+        let case = &summary.case;
+        vec![
+            case.stack.app.to_string(),
+            case.stack.store.to_string(),
+            case.stack.workers.to_string(),
+            case.concurrency.to_string(),
+            case.target_rps.to_string(),
+            rate_text(summary),
+            p95_text(summary),
+            summary.planned.to_string(),
+            summary.completed.to_string(),
+            summary.failed.to_string(),
+            summary.censored.to_string(),
+        ]
+    };
+    table(&header, &cases.iter().map(row).collect::<Vec<_>>(), 2)
 }
 
 /// Shows how far a run is.
@@ -83,7 +119,7 @@ impl Progress {
 
     pub(super) fn on_event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Begun(_) => {}
+            Event::Begun(_, finished) => self.skip(*finished),
             Event::Starting(stack) => {
                 self.expected_done += STACK_START_AND_STOP + self.plan.experiment.warm_up.0;
                 self.now(&format!("starting {stack}"));
@@ -102,9 +138,26 @@ impl Progress {
         }
     }
 
+    /// How many trials are over, with those of an interrupted run.
+    pub(super) fn done_trials(&self) -> usize {
+        self.done
+    }
+
     fn now(&self, what: &str) {
         if let Mode::Bar(bar) = &self.mode {
             bar.set_message(format!("{what}\n{}", self.last));
+        }
+    }
+
+    /// Counts trials that an interrupted run had finished. Their time is no time to come, and says
+    /// nothing of the pace of this one.
+    fn skip(&mut self, finished: usize) {
+        self.done = finished;
+        #[expect(clippy::cast_precision_loss, reason = "a share of the time is shown in seconds")]
+        let share = 1.0 - finished as f64 / self.total.max(1) as f64;
+        self.expected = self.expected.mul_f64(share);
+        if let Mode::Bar(bar) = &self.mode {
+            bar.set_position(finished as u64);
         }
     }
 

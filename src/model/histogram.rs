@@ -33,12 +33,12 @@ impl Histogram {
     /// Answered requests.
     #[must_use]
     pub fn completed(&self) -> u64 {
-        self.buckets.iter().map(|bucket| bucket.count).sum()
+        self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))
     }
 
     /// Requests that were cut off.
     #[must_use]
     pub fn censored(&self) -> u64 {
-        self.buckets.iter().map(|bucket| bucket.censored).sum()
+        self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.censored))
     }
 }

@@ -65,3 +65,12 @@ pub struct Fingerprint {
     /// Machine architecture.
     pub arch: String,
 }
+
+impl Fingerprint {
+    /// What makes two hosts alike: the processor, and how many CPUs of it.
+    #[must_use]
+    pub fn class(&self) -> String {
+        let plural = if self.cpus == 1 { "" } else { "s" };
+        format!("{}, {} CPU{plural}", self.cpu_model, self.cpus)
+    }
+}

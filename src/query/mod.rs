@@ -1,6 +1,8 @@
 //! Questions to a dataset, asked in SQL. Each question is a `.sql` file beside this one.
 
-use std::path::Path;
+mod archive;
+mod functions;
+mod verify;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array,
@@ -8,26 +10,27 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::TryStreamExt;
+
+pub use archive::{Archive, ColumnDoc, TableDoc, Trust, refusal, table_docs};
+pub use functions::{FUNCTIONS, Function};
+pub use verify::verify;
 
 use crate::id::DatasetId;
 use crate::model::{Case, ComponentName, Stack};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::units::Nanos;
 
 /// What goes wrong when a dataset is asked.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// A table could not be opened.
-    #[error("cannot open table `{table}` of dataset {dataset}")]
-    Open {
-        /// The table.
-        table: &'static str,
-        /// The dataset, shortened.
-        dataset: String,
-        /// Why not.
-        source: Box<DataFusionError>,
-    },
+    /// The dataset cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A query that somebody typed could not be answered.
+    #[error("{}", .0.strip_backtrace())]
+    Sql(#[source] DataFusionError),
     /// A question could not be answered.
     #[error("cannot ask {question}")]
     Ask {
@@ -42,8 +45,14 @@ pub enum QueryError {
         /// The file of the question.
         question: &'static str,
         /// The column.
-        column: &'static str,
+        column: String,
     },
+}
+
+impl QueryError {
+    fn ask(question: &'static str) -> impl FnOnce(DataFusionError) -> Self {
+        move |source| Self::Ask { question, source: Box::new(source) }
+    }
 }
 
 /// One case over its repetitions.
@@ -101,26 +110,16 @@ pub struct FlagCount {
 
 /// A dataset that can be asked.
 pub struct Dataset {
-    context: SessionContext,
+    archive: Archive,
 }
 
 impl Dataset {
     /// Opens the tables of a dataset.
     ///
     /// # Errors
-    /// When a table cannot be opened.
-    pub async fn open(store: &Store, id: DatasetId) -> Result<Self, QueryError> {
-        // One partition: the order of floating-point sums, and so each digit, is always the same.
-        let config = SessionConfig::new().with_target_partitions(1);
-        let context = SessionContext::new_with_config(config);
-        for table in ["trials", "latency"] {
-            register(&context, table, &store.dir(id)).await.map_err(|source| QueryError::Open {
-                table,
-                dataset: id.short(),
-                source: Box::new(source),
-            })?;
-        }
-        Ok(Self { context })
+    /// When its manifest cannot be had.
+    pub async fn open(store: &Store, id: DatasetId, trust: Trust) -> Result<Self, QueryError> {
+        Ok(Self { archive: Archive::open_one(store, id, trust).await? })
     }
 
     /// Every case over its repetitions, in the order of factors.
@@ -128,7 +127,7 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn cases(&self) -> Result<Vec<CaseSummary>, QueryError> {
-        let answers = self.ask("cases.sql", include_str!("cases.sql")).await?;
+        let answers = self.archive.ask("cases.sql", include_str!("cases.sql")).await?;
         answers.rows(|row| {
             Ok(CaseSummary {
                 case: row.case()?,
@@ -152,7 +151,7 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn failures(&self) -> Result<Vec<FailedTrial>, QueryError> {
-        let answers = self.ask("failures.sql", include_str!("failures.sql")).await?;
+        let answers = self.archive.ask("failures.sql", include_str!("failures.sql")).await?;
         answers.rows(|row| {
             Ok(FailedTrial {
                 trial: row.count("trial")?,
@@ -169,27 +168,27 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn flags(&self) -> Result<Vec<FlagCount>, QueryError> {
-        let answers = self.ask("flags.sql", include_str!("flags.sql")).await?;
+        let answers = self.archive.ask("flags.sql", include_str!("flags.sql")).await?;
         answers
             .rows(|row| Ok(FlagCount { flags: row.text("flags")?, trials: row.count("trials")? }))
     }
-
-    async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
-        let wrap = |source| QueryError::Ask { question, source: Box::new(source) };
-        let frame = self.context.sql(sql).await.map_err(wrap)?;
-        let batches = frame.collect().await.map_err(wrap)?;
-        Ok(Answers { question, batches })
-    }
 }
 
-async fn register(
-    context: &SessionContext,
-    table: &str,
-    dir: &Path,
-) -> Result<(), DataFusionError> {
-    let file = dir.join(format!("{table}.parquet"));
-    let path = file.to_string_lossy();
-    context.register_parquet(table, &*path, ParquetReadOptions::default()).await
+impl Archive {
+    async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
+        let batches = self.stream(question, sql).await?.try_collect().await;
+        let batches = batches.map_err(|error| QueryError::ask(question)(error))?;
+        Ok(Answers { question, batches })
+    }
+
+    async fn stream(
+        &self,
+        question: &'static str,
+        sql: &str,
+    ) -> Result<SendableRecordBatchStream, QueryError> {
+        let frame = self.context.sql(sql).await.map_err(QueryError::ask(question))?;
+        frame.execute_stream().await.map_err(QueryError::ask(question))
+    }
 }
 
 /// What a question gave.
@@ -222,7 +221,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn case(&self) -> Result<Case, QueryError> {
-        let factor = |column| {
+        let factor = |column: &str| {
             let count = self.count(column)?;
             u32::try_from(count).map_err(|_| self.unusable(column))
         };
@@ -237,48 +236,54 @@ impl Row<'_> {
         })
     }
 
-    fn component(&self, column: &'static str) -> Result<ComponentName, QueryError> {
+    fn component(&self, column: &str) -> Result<ComponentName, QueryError> {
         self.text(column)?.parse().map_err(|_| self.unusable(column))
     }
 
-    fn text(&self, column: &'static str) -> Result<String, QueryError> {
+    fn text(&self, column: &str) -> Result<String, QueryError> {
         let values = self.values(column, &DataType::Utf8)?;
         let values = values.as_any().downcast_ref::<StringArray>();
         let values = values.ok_or_else(|| self.unusable(column))?;
         Ok(values.value(self.index).to_owned())
     }
 
-    fn truth(&self, column: &'static str) -> Result<bool, QueryError> {
+    fn truth(&self, column: &str) -> Result<bool, QueryError> {
         let values = self.values(column, &DataType::Boolean)?;
         let values = values.as_any().downcast_ref::<BooleanArray>();
         let values = values.ok_or_else(|| self.unusable(column))?;
         Ok(values.value(self.index))
     }
 
-    fn number(&self, column: &'static str) -> Result<Option<f64>, QueryError> {
+    fn number(&self, column: &str) -> Result<Option<f64>, QueryError> {
         let values = self.values(column, &DataType::Float64)?;
         let values = values.as_any().downcast_ref::<Float64Array>();
         let values = values.ok_or_else(|| self.unusable(column))?;
         Ok(values.is_valid(self.index).then(|| values.value(self.index)))
     }
 
-    fn count(&self, column: &'static str) -> Result<u64, QueryError> {
+    /// Whether there is a value.
+    fn has(&self, column: &str) -> Result<bool, QueryError> {
+        let values = self.batch.column_by_name(column).ok_or_else(|| self.unusable(column))?;
+        Ok(values.is_valid(self.index))
+    }
+
+    fn count(&self, column: &str) -> Result<u64, QueryError> {
         self.maybe_count(column)?.ok_or_else(|| self.unusable(column))
     }
 
-    fn maybe_count(&self, column: &'static str) -> Result<Option<u64>, QueryError> {
+    fn maybe_count(&self, column: &str) -> Result<Option<u64>, QueryError> {
         let values = self.values(column, &DataType::UInt64)?;
         let values = values.as_any().downcast_ref::<UInt64Array>();
         let values = values.ok_or_else(|| self.unusable(column))?;
         Ok(values.is_valid(self.index).then(|| values.value(self.index)))
     }
 
-    fn values(&self, column: &'static str, kind: &DataType) -> Result<ArrayRef, QueryError> {
+    fn values(&self, column: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
         let values = self.batch.column_by_name(column).ok_or_else(|| self.unusable(column))?;
         datafusion::arrow::compute::cast(values, kind).map_err(|_| self.unusable(column))
     }
 
-    fn unusable(&self, column: &'static str) -> QueryError {
-        QueryError::Answer { question: self.question, column }
+    fn unusable(&self, column: &str) -> QueryError {
+        QueryError::Answer { question: self.question, column: column.to_owned() }
     }
 }

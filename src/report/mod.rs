@@ -20,6 +20,8 @@ pub struct Report {
     pub dataset: DatasetId,
     /// What the dataset is.
     pub manifest: Manifest,
+    /// Whether what is told was compared with the dataset's hashes.
+    pub is_verified: bool,
     /// Each case over its repetitions.
     pub cases: Vec<CaseSummary>,
     /// The trials that failed.

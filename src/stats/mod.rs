@@ -2,4 +2,4 @@
 
 mod quantile;
 
-pub use quantile::{latency_mean, latency_quantile};
+pub use quantile::{latency_figures, latency_mean, latency_quantile, latency_quantile_ends};

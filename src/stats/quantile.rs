@@ -1,6 +1,8 @@
 //! Quantiles of a latency distribution whose tail the deadline cut off.
 
-use crate::model::{Bucket, Histogram, LatencyFigure};
+use std::collections::BTreeMap;
+
+use crate::model::{Bucket, Histogram, LatencyFigure, QUANTILES};
 use crate::units::Nanos;
 
 /// How far the cut-off requests may move a quantile before it is told as a bound, as a ratio.
@@ -17,16 +19,39 @@ const BOUND_TOLERANCE: f64 = 1.01;
 /// histogram adds an error of at most 0.1 %.
 #[must_use]
 pub fn latency_quantile(histogram: &Histogram, q: f64) -> Option<LatencyFigure> {
-    let total = histogram.completed() + histogram.censored();
-    let rank = nearest_rank(q, total)?;
-    let lowest = bucket_at(histogram, rank, |bucket| bucket.count + bucket.censored)?;
-    let highest = bucket_at(histogram, rank, |bucket| bucket.count);
+    let (lowest, highest) = ends(histogram, q)?;
     Some(match highest {
         Some(highest) if agree(lowest.high, highest.high) => {
             LatencyFigure { value: lowest.high, is_bound: false }
         }
         _ => LatencyFigure { value: lowest.low, is_bound: true },
     })
+}
+
+/// The latencies between which the `q` quantile lies, whatever became of the requests that were cut
+/// off; see [`latency_quantile`]. The second is `None` where it may be any length.
+#[must_use]
+pub fn latency_quantile_ends(histogram: &Histogram, q: f64) -> Option<(Nanos, Option<Nanos>)> {
+    let (lowest, highest) = ends(histogram, q)?;
+    Some((lowest.low, highest.map(|bucket| bucket.high)))
+}
+
+fn ends(histogram: &Histogram, q: f64) -> Option<(&Bucket, Option<&Bucket>)> {
+    let total = histogram.completed().saturating_add(histogram.censored());
+    let rank = nearest_rank(q, total)?;
+    let lowest =
+        bucket_at(histogram, rank, |bucket| bucket.count.saturating_add(bucket.censored))?;
+    Some((lowest, bucket_at(histogram, rank, |bucket| bucket.count)))
+}
+
+/// The figures that are kept of every trial, by name: the mean, and each of
+/// [`QUANTILES`](crate::model::QUANTILES).
+#[must_use]
+pub fn latency_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure> {
+    let quantile =
+        |&(q, name): &(f64, &str)| Some((name.to_owned(), latency_quantile(histogram, q)?));
+    let mean = latency_mean(histogram).map(|mean| ("mean".to_owned(), mean));
+    QUANTILES.iter().filter_map(quantile).chain(mean).collect()
 }
 
 /// The mean latency of every request that was answered or cut off; `None` for an empty
@@ -72,7 +97,7 @@ fn nearest_rank(q: f64, total: u64) -> Option<u64> {
 fn bucket_at(histogram: &Histogram, rank: u64, weight: impl Fn(&Bucket) -> u64) -> Option<&Bucket> {
     let mut seen = 0;
     histogram.buckets.iter().find(|bucket| {
-        seen += weight(bucket);
+        seen = u64::saturating_add(seen, weight(bucket));
         seen >= rank
     })
 }

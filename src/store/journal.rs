@@ -4,15 +4,15 @@
 //! The last line may be torn by a crash: it is dropped and told. Any other damage is an error.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::manifest::PinnedBundle;
+use super::manifest::{Difference, PinnedBundle};
 use crate::clock::UnixMillis;
-use crate::id::ContentHash;
+use crate::id::{ContentHash, RunId};
 use crate::model::{ComponentName, Experiment, Fingerprint, Order, SelfReport, TrialRecord};
 
 /// The journal's name in its folder.
@@ -23,6 +23,8 @@ const CHECK_DIGITS: usize = 16;
 /// What is known before the first trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
+    /// The program that measures, with its version.
+    pub writer: String,
     /// When the run began.
     pub started: UnixMillis,
     /// What is measured, without what cannot be had here.
@@ -56,6 +58,11 @@ pub enum Entry {
     },
     /// A trial that is over.
     Trial(Box<TrialRecord>),
+    /// The run was interrupted and went on, although these were not the same.
+    Resumed {
+        /// What was not the same.
+        accepted_differences: Vec<Difference>,
+    },
 }
 
 /// A journal that is being written.
@@ -75,6 +82,17 @@ impl Journal {
         journal.append(&Entry::Begin(Box::new(header.clone())))?;
         super::sync_dir(dir)?;
         Ok(journal)
+    }
+
+    /// Opens a journal to go on with it. A torn last line is cut off.
+    pub(super) fn reopen(dir: &Path) -> Result<(Self, JournalContent), StoreError> {
+        let path = dir.join(FILE);
+        let content = JournalContent::read(&path)?;
+        let open = File::options().append(true).open(&path);
+        let file = open.map_err(StoreError::io("write", &path))?;
+        let whole = content.whole_bytes;
+        file.set_len(whole).and_then(|()| file.sync_all()).map_err(StoreError::io("write", &path))?;
+        Ok((Self { dir: dir.to_owned(), path, file }, content))
     }
 
     /// The run's folder.
@@ -104,8 +122,12 @@ pub struct JournalContent {
     pub reports: Vec<(ComponentName, SelfReport)>,
     /// The trials that are over, in the order of their ids.
     pub trials: Vec<TrialRecord>,
+    /// What was not the same when the run was interrupted and went on, each once.
+    pub accepted_differences: Vec<Difference>,
     /// Bytes of a torn last line that were left out.
-    pub torn_bytes: usize,
+    pub torn_bytes: u64,
+    /// Bytes of whole lines.
+    pub whole_bytes: u64,
 }
 
 impl JournalContent {
@@ -115,6 +137,14 @@ impl JournalContent {
     /// When it cannot be read, or is damaged anywhere but in its last line.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
+        Self::parse(&bytes, path)
+    }
+
+    /// What stands in the bytes of a journal. `path` names it in errors.
+    ///
+    /// # Errors
+    /// When it is damaged anywhere but in its last line.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, StoreError> {
         let damaged = |line: usize, message: &str| StoreError::Journal {
             path: path.to_owned(),
             line,
@@ -131,15 +161,22 @@ impl JournalContent {
             header: *header,
             reports: vec![],
             trials: vec![],
-            torn_bytes: bytes.len() - whole,
+            accepted_differences: vec![],
+            torn_bytes: (bytes.len() - whole) as u64,
+            whole_bytes: whole as u64,
         };
         for (line, number) in lines {
             match parse(line).map_err(|message| damaged(number, &message))? {
                 Entry::Begin(_) => return Err(damaged(number, "a second header")),
                 Entry::Report { component, report } => content.reports.push((component, report)),
                 Entry::Trial(record) => content.trials.push(*record),
+                Entry::Resumed { accepted_differences } => {
+                    content.accepted_differences.extend(accepted_differences);
+                }
             }
         }
+        content.accepted_differences.sort();
+        content.accepted_differences.dedup();
         content.trials.sort_by_key(|record| record.trial.id);
         let is_twice = |pair: &[TrialRecord]| pair[0].trial.id == pair[1].trial.id;
         if let Some(pair) = content.trials.windows(2).find(|pair| is_twice(pair)) {
@@ -147,6 +184,34 @@ impl JournalContent {
         }
         Ok(content)
     }
+}
+
+/// The runs under `dir` that can go on, the earliest first.
+pub(super) fn unfinished(dir: &Path) -> Vec<RunId> {
+    let mut runs: Vec<RunId> = run_dirs(dir)
+        .filter(|run| has_begun(run))
+        .filter_map(|run| Some(RunId(run.file_name()?.to_str()?.to_owned())))
+        .collect();
+    runs.sort();
+    runs
+}
+
+/// The folders of runs under `dir` that died before their header was written.
+pub(super) fn never_begun(dir: &Path) -> Vec<PathBuf> {
+    run_dirs(dir).filter(|run| !has_begun(run)).collect()
+}
+
+fn run_dirs(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = dir.read_dir().into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir())
+}
+
+/// Whether a run's journal has a whole line.
+fn has_begun(run: &Path) -> bool {
+    let Ok(file) = File::open(run.join(FILE)) else { return false };
+    let mut line = Vec::new();
+    let read = BufReader::new(file).read_until(b'\n', &mut line);
+    read.is_ok() && line.ends_with(b"\n")
 }
 
 fn parse(line: &[u8]) -> Result<Entry, String> {
@@ -172,6 +237,7 @@ mod tests {
     fn header() -> Header {
         let name = |text: &str| text.parse::<ComponentName>().unwrap();
         Header {
+            writer: "test".to_owned(),
             started: UnixMillis(1_767_225_600_000),
             experiment: Experiment {
                 name: "test".to_owned(),

@@ -1,7 +1,6 @@
 //! The manifest: what a dataset is, in canonical bytes whose hash is the dataset's id.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +9,17 @@ use super::{StoreError, parquet, schema};
 use crate::clock::UnixMillis;
 use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
 use crate::model::{
-    Bundle, ComponentKind, ComponentName, Experiment, Fingerprint, Order, SelfReport, Unavailable,
+    Bundle, ComponentKind, ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport,
+    TrialRecord, Unavailable,
 };
 
 /// The version of the tables and the manifest that is written, and the newest that is read.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// The manifest's name in a dataset's folder.
+pub(super) const FILE: &str = "manifest.json";
+/// What is longer is no manifest.
+pub(super) const MOST_BYTES: u64 = 16 << 20;
 
 /// A bundle without the paths of the machine that it was made on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +77,17 @@ pub struct TableFile {
     pub rows: u64,
 }
 
+/// Something that was not the same when an interrupted run went on, and was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Difference {
+    /// What it is, such as `host: kernel`.
+    pub what: String,
+    /// What it was before.
+    pub before: String,
+    /// What it was then.
+    pub after: String,
+}
+
 /// What a dataset is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +114,15 @@ pub struct Manifest {
     pub launcher: String,
     /// What offered the load.
     pub load_driver: String,
+    /// How many trials there are; `None` before version 2.
+    #[serde(default)]
+    pub trials: Option<u64>,
+    /// How many of them failed; `None` before version 2.
+    #[serde(default)]
+    pub failed_trials: Option<u64>,
+    /// What was not the same when the run was interrupted and went on; empty before version 2.
+    #[serde(default)]
+    pub accepted_differences: Vec<Difference>,
     /// The tables, by file name.
     pub files: BTreeMap<String, TableFile>,
 }
@@ -115,22 +140,29 @@ impl Manifest {
         DatasetId(ContentHash::of(canonical_bytes))
     }
 
-    pub(super) fn read(path: &Path, id: DatasetId) -> Result<Self, StoreError> {
-        let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
-        let wrong = |message: String| StoreError::Manifest { path: path.to_owned(), message };
-        if Self::id_of(&bytes) != id {
+    /// Size of all tables.
+    #[must_use]
+    pub fn table_bytes(&self) -> u64 {
+        self.files.values().fold(0, |sum, file| sum.saturating_add(file.bytes))
+    }
+
+    /// The manifest of dataset `id` from its bytes. `object` names it in errors.
+    ///
+    /// # Errors
+    /// When the bytes have another hash, are no manifest, or are of a newer version.
+    pub fn parse(bytes: &[u8], id: DatasetId, object: &str) -> Result<Self, StoreError> {
+        let wrong = |message: String| StoreError::Corrupt { object: object.to_owned(), message };
+        if Self::id_of(bytes) != id {
             return Err(wrong("its hash is not the dataset's id".to_owned()));
         }
         let version: VersionOnly =
-            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
         if version.schema_version > SCHEMA_VERSION {
-            return Err(StoreError::TooNew {
-                path: path.to_owned(),
-                found: version.schema_version,
-            });
+            let found = version.schema_version;
+            return Err(StoreError::TooNew { object: object.to_owned(), found });
         }
         let manifest: Self =
-            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
         let names = manifest.files.keys().map(String::as_str);
         if !names.eq(schema::FILE_NAMES) {
             return Err(wrong("its files are not those of this schema".to_owned()));
@@ -151,7 +183,7 @@ pub(super) fn build(
     let header = &content.header;
     let mut files = BTreeMap::new();
     let mut entries = BTreeMap::new();
-    for table in schema::tables(&header.experiment, &content.trials) {
+    for table in schema::tables(header.experiment.duration.0, &content.trials) {
         let bytes = parquet::encode(&table)?;
         let entry = TableFile {
             sha256: ContentHash::of(&bytes),
@@ -161,9 +193,11 @@ pub(super) fn build(
         entries.insert(table.file_name(), entry);
         files.insert(table.file_name(), bytes);
     }
+    let is_failed = |record: &&TrialRecord| matches!(record.outcome, Outcome::Failed(_));
+    let failed = content.trials.iter().filter(is_failed);
     let manifest = Manifest {
         schema_version: SCHEMA_VERSION,
-        writer: concat!("perf-api ", env!("CARGO_PKG_VERSION")).to_owned(),
+        writer: header.writer.clone(),
         started: header.started,
         experiment: header.experiment.clone(),
         order: header.order,
@@ -173,6 +207,9 @@ pub(super) fn build(
         host: header.host.clone(),
         launcher: header.launcher.clone(),
         load_driver: header.load_driver.clone(),
+        trials: Some(content.trials.len() as u64),
+        failed_trials: Some(failed.count() as u64),
+        accepted_differences: content.accepted_differences.clone(),
         files: entries,
     };
     Ok((files, manifest))

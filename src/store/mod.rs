@@ -1,170 +1,159 @@
-//! Datasets on disk: content-addressed, sealed from a journal, found by name.
+//! Datasets: content-addressed, sealed from a journal, found by name, checked before they are used.
 //!
 //! ```text
-//! results/<dataset>/manifest.json   canonical JSON (RFC 8785); its SHA-256 is the dataset's id
+//! results/<dataset>/manifest.json   its SHA-256 is the dataset's id
 //! results/<dataset>/*.parquet       trials, latency, timeline, resources; hashed in the manifest
+//! results/refs/<tag>                the id of the dataset that the tag names
 //! results/journal/<run>/            an unfinished run: journal, logs, scratch files
-//! results/lock                      held by the run that writes here
+//! results/lock                      held by whoever writes here
 //! ```
 //!
-//! Same journal, same bytes, same id: rows are in the order of trials, and no clock, path or map
-//! order reaches a hashed file.
+//! The place may be a prefix in an object store. Journals and lock are then in a folder of this
+//! machine, since no object store can append a line and say that it is safe.
+//!
+//! # Canonical bytes
+//!
+//! The id of a dataset is the SHA-256 of `manifest.json`, which is canonical JSON after RFC 8785:
+//! keys sorted by their UTF-16 code units, no white space, strings with the shortest escapes,
+//! numbers as ECMAScript prints them. The manifest has integers below 2^53 and strings only, so that
+//! no rounding is involved. It lists SHA-256, size and rows of each table.
+//!
+//! A table's bytes follow from the journal's content alone: rows are sorted by trial, then by
+//! bucket, second or moment; one row group for each 2^20 rows; Zstandard at level 1; dictionary or
+//! delta encoding by column; no name or version of a library. No clock, path, thread or map order
+//! reaches a hashed file. Same journal, same bytes, same id.
+//!
+//! # Versions
+//!
+//! The manifest has a `schema_version`. A reader reads every older version: what a version lacks is
+//! missing in it (`NULL` in a table). A newer one is refused. Version 1 has no `trials`,
+//! `failed_trials`, and `accepted_differences` in its manifest.
 
+mod archive;
+mod error;
 mod journal;
 mod manifest;
+mod names;
 mod parquet;
+mod place;
 mod schema;
+mod seal;
+mod verified;
+mod verify;
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+
+pub use archive::Incoming;
+pub use error::{Condition, StoreError};
 pub use journal::{Entry, Header, Journal, JournalContent};
-pub use manifest::{Manifest, PinnedBundle, PinnedComponent, SCHEMA_VERSION, TableFile};
-pub use schema::{Column, Table, tables};
+pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, SCHEMA_VERSION, TableFile};
+pub use names::Names;
+pub use place::Location;
+pub use schema::{Column, FILE_NAMES, Table, arrow_schemas, tables};
+pub use verified::VerifiedObjects;
 
-use crate::id::{ContentHash, DatasetId, RunId};
+use crate::id::{DatasetId, RunId};
 
-/// What goes wrong with stored results.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system refused.
-    #[error("cannot {action} {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Another run writes here.
-    #[error("another run is writing to {results} ({holder})")]
-    Locked {
-        /// The results folder.
-        results: PathBuf,
-        /// Who holds the lock.
-        holder: String,
-    },
-    /// A journal is damaged before its last record.
-    #[error("the journal {path} is damaged at line {line}: {message}")]
-    Journal {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
-    /// A manifest is not one.
-    #[error("{path} is no manifest of a dataset: {message}")]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        message: String,
-    },
-    /// A manifest of a newer version.
-    #[error("{path} has schema version {found}; this program reads up to {SCHEMA_VERSION}")]
-    TooNew {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// A table is not the one that the manifest lists.
-    #[error("{path} is corrupt: its hash is not the one in the manifest")]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-    },
-    /// No dataset has that name.
-    #[error("no dataset is called `{name}` in {results}{candidates}")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// Where.
-        results: PathBuf,
-        /// Those that there are, in words.
-        candidates: String,
-    },
-    /// More than one dataset has that prefix.
-    #[error("`{name}` is the beginning of more than one dataset: {candidates}")]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// Those that it could be.
-        candidates: String,
-    },
-    /// A table could not be encoded.
-    #[error("cannot write table `{table}`: {message}")]
-    Encode {
-        /// The table.
-        table: &'static str,
-        /// Why not.
-        message: String,
-    },
-}
-
-impl StoreError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
-    }
-}
-
-/// A results folder.
+/// A place of results.
 #[derive(Clone, Debug)]
 pub struct Store {
-    root: PathBuf,
+    location: Location,
+    objects: Arc<dyn ObjectStore>,
+    /// Where journals and the lock are.
+    work: PathBuf,
 }
 
-/// The right to write to a results folder, given back when it is dropped.
+/// The right to write to a place, given back when it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// The shortest prefix that may stand for an id.
-const SHORTEST_PREFIX: usize = 6;
+/// A dataset that was found, whatever its condition.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its id.
+    pub id: DatasetId,
+    /// Its manifest, or why that cannot be had.
+    pub manifest: Result<Manifest, StoreError>,
+}
+
+/// Manifests that are read at the same time.
+const READ_AT_ONCE: usize = 16;
 
 impl Store {
-    /// A results folder, made when it is not there.
+    /// A place that is there.
     ///
     /// # Errors
-    /// When the folder cannot be made.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(root).map_err(StoreError::io("make the folder", root))?;
-        // Children run elsewhere: what they are told to write must not depend on where.
-        let root = root.canonicalize().map_err(StoreError::io("open", root))?;
-        Ok(Self { root })
+    /// When it is not, or when a URL names no object store.
+    pub fn open(location: &Location) -> Result<Self, StoreError> {
+        match location {
+            Location::Folder(folder) if !folder.is_dir() => {
+                Err(StoreError::NoResults(folder.clone()))
+            }
+            Location::Folder(folder) => {
+                // Children run elsewhere: what they are told to write must not depend on where.
+                let folder = folder.canonicalize().map_err(StoreError::io("open", folder))?;
+                let objects = place::open_folder(&folder)?;
+                Ok(Self { location: Location::Folder(folder.clone()), objects, work: folder })
+            }
+            Location::Objects { url, settings, work } => Ok(Self {
+                location: location.clone(),
+                objects: place::open_url(url, settings)?,
+                work: work.clone(),
+            }),
+        }
+    }
+
+    /// A place to write to, made when it is not there.
+    ///
+    /// # Errors
+    /// When a folder cannot be made, or when a URL names no object store.
+    pub fn create(location: &Location) -> Result<Self, StoreError> {
+        let (Location::Folder(folder) | Location::Objects { work: folder, .. }) = location;
+        std::fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
+        Self::open(location)
     }
 
     /// Where the results are.
     #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
-    /// Takes the right to write.
+    /// The objects of the place, for who reads tables.
+    #[must_use]
+    pub fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
+    }
+
+    /// Takes the right to write, and clears away what a writer that died has left.
     ///
     /// # Errors
     /// When another run holds it, with its pid.
     pub fn lock(&self) -> Result<Lock, StoreError> {
-        let path = self.root.join("lock");
+        std::fs::create_dir_all(&self.work).map_err(StoreError::io("make the folder", &self.work))?;
+        let path = self.work.join("lock");
         let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = open.map_err(StoreError::io("open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = std::fs::read_to_string(&path).unwrap_or_default();
-                let results = self.root.clone();
+                let results = self.work.clone();
                 return Err(StoreError::Locked { results, holder: holder.trim().to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", &path)(source)),
         }
         let write = file.set_len(0).and_then(|()| writeln!(file, "pid {}", std::process::id()));
         write.map_err(StoreError::io("write", &path))?;
+        seal::clear_leftovers(&self.work);
         Ok(Lock { _file: file })
     }
 
@@ -173,142 +162,103 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn begin(&self, run: &RunId, header: &Header) -> Result<Journal, StoreError> {
-        Journal::create(&self.root.join("journal").join(&run.0), header)
+        Journal::create(&self.run_dir(run), header)
     }
 
-    /// Turns a journal into a dataset and removes the journal's folder.
+    /// Goes on with the journal of an unfinished run, without its torn last line.
     ///
     /// # Errors
-    /// When anything cannot be read or written; the journal is then kept.
-    pub fn seal(&self, run_dir: &Path) -> Result<DatasetId, StoreError> {
-        let content = JournalContent::read(&run_dir.join(journal::FILE))?;
-        let (files, manifest) = manifest::build(&content)?;
-        let bytes = manifest.canonical_bytes();
-        let id = Manifest::id_of(&bytes);
-        let target = self.dir(id);
-        if !target.exists() {
-            let temporary = tempfile::Builder::new()
-                .prefix(".sealing-")
-                .tempdir_in(&self.root)
-                .map_err(StoreError::io("make a folder in", &self.root))?;
-            for (name, content) in &files {
-                write_synced(&temporary.path().join(name), content)?;
-            }
-            write_synced(&temporary.path().join("manifest.json"), &bytes)?;
-            sync_dir(temporary.path())?;
-            std::fs::rename(temporary.path(), &target).map_err(StoreError::io("make", &target))?;
-            sync_dir(&self.root)?;
-        }
-        std::fs::remove_dir_all(run_dir).map_err(StoreError::io("remove", run_dir))?;
-        Ok(id)
+    /// When it cannot be read or written, or is damaged before its last line.
+    pub fn resume(&self, run: &RunId) -> Result<(Journal, JournalContent), StoreError> {
+        Journal::reopen(&self.run_dir(run))
     }
 
-    /// The folder of a dataset.
+    /// What stands in the journal of an unfinished run.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged before its last line.
+    pub fn journal(&self, run: &RunId) -> Result<JournalContent, StoreError> {
+        JournalContent::read(&self.run_dir(run).join(journal::FILE))
+    }
+
+    /// The unfinished run that a name stands for: its whole name, or `latest`.
+    ///
+    /// # Errors
+    /// When there is none, with the candidates.
+    pub fn unfinished(&self, name: &str) -> Result<RunId, StoreError> {
+        let runs = journal::unfinished(&self.work.join("journal"));
+        let found = match name {
+            "latest" => runs.last(),
+            _ => runs.iter().find(|run| run.0 == name),
+        };
+        found.cloned().ok_or_else(|| {
+            let names: Vec<&str> = runs.iter().map(|run| run.0.as_str()).collect();
+            let candidates = match names.is_empty() {
+                true => ", which has none".to_owned(),
+                false => format!("; there are: {}", names.join(", ")),
+            };
+            StoreError::NoRun { name: name.to_owned(), results: self.work.clone(), candidates }
+        })
+    }
+
+    /// The folder of a run's journal.
     #[must_use]
-    pub fn dir(&self, id: DatasetId) -> PathBuf {
-        self.root.join(id.to_string())
+    pub fn run_dir(&self, run: &RunId) -> PathBuf {
+        self.work.join("journal").join(&run.0)
+    }
+
+    /// Every dataset with its manifest, the latest first, then those whose manifest cannot be had.
+    ///
+    /// # Errors
+    /// When the place cannot be listed.
+    pub async fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        let ids = self.ids().await?;
+        let reads = ids.into_iter().map(async |id| Listed { id, manifest: self.manifest(id).await });
+        let mut listed: Vec<Listed> =
+            futures::stream::iter(reads).buffered(READ_AT_ONCE).collect().await;
+        listed.sort_by_key(|one| {
+            let started = one.manifest.as_ref().ok().map(|manifest| manifest.started);
+            (std::cmp::Reverse(started), one.id)
+        });
+        Ok(listed)
     }
 
     /// The manifest of a dataset, checked against its id.
     ///
     /// # Errors
-    /// When it cannot be read, is not canonical, is too new, or has another hash.
-    pub fn manifest(&self, id: DatasetId) -> Result<Manifest, StoreError> {
-        Manifest::read(&self.dir(id).join("manifest.json"), id)
+    /// When it cannot be read, has another hash, is none, or is too new.
+    pub async fn manifest(&self, id: DatasetId) -> Result<Manifest, StoreError> {
+        let bytes = self.read_whole(id, manifest::FILE, manifest::MOST_BYTES).await?;
+        Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))
     }
 
-    /// Checks that the tables of a dataset are those that its manifest lists.
-    ///
-    /// # Errors
-    /// When one cannot be read or has another hash.
-    pub fn check_files(&self, id: DatasetId, manifest: &Manifest) -> Result<(), StoreError> {
-        for (name, listed) in &manifest.files {
-            let path = self.dir(id).join(name);
-            let file = File::open(&path).map_err(StoreError::io("read", &path))?;
-            let hash = ContentHash::of_reader(file).map_err(StoreError::io("read", &path))?;
-            if hash != listed.sha256 {
-                return Err(StoreError::Corrupt { path });
-            }
-        }
-        Ok(())
-    }
-
-    /// Every dataset, the latest first.
-    ///
-    /// # Errors
-    /// When the folder or a manifest cannot be read.
-    pub fn list(&self) -> Result<Vec<(DatasetId, Manifest)>, StoreError> {
-        let mut datasets = Vec::new();
-        for id in self.ids()? {
-            datasets.push((id, self.manifest(id)?));
-        }
-        datasets.sort_by_key(|(id, manifest)| (std::cmp::Reverse(manifest.started), *id));
-        Ok(datasets)
-    }
-
-    /// The dataset that a name stands for: a unique prefix of 6 digits or more, `latest`, or
-    /// `latest~N` for the one N before it.
-    ///
-    /// # Errors
-    /// When there is none, or more than one, with the candidates.
-    pub fn find(&self, name: &str) -> Result<DatasetId, StoreError> {
-        if let Some(back) = steps_back(name) {
-            let datasets = self.list()?;
-            let found = datasets.get(back).map(|(id, _)| *id);
-            return found.ok_or_else(|| {
-                self.unknown(name, &datasets.iter().map(|d| d.0).collect::<Vec<_>>())
-            });
-        }
-        let ids = self.ids()?;
-        let fits =
-            |id: &&DatasetId| name.len() >= SHORTEST_PREFIX && id.to_string().starts_with(name);
-        let found: Vec<DatasetId> = ids.iter().filter(fits).copied().collect();
-        match found[..] {
-            [id] => Ok(id),
-            [] => Err(self.unknown(name, &ids)),
-            _ => {
-                Err(StoreError::Ambiguous { name: name.to_owned(), candidates: short_list(&found) })
-            }
-        }
-    }
-
-    fn ids(&self) -> Result<Vec<DatasetId>, StoreError> {
-        let read = StoreError::io("read", &self.root);
-        let entries = std::fs::read_dir(&self.root).map_err(read)?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut ids: Vec<DatasetId> = names.filter_map(|name| name.parse().ok()).collect();
+    async fn ids(&self) -> Result<Vec<DatasetId>, StoreError> {
+        let listed = self.objects.list_with_delimiter(None).await;
+        let listed = listed.map_err(StoreError::object("list", self.location.to_string()))?;
+        let prefixes = listed.common_prefixes.iter();
+        let mut ids: Vec<DatasetId> =
+            prefixes.filter_map(|path| path.filename()?.parse().ok()).collect();
         ids.sort();
         Ok(ids)
     }
 
-    fn unknown(&self, name: &str, ids: &[DatasetId]) -> StoreError {
-        let candidates = match ids.is_empty() {
-            true => ", which has none yet".to_owned(),
-            false => format!("; there are: {}", short_list(ids)),
-        };
-        StoreError::Unknown { name: name.to_owned(), results: self.root.clone(), candidates }
+    /// A small file of a dataset.
+    async fn read_whole(&self, id: DatasetId, file: &str, most: u64) -> Result<Vec<u8>, StoreError> {
+        let path = place::object_path(&[&id.to_string(), file]);
+        let read = || StoreError::object("read", self.shown(id, file));
+        let got = self.objects.get_opts(&path, Default::default()).await.map_err(read())?;
+        if got.meta.size > most {
+            let message = format!("it has {} bytes; {most} is the most", got.meta.size);
+            return Err(StoreError::Corrupt { object: self.shown(id, file), message });
+        }
+        let pieces: Vec<bytes::Bytes> = got.into_stream().try_collect().await.map_err(read())?;
+        Ok(pieces.concat())
     }
-}
 
-fn steps_back(name: &str) -> Option<usize> {
-    let rest = name.strip_prefix("latest")?;
-    match rest.strip_prefix('~') {
-        Some(steps) => steps.parse().ok(),
-        None => rest.is_empty().then_some(0),
+    /// A file of a dataset in words.
+    fn shown(&self, id: DatasetId, file: &str) -> String {
+        format!("{}/{id}/{file}", self.location)
     }
-}
-
-/// The first ten of a list of ids, shortened.
-fn short_list(ids: &[DatasetId]) -> String {
-    let names: Vec<String> = ids.iter().take(10).map(DatasetId::short).collect();
-    let more = if ids.len() > 10 { ", …" } else { "" };
-    names.join(", ") + more
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let file = File::create_new(path);
-    let write = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    write.map_err(StoreError::io("write", path))
 }
 
 fn sync_dir(path: &Path) -> Result<(), StoreError> {

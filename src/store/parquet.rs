@@ -1,8 +1,5 @@
 //! Tables as Parquet bytes: the same table, the same bytes.
 
-use std::sync::Arc;
-
-use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -12,18 +9,13 @@ use datafusion::parquet::schema::types::ColumnPath;
 use super::StoreError;
 use super::schema::Table;
 
-/// A table as a Parquet file. Each column's line of documentation is in its field's metadata.
+/// A table as a Parquet file.
 pub(super) fn encode(table: &Table) -> Result<Vec<u8>, StoreError> {
     let wrap = |error: &dyn std::fmt::Display| StoreError::Encode {
         table: table.name,
         message: error.to_string(),
     };
-    let fields = table.columns.iter().map(|column| {
-        let kind = column.values.data_type().clone();
-        let doc = ("doc".to_owned(), column.doc.clone().into_owned());
-        Field::new(&*column.name, kind, column.nullable).with_metadata([doc].into())
-    });
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let schema = table.arrow_schema();
     let values = table.columns.iter().map(|column| column.values.clone()).collect();
     let batch = RecordBatch::try_new(schema.clone(), values).map_err(|error| wrap(&error))?;
     let mut properties = WriterProperties::builder();

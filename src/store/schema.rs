@@ -5,21 +5,23 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, StringArray, TimestampMillisecondArray, UInt32Array,
     UInt64Array,
 };
+use datafusion::arrow::datatypes::{Field, Schema};
 
 use crate::id::TrialId;
 use crate::model::{
-    Bucket, Experiment, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample,
+    Bucket, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample,
     TimelineSecond, TrialRecord,
 };
 use crate::units::Nanos;
 
 /// The files of a dataset beside its manifest, in alphabetical order.
-pub(super) const FILE_NAMES: [&str; 4] =
+pub const FILE_NAMES: [&str; 4] =
     ["latency.parquet", "resources.parquet", "timeline.parquet", "trials.parquet"];
 
 /// A table of a dataset with its content.
@@ -46,6 +48,17 @@ impl Table {
         self.columns.first().map_or(0, |column| column.values.len())
     }
 
+    /// Its Arrow schema. Each column's line of documentation is in its field's metadata.
+    #[must_use]
+    pub fn arrow_schema(&self) -> Arc<Schema> {
+        let fields = self.columns.iter().map(|column| {
+            let kind = column.values.data_type().clone();
+            let doc = ("doc".to_owned(), column.doc.clone().into_owned());
+            Field::new(&*column.name, kind, column.nullable).with_metadata([doc].into())
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
     fn new<R>(name: &'static str, doc: &'static str, rows: &[R], columns: Columns<R>) -> Self {
         let columns = columns.0.into_iter().map(|source| source.column(rows)).collect();
         Self { name, doc, columns }
@@ -67,10 +80,19 @@ pub struct Column {
     pub is_ascending: bool,
 }
 
-/// The four tables of a dataset. With no records: their schema.
+/// The four tables of a dataset whose trials offered load for `duration`. With no records: their
+/// schema.
 #[must_use]
-pub fn tables(experiment: &Experiment, records: &[TrialRecord]) -> [Table; 4] {
-    [trials(experiment, records), latency(records), timeline(records), resources(records)]
+pub fn tables(duration: Duration, records: &[TrialRecord]) -> [Table; 4] {
+    [trials(duration, records), latency(records), timeline(records), resources(records)]
+}
+
+/// The Arrow schema of each table, in the order of [`FILE_NAMES`].
+#[must_use]
+pub fn arrow_schemas() -> Vec<Arc<Schema>> {
+    let mut tables = tables(Duration::ZERO, &[]);
+    tables.sort_by_key(|table| table.name);
+    tables.iter().map(|table| table.arrow_schema()).collect()
 }
 
 /// Where a column comes from.
@@ -157,8 +179,8 @@ impl<R> Columns<R> {
     column!(maybe_text, MaybeText, Option<String>);
 }
 
-fn trials(experiment: &Experiment, records: &[TrialRecord]) -> Table {
-    let seconds = experiment.duration.0.as_secs_f64();
+fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
+    let seconds = duration.as_secs_f64();
     let mut columns = Columns::<TrialRecord>(vec![]);
     columns.u32("trial", "the trial: its place in the unshuffled matrix", |r| r.trial.id.0);
     columns.u32("position", "its place in the order of execution", |r| r.trial.position);
@@ -352,19 +374,7 @@ mod tests {
 
     #[test]
     fn the_schema_is_the_known_one() {
-        let experiment = Experiment {
-            name: "test".to_owned(),
-            apps: vec![],
-            stores: vec![],
-            workers: vec![],
-            concurrency: vec![],
-            qps: vec![],
-            repetitions: 1,
-            duration: "1s".parse().unwrap(),
-            warm_up: "0s".parse().unwrap(),
-            seed: 1,
-        };
-        let tables = tables(&experiment, &[]);
+        let tables = tables(Duration::ZERO, &[]);
         let names: Vec<String> = tables.iter().map(Table::file_name).collect();
         let mut sorted = names.clone();
         sorted.sort();

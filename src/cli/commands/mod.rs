@@ -1,9 +1,14 @@
 //! One file a command.
 
 pub(super) mod bundle;
+mod measure;
 pub(super) mod plan;
 pub(super) mod report;
+pub(super) mod results;
+pub(super) mod resume;
 pub(super) mod run;
+pub(super) mod schema;
+pub(super) mod sql;
 
 use std::path::Path;
 

@@ -3,32 +3,39 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::args;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
+use crate::cli::{args, place};
 use crate::file::write_atomically;
 use crate::id::DatasetId;
-use crate::query::Dataset;
+use crate::query::{Dataset, Trust};
 use crate::report::{Report, html};
 use crate::store::Store;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
-    let store = Store::open(&args.results)?;
-    let id = store.find(&args.dataset)?;
-    let report = gather(&store, id).await?;
+    let store = place::open(&args.results)?;
+    let id = store.find(&args.dataset).await?;
+    let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
+    if trust == Trust::Verify {
+        store.check_hashes(id).await?;
+    }
+    let report = gather(&store, id, trust).await?;
     let path = write(&store, &report, args.output.as_deref())?;
     print(&format!("{}\n", shown(&path).display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Asks a dataset everything that a report tells.
-pub(super) async fn gather(store: &Store, id: DatasetId) -> Result<Report, CliError> {
-    let manifest = store.manifest(id)?;
-    store.check_files(id, &manifest)?;
-    let dataset = Dataset::open(store, id).await?;
+pub(super) async fn gather(
+    store: &Store,
+    id: DatasetId,
+    trust: Trust,
+) -> Result<Report, CliError> {
+    let dataset = Dataset::open(store, id, trust).await?;
     Ok(Report {
         dataset: id,
-        manifest,
+        manifest: store.manifest(id).await?,
+        is_verified: trust == Trust::Verify,
         cases: dataset.cases().await?,
         failures: dataset.failures().await?,
         flags: dataset.flags().await?,
@@ -41,7 +48,7 @@ pub(super) fn write(
     report: &Report,
     output: Option<&Path>,
 ) -> Result<PathBuf, CliError> {
-    let path = output.map_or_else(|| store.root().join("report.html"), Path::to_owned);
+    let path = output.map_or_else(|| place::report_file(store), Path::to_owned);
     write_atomically(&path, html(report)?.as_bytes())
         .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))?;
     Ok(path)

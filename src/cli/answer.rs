@@ -1,0 +1,128 @@
+//! Answers of queries on standard output, batch by batch.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+
+use datafusion::arrow::csv;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
+use datafusion::parquet::arrow::ArrowWriter;
+
+use super::args::Answer;
+use super::error::CliError;
+use super::output::note;
+
+/// More rows than this are no table for people.
+const MOST_TABLE_ROWS: usize = 10_000;
+
+/// Writes one answer.
+pub(super) struct Writer {
+    schema: SchemaRef,
+    to: To,
+}
+
+enum To {
+    Table { batches: Vec<RecordBatch>, rows: usize },
+    Csv { has_header: bool },
+    Json,
+    Parquet(Box<ArrowWriter<Stdout>>),
+}
+
+impl Writer {
+    pub(super) fn new(format: Answer, schema: SchemaRef) -> Result<Self, CliError> {
+        let to = match format {
+            Answer::Table => To::Table { batches: Vec::new(), rows: 0 },
+            Answer::Csv => To::Csv { has_header: false },
+            Answer::Json => To::Json,
+            Answer::Parquet if io::stdout().is_terminal() => {
+                return Err(CliError::new("Parquet is nothing for a terminal")
+                    .hint("`perf-api sql \"…\" --format parquet > answer.parquet`"));
+            }
+            Answer::Parquet => {
+                let writer = ArrowWriter::try_new(io::stdout(), schema.clone(), None);
+                To::Parquet(Box::new(writer.map_err(|error| told(&error))?))
+            }
+        };
+        Ok(Self { schema, to })
+    }
+
+    /// Writes rows. Gives whether somebody still reads.
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<bool, CliError> {
+        match &mut self.to {
+            To::Table { batches, rows } => {
+                *rows += batch.num_rows();
+                let excess = rows.saturating_sub(MOST_TABLE_ROWS).min(batch.num_rows());
+                batches.push(batch.slice(0, batch.num_rows() - excess));
+                Ok(true)
+            }
+            To::Csv { has_header } => {
+                let text = csv_text(batch, !*has_header)?;
+                *has_header = true;
+                emit(&text)
+            }
+            To::Json => {
+                let mut text = Vec::new();
+                let mut writer = LineDelimitedWriter::new(&mut text);
+                writer.write(batch).and_then(|()| writer.finish()).map_err(|error| told(&error))?;
+                emit(&text)
+            }
+            To::Parquet(writer) => {
+                writer.write(batch).map_err(|error| told(&error))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Ends the answer. Gives whether somebody still reads.
+    pub(super) fn finish(self) -> Result<bool, CliError> {
+        match self.to {
+            To::Table { batches, rows } => {
+                let table = pretty_format_batches_with_schema(self.schema, &batches);
+                let table = table.map_err(|error| told(&error))?;
+                if rows > MOST_TABLE_ROWS {
+                    note(&format!(
+                        "the first {MOST_TABLE_ROWS} of {rows} rows: `--format csv` gives all"
+                    ));
+                }
+                emit(format!("{table}\n").as_bytes())
+            }
+            To::Csv { has_header: false } => {
+                emit(&csv_text(&RecordBatch::new_empty(self.schema), true)?)
+            }
+            To::Csv { .. } | To::Json => Ok(true),
+            To::Parquet(writer) => {
+                writer.close().map_err(|error| told(&error))?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, CliError> {
+    let mut text = Vec::new();
+    let mut writer = csv::WriterBuilder::new().with_header(header).build(&mut text);
+    let written = writer.write(batch);
+    drop(writer);
+    written.map_err(|error| match error {
+        ArrowError::CsvError(_) | ArrowError::NotYetImplemented(_) | ArrowError::InvalidArgumentError(_) => {
+            told(&error).hint("a histogram fits no CSV: ask it something, or take `--format json`")
+        }
+        error => told(&error),
+    })?;
+    Ok(text)
+}
+
+/// Writes to standard output; false when nobody reads any more.
+fn emit(bytes: &[u8]) -> Result<bool, CliError> {
+    match io::stdout().write_all(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::new(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+fn told(error: &dyn std::fmt::Display) -> CliError {
+    CliError::new(format!("cannot write the answer: {error}"))
+}

@@ -1,0 +1,247 @@
+//! What `run` and `resume` share: the outside world of a run, and its end.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::report::{gather, shown, write};
+use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
+use crate::cli::output::{Progress, case_table, note, print};
+use crate::clock::{Clock, UnixMillis};
+use crate::exec;
+use crate::host::{Topology, fingerprint, raise_open_file_limit};
+use crate::id::RunId;
+use crate::launch::{FakeLauncher, Launcher, ProcessLauncher};
+use crate::load::{FakeLoad, LoadDriver, OhaLoad};
+use crate::model::{Bundle, ComponentName, Experiment, Fingerprint, Plan};
+use crate::query::Trust;
+use crate::run::{Beginning, RunRequest, RunSummary, differences};
+use crate::store::{Difference, Header, Store};
+
+/// More rows than this are for the report, not for the terminal.
+const MOST_ROWS: usize = 40;
+
+/// A run, from what was typed.
+pub(super) struct Measure<'run> {
+    pub plan: &'run Plan,
+    pub bundle: &'run Bundle,
+    pub unavailable: Vec<ComponentName>,
+    pub store: &'run Store,
+    pub world: World,
+    pub no_progress: bool,
+    /// The unfinished run that is gone on with.
+    pub resumed: Option<Resumed>,
+}
+
+/// An unfinished run.
+pub(super) struct Resumed {
+    pub run: RunId,
+    pub header: Header,
+    /// Whether differences are accepted.
+    pub force: bool,
+}
+
+/// What is measured: the machine, or numbers that are made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum World {
+    Real,
+    Fake {
+        /// Whether the made-up time stands still.
+        fixed_clock: bool,
+    },
+}
+
+impl World {
+    pub(super) fn new(fake: bool, fixed_clock: bool) -> Self {
+        if fake { Self::Fake { fixed_clock } } else { Self::Real }
+    }
+}
+
+/// Checks that this machine can hold what is to be measured, and ends what earlier runs left.
+pub(super) fn prepare(
+    world: World,
+    experiment: &Experiment,
+    bundle: &Bundle,
+) -> Result<(), CliError> {
+    if world != World::Real {
+        return Ok(());
+    }
+    let names = experiment.apps.iter().chain(&experiment.stores);
+    for component in names.filter_map(|name| bundle.component(name)) {
+        crate::bundle::check_unchanged(component)?;
+    }
+    check_open_files(experiment)?;
+    let ended = exec::sweep();
+    if !ended.is_empty() {
+        note(&format!("ended {} processes that an earlier run had left behind", ended.len()));
+    }
+    Ok(())
+}
+
+/// Runs a plan, with progress on the screen, until its end or a signal.
+pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError> {
+    let Measure { plan, bundle, unavailable, store, world, no_progress, resumed } = measure;
+    let mut outside = Outside::new(world, plan.experiment.seed)?;
+    let id = resumed.as_ref().map_or_else(|| outside.run_id(), |resumed| resumed.run.clone());
+    let mut request = RunRequest {
+        id: id.clone(),
+        beginning: Beginning::New,
+        plan,
+        bundle,
+        unavailable,
+        topology: &outside.topology,
+        host: outside.host.clone(),
+        launcher: outside.launcher.as_mut(),
+        driver: outside.driver.as_mut(),
+        store,
+        clock: &outside.clock,
+    };
+    if let Some(resumed) = &resumed {
+        let accepted_differences = differences(&resumed.header, &request);
+        check_differences(&accepted_differences, resumed.force)?;
+        request.beginning = Beginning::Resumed { accepted_differences };
+    }
+    let mut progress = Progress::new(plan, no_progress);
+    let mut on_event = |event: &crate::run::Event<'_>| progress.on_event(event);
+    // The run is dropped when a signal wins; that ends its children.
+    let finished = tokio::select! {
+        finished = crate::run::run(request, &mut on_event) => Some(finished),
+        name = interrupted() => { note(&format!("\n{name}: stopping")); None }
+    };
+    progress.finish();
+    let done = progress.done_trials();
+    exec::end_all().await?;
+    match finished {
+        Some(Ok(summary)) => Ok(summary),
+        Some(Err(error)) => Err(CliError::from(error).hint(go_on(&id))),
+        None => {
+            let total = plan.trials.len();
+            let mut error = CliError::new(format!("interrupted after {done} of {total} trials"))
+                .hint(go_on(&id));
+            error.code = INTERRUPTED;
+            Err(error)
+        }
+    }
+}
+
+fn go_on(run: &RunId) -> String {
+    format!("`perf-api resume {run}` goes on: what was measured is kept")
+}
+
+fn check_differences(differences: &[Difference], force: bool) -> Result<(), CliError> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let words: Vec<String> = differences
+        .iter()
+        .map(|one| format!("{} was {}, and is {}", one.what, one.before, one.after))
+        .collect();
+    if force {
+        note(&format!("accepted, and recorded in the dataset: {}", words.join("; ")));
+        return Ok(());
+    }
+    Err(CliError::new(format!("this is not what the run began with: {}", words.join("; ")))
+        .hint("make it as it was, or begin a new run")
+        .hint("`--force` goes on all the same; the dataset then says what was not the same"))
+}
+
+/// The outside world of a run: the real one, or a computed one.
+struct Outside {
+    clock: Clock,
+    topology: Topology,
+    host: Fingerprint,
+    launcher: Box<dyn Launcher>,
+    driver: Box<dyn LoadDriver>,
+    world: World,
+}
+
+/// When a computed run begins: 2026-01-01 00:00 UTC.
+const FAKE_START: UnixMillis = UnixMillis(1_767_225_600_000);
+
+impl Outside {
+    fn new(world: World, seed: u64) -> Result<Self, CliError> {
+        if let World::Fake { fixed_clock } = world {
+            let clock = match fixed_clock {
+                true => Clock::Fixed(FAKE_START),
+                false => Clock::simulated(FAKE_START),
+            };
+            let (topology, host) = crate::host::imaginary();
+            return Ok(Self {
+                topology,
+                host,
+                launcher: Box::new(FakeLauncher::new(clock.clone())),
+                driver: Box::new(FakeLoad::new(clock.clone(), seed)),
+                clock,
+                world,
+            });
+        }
+        let topology = Topology::detect()?;
+        Ok(Self {
+            clock: Clock::System,
+            host: fingerprint(&topology)?,
+            topology,
+            launcher: Box::new(ProcessLauncher),
+            driver: Box::new(OhaLoad),
+            world,
+        })
+    }
+
+    fn run_id(&self) -> RunId {
+        let time = self.clock.now().to_utc().map(|time| time.format("%Y%m%d-%H%M%S").to_string());
+        let pid = if self.world == World::Real { std::process::id() } else { 0 };
+        RunId(format!("{}-{pid}", time.unwrap_or_default()))
+    }
+}
+
+async fn interrupted() -> &'static str {
+    let kinds = [
+        (SignalKind::interrupt(), "interrupted"),
+        (SignalKind::terminate(), "terminated"),
+        (SignalKind::hangup(), "hung up"),
+    ];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] =
+        kinds.map(|(kind, _)| signal(kind))
+    else {
+        // Without handlers the signals end the process at once, and the kernel its children.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => kinds[0].1,
+        _ = terminate.recv() => kinds[1].1,
+        _ = hangup.recv(), if !exec::ignores_hangup() => kinds[2].1,
+    }
+}
+
+/// Files beside connections: logs, libraries, pipes.
+const FILES_BESIDE: u64 = 256;
+
+fn check_open_files(experiment: &Experiment) -> Result<(), CliError> {
+    let limit = raise_open_file_limit()?;
+    let connections = experiment.concurrency.iter().copied().max().unwrap_or(0);
+    // An app holds a connection to its client and one to its store.
+    let needed = 2 * u64::from(connections) + FILES_BESIDE;
+    if limit < needed {
+        return Err(CliError::new(format!(
+            "{connections} connections need {needed} open files; this system allows {limit}"
+        ))
+        .hint(format!(
+            "raise the hard limit (`ulimit -Hn {needed}` as root), or lower `--concurrency`"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes the report and tells what came of the run.
+pub(super) async fn conclude(store: &Store, summary: RunSummary) -> Result<ExitCode, CliError> {
+    let report = gather(store, summary.dataset, Trust::Verify).await?;
+    let path = write(store, &report, None)?;
+    if report.cases.len() <= MOST_ROWS {
+        print(&case_table(&report.cases))?;
+    }
+    print(&format!("\ndataset {}\nreport  {}\n", summary.dataset, shown(&path).display()))?;
+    if summary.failed > 0 {
+        note(&format!("{} of {} trials failed", summary.failed, summary.failed + summary.measured));
+        return Ok(ExitCode::from(TRIALS_FAILED));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,249 @@
+//! `perf-api results`: list, check, name, copy and remove datasets.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use crate::cli::args::{self, Format, ResultsCommand};
+use crate::cli::error::{CliError, condition_code};
+use crate::cli::output::{note, print, table};
+use crate::cli::place;
+use crate::id::DatasetId;
+use crate::query::verify;
+use crate::store::{Condition, Listed, Manifest, Names, Store};
+
+pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, CliError> {
+    let open = || place::open(&args.results);
+    match &args.command {
+        ResultsCommand::List { format } => list(&open()?, *format).await,
+        ResultsCommand::Show { dataset, format } => show(&open()?, dataset, *format).await,
+        ResultsCommand::Verify { datasets, all } => {
+            verify_all(&open()?, datasets, *all).await
+        }
+        ResultsCommand::Tag { dataset, tag, force } => {
+            let store = open()?;
+            let id = store.find(dataset).await?;
+            done(store.tag(id, tag, *force).await.map(|()| format!("{tag} is {id}"))?)
+        }
+        ResultsCommand::Untag { tag } => {
+            done(open()?.untag(tag).await.map(|()| format!("{tag} is no tag any more"))?)
+        }
+        ResultsCommand::Remove { dataset, yes, force } => {
+            remove(&open()?, dataset, *yes, *force).await
+        }
+        ResultsCommand::Export { dataset, file } => {
+            let store = open()?;
+            let _lock = store.lock()?;
+            let id = store.find(dataset).await?;
+            store.export(id, file).await?;
+            done(format!("{id} is in {}", file.display()))
+        }
+        ResultsCommand::Import { file } => import(&place::create(&args.results)?, file).await,
+        ResultsCommand::Push { dataset, to } => {
+            copy(&open()?, &place::create(to)?, dataset).await
+        }
+        ResultsCommand::Pull { from, dataset } => {
+            copy(&place::open(from)?, &place::create(&args.results)?, dataset).await
+        }
+    }
+}
+
+fn done(what: String) -> Result<ExitCode, CliError> {
+    print(&(what + "\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(store: &Store, format: Format) -> Result<ExitCode, CliError> {
+    let listed = store.list().await?;
+    let names = store.names_of(&listed).await?;
+    if format == Format::Json {
+        let datasets: Vec<Value> = listed.iter().map(|one| in_json(one, &names)).collect();
+        print_json(&json!(datasets))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let header = ["dataset", "when", "spec", "host", "tags", "trials", "failed", "size"];
+    let rows: Vec<Vec<String>> = listed.iter().filter_map(|one| in_words(one, &names)).collect();
+    match rows.is_empty() {
+        true => note(&format!("no dataset in {}: `perf-api quick` measures one", store.location())),
+        false => print(&table(&header, &rows, 5))?,
+    }
+    for (id, error) in listed.iter().filter_map(|one| Some((one.id, one.manifest.as_ref().err()?))) {
+        note(&format!("{}: {}: {error}", id.short(), error.condition().as_str()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_words(listed: &Listed, names: &Names) -> Option<Vec<String>> {
+    let manifest = listed.manifest.as_ref().ok()?;
+    let failed = manifest.failed_trials.map_or("–".to_owned(), |failed| failed.to_string());
+    Some(vec![
+        listed.id.short(),
+        manifest.started.to_string(),
+        manifest.experiment.name.clone(),
+        manifest.host.class(),
+        names.tags(listed.id).join(", "),
+        trials(manifest).to_string(),
+        failed,
+        HumanBytes(manifest.table_bytes()).to_string(),
+    ])
+}
+
+fn in_json(listed: &Listed, names: &Names) -> Value {
+    let tags = names.tags(listed.id);
+    match &listed.manifest {
+        Ok(manifest) => json!({
+            "dataset": listed.id,
+            "condition": Condition::Intact.as_str(),
+            "tags": tags,
+            "started_ms": manifest.started,
+            "spec": manifest.experiment.name,
+            "host": manifest.host.class(),
+            "trials": trials(manifest),
+            "failed_trials": manifest.failed_trials,
+            "table_bytes": manifest.table_bytes(),
+        }),
+        Err(error) => json!({
+            "dataset": listed.id,
+            "condition": error.condition().as_str(),
+            "tags": tags,
+            "error": error.to_string(),
+        }),
+    }
+}
+
+fn trials(manifest: &Manifest) -> u64 {
+    manifest.files.get("trials.parquet").map_or(0, |file| file.rows)
+}
+
+async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, CliError> {
+    let names = store.names().await?;
+    let id = names.find(dataset)?;
+    let manifest = store.manifest(id).await?;
+    if format == Format::Json {
+        let mut value = json!(manifest);
+        value["dataset"] = json!(id);
+        value["tags"] = json!(names.tags(id));
+        print_json(&value)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let experiment = &manifest.experiment;
+    let join = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let components = manifest.bundle.components.iter();
+    let used = components.filter(|c| experiment.apps.contains(&c.name) || experiment.stores.contains(&c.name));
+    let versions = used.map(|c| format!("{} {}", c.name, c.version.as_deref().unwrap_or("(no version)")));
+    let missing: Vec<String> = manifest.unavailable.iter().map(ToString::to_string).collect();
+    let differences = manifest.accepted_differences.iter();
+    let differences = differences.map(|one| format!("{}: {} → {}", one.what, one.before, one.after));
+    let mut lines = vec![
+        ("dataset", id.to_string()),
+        ("tags", names.tags(id).join(", ")),
+        ("measured", manifest.started.to_string()),
+        ("spec", format!("{}, seed {}", experiment.name, experiment.seed)),
+        ("workers", join(&experiment.workers)),
+        ("connections", join(&experiment.concurrency)),
+        ("target/s", join(&experiment.qps)),
+        ("repetitions", format!("{} of {}", experiment.repetitions, experiment.duration)),
+        ("components", versions.collect::<Vec<_>>().join(", ")),
+        ("not to be had", missing.join(", ")),
+        ("bundle", format!("{} by {}", manifest.bundle.id.short(), manifest.bundle.provider)),
+        ("host", format!("{}; {}, kernel {}", manifest.host.class(), manifest.host.os, manifest.host.kernel)),
+        ("launcher", manifest.launcher.clone()),
+        ("load driver", manifest.load_driver.clone()),
+        ("written by", format!("{}, schema version {}", manifest.writer, manifest.schema_version)),
+        ("not the same after an interruption", differences.collect::<Vec<_>>().join("; ")),
+    ];
+    for (name, file) in &manifest.files {
+        let what = format!("{} rows, {}, sha256 {}", file.rows, HumanBytes(file.bytes), file.sha256);
+        lines.push((name, what));
+    }
+    let rows: Vec<Vec<String>> = lines
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
+    print(&table(&[], &rows, usize::MAX))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<ExitCode, CliError> {
+    let names = store.names().await?;
+    let ids: Vec<DatasetId> = match all {
+        true => names.ids().to_vec(),
+        false => datasets.iter().map(|name| names.find(name)).collect::<Result<_, _>>()?,
+    };
+    let mut worst = Condition::Intact;
+    for id in ids {
+        let verified = verify(store, id).await;
+        let condition = verified.as_ref().map_or_else(|error| error.condition(), |_| Condition::Intact);
+        worst = worst.max(condition);
+        let what = match &verified {
+            Ok(manifest) => {
+                format!("{} trials, {}", trials(manifest), HumanBytes(manifest.table_bytes()))
+            }
+            Err(error) => crate::model::with_causes(error),
+        };
+        print(&format!("{:<10} {}  {what}\n", condition.as_str(), id.short()))?;
+    }
+    Ok(ExitCode::from(condition_code(worst)))
+}
+
+async fn remove(
+    store: &Store,
+    dataset: &str,
+    yes: bool,
+    force: bool,
+) -> Result<ExitCode, CliError> {
+    let _lock = store.lock()?;
+    let names = store.names().await?;
+    let id = names.find(dataset)?;
+    let tags = names.tags(id);
+    if !tags.is_empty() && !force {
+        return Err(crate::store::StoreError::Tagged { dataset: id.short(), tags: tags.join(", ") }.into());
+    }
+    if !yes && !confirmed(&format!("remove dataset {id}?"))? {
+        return done(format!("{id} stays"));
+    }
+    store.remove(id, force).await?;
+    done(format!("{id} is removed"))
+}
+
+/// Asks the person at the terminal.
+fn confirmed(question: &str) -> Result<bool, CliError> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Err(CliError::new("nobody is there to ask").hint("`--yes` removes without asking"));
+    }
+    let mut error = std::io::stderr();
+    let mut answer = String::new();
+    write!(error, "{question} [y/N] ")
+        .and_then(|()| error.flush())
+        .and_then(|()| input.read_line(&mut answer))
+        .map_err(|error| CliError::new(format!("cannot ask: {error}")))?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+}
+
+async fn import(store: &Store, file: &Path) -> Result<ExitCode, CliError> {
+    let _lock = store.lock()?;
+    let incoming = store.unpack(file)?;
+    let id = incoming.id();
+    verify(incoming.place(), id).await?;
+    store.accept(incoming).await?;
+    done(format!("{id} is in {}", store.location()))
+}
+
+async fn copy(from: &Store, to: &Store, dataset: &str) -> Result<ExitCode, CliError> {
+    let id = from.find(dataset).await?;
+    let _lock = to.lock()?;
+    let incoming = from.send(id, to).await?;
+    verify(incoming.place(), id).await?;
+    to.accept(incoming).await?;
+    done(format!("{id} is in {}", to.location()))
+}
+
+fn print_json(value: &Value) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value);
+    print(&(text.map_err(|error| CliError::new(error.to_string()))? + "\n"))
+}

@@ -1,0 +1,52 @@
+//! `perf-api resume`: go on with an interrupted run.
+
+use std::process::ExitCode;
+
+use super::measure::{Measure, Resumed, World, conclude, measure, prepare};
+use super::missing;
+use crate::cli::error::CliError;
+use crate::cli::output::note;
+use crate::cli::{args, place};
+use crate::store::JournalContent;
+
+pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliError> {
+    let world = World::new(args.fake.fake, args.fake.fixed_clock);
+    let bundle = crate::bundle::read(&args.places.bundle)?;
+    let store = place::open(&args.places.results)?;
+    let lock = store.lock()?;
+    let run = store.unfinished(&args.run)?;
+    let content = store.journal(&run)?;
+    let JournalContent { header, trials, torn_bytes, .. } = content;
+    let plan = crate::plan::plan(&header.experiment);
+    if torn_bytes > 0 {
+        note(&format!("left out a torn last record of {torn_bytes} bytes: its trial is run again"));
+    }
+    note(&format!(
+        "going on with `{}`, begun {}: {} of {} trials are done",
+        header.experiment.name,
+        header.started,
+        trials.len(),
+        plan.trials.len()
+    ));
+    let lost = match world {
+        World::Real => missing(&header.experiment, &bundle),
+        World::Fake { .. } => Vec::new(),
+    };
+    if let Some(name) = lost.first() {
+        return Err(CliError::new(format!("`{name}` cannot be had on this machine any more"))
+            .hint("get it again, then `make setup`: what was measured stays as it is"));
+    }
+    prepare(world, &header.experiment, &bundle)?;
+    let summary = measure(Measure {
+        plan: &plan,
+        bundle: &bundle,
+        unavailable: header.unavailable.clone(),
+        store: &store,
+        world,
+        no_progress: args.no_progress,
+        resumed: Some(Resumed { run, header, force: args.force }),
+    })
+    .await?;
+    drop(lock);
+    conclude(&store, summary).await
+}

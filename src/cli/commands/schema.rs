@@ -1,0 +1,45 @@
+//! `perf-api schema`: every table, column and function that SQL knows.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::cli::args::{self, Format};
+use crate::cli::error::CliError;
+use crate::cli::output::{print, table};
+use crate::query::{FUNCTIONS, TableDoc, table_docs};
+
+pub(in crate::cli) fn schema(args: &args::Schema) -> Result<ExitCode, CliError> {
+    let tables = table_docs();
+    let text = match args.format {
+        Format::Json => {
+            let functions: Vec<_> = FUNCTIONS
+                .iter()
+                .map(|function| json!({ "call": function.call, "doc": function.doc }))
+                .collect();
+            let told = json!({ "tables": tables, "functions": functions });
+            serde_json::to_string_pretty(&told).map_err(|error| CliError::new(error.to_string()))? + "\n"
+        }
+        Format::Table => in_words(&tables),
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_words(tables: &[TableDoc]) -> String {
+    let mut text = String::new();
+    for one in tables {
+        text.push_str(&format!("{}: {}\n\n", one.name, one.doc));
+        let columns = one.columns.iter().map(|column| {
+            let kind = format!("{}{}", column.kind, if column.nullable { "?" } else { "" });
+            vec![format!("  {}", column.name), kind, column.unit.to_owned(), column.doc.clone()]
+        });
+        text.push_str(&table(&["  column", "type", "unit", "meaning"], &columns.collect::<Vec<_>>(), usize::MAX));
+        text.push('\n');
+    }
+    text.push_str("A type with `?` may be missing (NULL).\n\nFunctions beside those of DataFusion:\n\n");
+    for function in FUNCTIONS {
+        text.push_str(&format!("  {}\n      {}\n", function.call, function.doc));
+    }
+    text
+}

@@ -1,0 +1,117 @@
+//! `perf-api sql`: ask every dataset at hand.
+
+use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
+
+use futures::TryStreamExt;
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+
+use crate::cli::answer::Writer;
+use crate::cli::args::{self, Answer};
+use crate::cli::error::CliError;
+use crate::cli::output::note;
+use crate::cli::place;
+use crate::query::{Archive, QueryError, Trust};
+
+pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::new(format!("cannot start: {error}")))?;
+    let query = query(args)?;
+    let store = place::open(&args.results)?;
+    let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
+    let archive = runtime.block_on(Archive::open(&store, trust, cpus))?;
+    for (id, condition) in &archive.left_out {
+        note(&format!("warning: {} is left out: its manifest is {}", id.short(), condition.as_str()));
+    }
+    let answer = |query: &str| runtime.block_on(answer(&archive, query, args.format));
+    match query {
+        Some(query) => answer(&query)?,
+        None => prompt(answer)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was asked: as an argument, in a file, or on standard input. `None` for a person who is going
+/// to type it.
+fn query(args: &args::Sql) -> Result<Option<String>, CliError> {
+    if let Some(query) = &args.query {
+        return Ok(Some(query.clone()));
+    }
+    if let Some(file) = &args.file {
+        let read = std::fs::read_to_string(file);
+        let wrong = |error| CliError::new(format!("cannot read {}: {error}", file.display()));
+        return read.map(Some).map_err(wrong);
+    }
+    if std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let mut query = String::new();
+    let read = std::io::stdin().read_to_string(&mut query);
+    read.map_err(|error| CliError::new(format!("cannot read standard input: {error}")))?;
+    Ok(Some(query))
+}
+
+/// Lets a person ask until the end of input.
+fn prompt(answer: impl Fn(&str) -> Result<(), CliError>) -> Result<(), CliError> {
+    let broken = |error: ReadlineError| CliError::new(format!("no prompt: {error}"));
+    let mut editor = DefaultEditor::new().map_err(broken)?;
+    let history = place::state_dir().ok().map(|dir| dir.join("sql_history"));
+    if let Some(history) = &history {
+        // There is none the first time.
+        let _ = editor.load_history(history);
+    }
+    note("tables: datasets, trials, latency, timeline, resources (`perf-api schema` tells their columns)");
+    note("end a query with ; and leave with Ctrl-D");
+    let mut query = String::new();
+    loop {
+        let line = editor.readline(if query.is_empty() { "sql> " } else { "...> " });
+        match line {
+            Ok(line) => query.push_str(&(line + "\n")),
+            // What was begun is given up; a second one leaves.
+            Err(ReadlineError::Interrupted) if !query.is_empty() => query.clear(),
+            Err(ReadlineError::Interrupted | ReadlineError::Eof) => break,
+            Err(error) => return Err(broken(error)),
+        }
+        if query.trim().is_empty() {
+            query.clear();
+        } else if query.trim_end().ends_with(';') {
+            let _ = editor.add_history_entry(query.trim());
+            if let Err(error) = answer(&query) {
+                error.print();
+            }
+            query.clear();
+        }
+    }
+    if let Some(history) = history {
+        let kept = history.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let kept = kept.map_err(ReadlineError::from).and_then(|()| editor.save_history(&history));
+        kept.map_err(|error| CliError::new(format!("cannot keep {}: {error}", history.display())))?;
+    }
+    Ok(())
+}
+
+/// Answers each statement of a query on standard output.
+async fn answer(archive: &Archive, query: &str, format: Answer) -> Result<(), CliError> {
+    let plans = archive.plans(query).await?;
+    if plans.is_empty() {
+        return Err(CliError::new("no query").hint("`perf-api sql \"select * from datasets\"`"));
+    }
+    if format == Answer::Parquet && plans.len() > 1 {
+        return Err(CliError::new("a Parquet file is one table: ask one question"));
+    }
+    for plan in plans {
+        let mut batches = archive.run(plan).await?;
+        let mut writer = Writer::new(format, batches.schema())?;
+        while let Some(batch) = batches.try_next().await.map_err(QueryError::Sql)? {
+            if !writer.write(&batch)? {
+                return Ok(());
+            }
+        }
+        if !writer.finish()? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

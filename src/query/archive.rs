@@ -1,0 +1,419 @@
+//! Datasets as tables: `datasets`, `trials`, `latency`, `timeline` and `resources`, over every
+//! dataset at hand or over one.
+//!
+//! A condition on the column `dataset` chooses which files are opened; other conditions and the
+//! columns that are asked for choose what is read of them. Whatever is read is hashed first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{
+    ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
+};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result, ScalarValue, project_schema};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::listing::helpers::{
+    expr_applicable_for_cols, filter_partitioned_file,
+};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetSource,
+};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::{MemTable, TableType};
+use datafusion::error::DataFusionError;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::DFParser;
+use serde::Serialize;
+
+use super::{QueryError, functions};
+use crate::id::DatasetId;
+use crate::store::{
+    Condition, FILE_NAMES, Listed, Manifest, Names, Store, StoreError, VerifiedObjects,
+    arrow_schemas, tables,
+};
+
+/// Under this name the tables' files are known to DataFusion, wherever they are.
+const PLACE: &str = "results://datasets";
+/// The column that says of which dataset a row is.
+const DATASET: &str = "dataset";
+/// What queries may hold in memory before they use the disk.
+const MEMORY_BYTES: usize = 4 << 30;
+
+/// Whether what is read is compared with its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Everything is hashed before it is used; a damaged dataset is an error once it is read.
+    Verify,
+    /// Nothing is hashed, and datasets without a readable manifest are left out.
+    Blind,
+}
+
+/// Datasets as tables of a DataFusion session.
+pub struct Archive {
+    pub(super) context: SessionContext,
+    /// Datasets that are left out, since their manifest cannot be had and nobody minds.
+    pub left_out: Vec<(DatasetId, Condition)>,
+}
+
+impl Archive {
+    /// Every dataset of a store, read with `partitions` threads' worth of tasks.
+    ///
+    /// # Errors
+    /// When the place cannot be listed.
+    pub async fn open(store: &Store, trust: Trust, partitions: usize) -> Result<Self, StoreError> {
+        let listed = store.list().await?;
+        let names = store.names_of(&listed).await?;
+        Self::of(store, listed, names, trust, partitions).map_err(into_store_error)
+    }
+
+    /// One dataset. One partition, so that the order of sums, and each digit, is always the same.
+    ///
+    /// # Errors
+    /// When its manifest cannot be had.
+    pub async fn open_one(store: &Store, id: DatasetId, trust: Trust) -> Result<Self, StoreError> {
+        let listed = vec![Listed { id, manifest: Ok(store.manifest(id).await?) }];
+        Self::of(store, listed, Names::default(), trust, 1).map_err(into_store_error)
+    }
+
+    fn of(
+        store: &Store,
+        listed: Vec<Listed>,
+        names: Names,
+        trust: Trust,
+        partitions: usize,
+    ) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
+        let config = SessionConfig::new()
+            .with_target_partitions(partitions)
+            .with_information_schema(true);
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        let place = ObjectStoreUrl::parse(PLACE)?;
+        let objects = match trust {
+            Trust::Verify => Arc::new(verified(store, &listed)),
+            Trust::Blind => Arc::clone(store.objects()),
+        };
+        context.register_object_store(place.as_ref(), objects);
+        context.register_table("datasets", Arc::new(datasets(&listed, &names)?))?;
+        let (left_out, used): (Vec<Listed>, Vec<Listed>) =
+            listed.into_iter().partition(|one| trust == Trust::Blind && one.manifest.is_err());
+        let left_out = left_out.iter().map(|one| (one.id, condition(one))).collect();
+        let entries: Arc<[Entry]> = used.into_iter().map(Entry::from).collect();
+        for (file, schema) in FILE_NAMES.into_iter().zip(arrow_schemas()) {
+            let entries = Arc::clone(&entries);
+            let table = DatasetTable { file, schema: table_schema(schema), place: place.clone(), entries };
+            context.register_table(file.trim_end_matches(".parquet"), Arc::new(table))?;
+        }
+        functions::register(&context, Arc::new(names));
+        Ok(Self { context, left_out })
+    }
+
+    /// The plans of the statements in `sql`, separated by `;`. They may only read.
+    ///
+    /// # Errors
+    /// When one is no SQL, names what is not there, or would change something.
+    pub async fn plans(&self, sql: &str) -> Result<Vec<LogicalPlan>, QueryError> {
+        let state = self.context.state();
+        let may = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        let mut plans = Vec::new();
+        for statement in DFParser::parse_sql(sql).map_err(QueryError::Sql)? {
+            let plan = state.statement_to_plan(statement).await.map_err(QueryError::Sql)?;
+            may.verify_plan(&plan).map_err(QueryError::Sql)?;
+            plans.push(plan);
+        }
+        Ok(plans)
+    }
+
+    /// Runs a plan; rows come as they are found.
+    ///
+    /// # Errors
+    /// When it cannot be begun.
+    pub async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+        let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::Sql)?;
+        frame.execute_stream().await.map_err(QueryError::Sql)
+    }
+}
+
+/// A table in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableDoc {
+    /// Its name.
+    pub name: &'static str,
+    /// What a row is.
+    pub doc: &'static str,
+    /// Its columns, in order.
+    pub columns: Vec<ColumnDoc>,
+}
+
+/// A column in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct ColumnDoc {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// The unit of its values; empty where it has none.
+    pub unit: &'static str,
+    /// What a value is.
+    pub doc: String,
+    /// Whether a value may be missing.
+    pub nullable: bool,
+}
+
+/// The units behind the last part of a column's name.
+const UNITS: [(&str, &str); 5] =
+    [("_ns", "ns"), ("_s", "s"), ("_bytes", "bytes"), ("_rps", "1/s"), ("started", "time, UTC")];
+
+/// Every table that SQL knows, in words.
+#[must_use]
+pub fn table_docs() -> Vec<TableDoc> {
+    let column = |name: &str, kind: &DataType, doc: &str, nullable: bool| ColumnDoc {
+        name: name.to_owned(),
+        kind: kind.to_string(),
+        unit: UNITS.iter().find(|(end, _)| name.ends_with(end)).map_or("", |(_, unit)| unit),
+        doc: doc.to_owned(),
+        nullable,
+    };
+    let datasets = dataset_columns(&[], &Names::default());
+    let datasets = datasets
+        .iter()
+        .map(|c| column(c.name, c.values.data_type(), c.doc, c.may_be_missing()))
+        .collect();
+    let mut docs =
+        vec![TableDoc { name: "datasets", doc: "one dataset, as its manifest says", columns: datasets }];
+    docs.extend(tables(Duration::ZERO, &[]).iter().map(|table| TableDoc {
+        name: table.name,
+        doc: table.doc,
+        columns: std::iter::once(column(DATASET, &DataType::Utf8, "the dataset's id", false))
+            .chain(table.columns.iter().map(|c| {
+                column(&c.name, c.values.data_type(), &c.doc, c.nullable)
+            }))
+            .collect(),
+    }));
+    docs
+}
+
+fn into_store_error(error: DataFusionError) -> StoreError {
+    StoreError::Session(Box::new(error))
+}
+
+/// The files that the manifests list, hashed before they are used.
+fn verified(store: &Store, listed: &[Listed]) -> VerifiedObjects {
+    let mut files = BTreeMap::new();
+    for one in listed {
+        let Ok(manifest) = &one.manifest else { continue };
+        for (name, file) in &manifest.files {
+            files.insert(format!("{}/{name}", one.id).into(), file.clone());
+        }
+    }
+    VerifiedObjects::new(Arc::clone(store.objects()), store.location().to_string(), files)
+}
+
+/// A dataset whose tables can be read, or why they cannot.
+#[derive(Debug)]
+struct Entry {
+    id: DatasetId,
+    manifest: Result<Manifest, Arc<StoreError>>,
+}
+
+impl From<Listed> for Entry {
+    fn from(listed: Listed) -> Self {
+        Self { id: listed.id, manifest: listed.manifest.map_err(Arc::new) }
+    }
+}
+
+/// One kind of table over all datasets.
+#[derive(Debug)]
+struct DatasetTable {
+    file: &'static str,
+    schema: TableSchema,
+    place: ObjectStoreUrl,
+    entries: Arc<[Entry]>,
+}
+
+fn dataset_field() -> FieldRef {
+    Arc::new(Field::new(DATASET, DataType::Utf8, false))
+}
+
+fn table_schema(file: SchemaRef) -> TableSchema {
+    TableSchema::builder(file).with_table_partition_cols(vec![dataset_field()]).build()
+}
+
+impl DatasetTable {
+    /// The files of the datasets that fit the conditions on the column `dataset`.
+    fn files(&self, conditions: &[Expr]) -> Result<Vec<PartitionedFile>> {
+        let schema = DFSchema::try_from(Schema::new(vec![dataset_field()]))?;
+        let mut files = Vec::new();
+        for entry in self.entries.iter() {
+            let size = entry.manifest.as_ref().map(|manifest| manifest.files[self.file].bytes);
+            let mut file =
+                PartitionedFile::new(format!("{}/{}", entry.id, self.file), *size.as_ref().unwrap_or(&0));
+            file.partition_values = vec![ScalarValue::Utf8(Some(entry.id.to_string()))];
+            let Some(file) = filter_partitioned_file(file, conditions, &schema)? else { continue };
+            if let Err(error) = size {
+                return Err(DataFusionError::External(Box::new(Arc::clone(error))));
+            }
+            files.push(file);
+        }
+        Ok(files)
+    }
+}
+
+fn is_on_dataset(condition: &Expr) -> bool {
+    expr_applicable_for_cols(&[DATASET], condition)
+}
+
+#[async_trait]
+impl TableProvider for DatasetTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.schema.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| match is_on_dataset(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (on_dataset, others): (Vec<Expr>, Vec<Expr>) =
+            filters.iter().cloned().partition(is_on_dataset);
+        let files = self.files(&on_dataset)?;
+        if files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
+        }
+        let mut source = ParquetSource::new(self.schema.clone());
+        if let Some(condition) = conjunction(others) {
+            let schema = DFSchema::try_from(self.schema())?;
+            source = source.with_predicate(session.create_physical_expr(condition, &schema)?);
+        }
+        let group_size = files.len().div_ceil(session.config().target_partitions());
+        let groups = files.chunks(group_size).map(|group| FileGroup::new(group.to_vec()));
+        let config = FileScanConfigBuilder::new(self.place.clone(), Arc::new(source))
+            .with_file_groups(groups.collect())
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// A column of the table `datasets`.
+struct DatasetColumn {
+    name: &'static str,
+    doc: &'static str,
+    values: ArrayRef,
+}
+
+impl DatasetColumn {
+    /// Where the manifest cannot be had, nothing is known but these.
+    fn may_be_missing(&self) -> bool {
+        ![DATASET, "condition", "tags"].contains(&self.name)
+    }
+}
+
+/// The table `datasets`: one row for each, whatever its condition.
+fn datasets(listed: &[Listed], names: &Names) -> Result<MemTable> {
+    let columns = dataset_columns(listed, names);
+    let fields = columns.iter().map(|column| {
+        Field::new(column.name, column.values.data_type().clone(), column.may_be_missing())
+            .with_metadata([("doc".to_owned(), column.doc.to_owned())].into())
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let values = columns.into_iter().map(|column| column.values).collect();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), values)?;
+    MemTable::try_new(schema, vec![vec![batch]])
+}
+
+fn dataset_columns(listed: &[Listed], names: &Names) -> Vec<DatasetColumn> {
+    let mut columns = Vec::new();
+    let mut add = |name, doc, values| columns.push(DatasetColumn { name, doc, values });
+    let manifests = || listed.iter().map(|one| one.manifest.as_ref().ok());
+    let text = |of: &dyn Fn(&Manifest) -> String| -> ArrayRef {
+        Arc::new(manifests().map(|manifest| manifest.map(of)).collect::<StringArray>())
+    };
+    let count = |of: &dyn Fn(&Manifest) -> Option<u64>| -> ArrayRef {
+        Arc::new(manifests().map(|manifest| manifest.and_then(of)).collect::<UInt64Array>())
+    };
+    let of_each = |of: &dyn Fn(&Listed) -> String| -> ArrayRef {
+        Arc::new(listed.iter().map(|one| Some(of(one))).collect::<StringArray>())
+    };
+    let started = manifests().map(|manifest| i64::try_from(manifest?.started.0).ok());
+    let version = manifests().map(|manifest| Some(manifest?.schema_version));
+    add(DATASET, "the dataset's id", of_each(&|one| one.id.to_string()));
+    add("condition", "whether its manifest is intact", of_each(&|one| condition(one).as_str().to_owned()));
+    add("tags", "its tags, separated by commas", of_each(&|one| names.tags(one.id).join(",")));
+    add(
+        "started",
+        "when the run began",
+        Arc::new(started.collect::<TimestampMillisecondArray>().with_timezone("UTC")),
+    );
+    add("spec", "the experiment's name", text(&|m| m.experiment.name.clone()));
+    add("seed", "where its random order begins", count(&|m| Some(m.experiment.seed)));
+    add("trials", "how many trials it has", count(&|m| Some(m.files["trials.parquet"].rows)));
+    add("failed_trials", "how many of them failed; missing before version 2", count(&|m| m.failed_trials));
+    add("table_bytes", "the size of its tables", count(&|m| Some(m.table_bytes())));
+    add("bundle", "the id of its pinned components", text(&|m| m.bundle.id.to_string()));
+    add("provider", "who pinned them", text(&|m| m.bundle.provider.clone()));
+    add("launcher", "where stacks ran", text(&|m| m.launcher.clone()));
+    add("load_driver", "what offered the load", text(&|m| m.load_driver.clone()));
+    add("cpu_model", "host: its processor", text(&|m| m.host.cpu_model.clone()));
+    add("cpus", "host: its CPUs", count(&|m| Some(m.host.cpus.into())));
+    add("cores", "host: its cores", count(&|m| Some(m.host.cores.into())));
+    add("memory_bytes", "host: its memory", count(&|m| Some(m.host.memory_bytes)));
+    add("os", "host: its system", text(&|m| m.host.os.clone()));
+    add("kernel", "host: its kernel", text(&|m| m.host.kernel.clone()));
+    add("arch", "host: its architecture", text(&|m| m.host.arch.clone()));
+    add("writer", "the program that measured", text(&|m| m.writer.clone()));
+    add("schema_version", "the version of its tables", Arc::new(version.collect::<UInt32Array>()));
+    columns
+}
+
+fn condition(listed: &Listed) -> Condition {
+    listed.manifest.as_ref().map_or_else(StoreError::condition, |_| Condition::Intact)
+}
+
+/// The store's refusal behind an error of a query, if that is what it was.
+#[must_use]
+pub fn refusal<'error>(error: &'error (dyn std::error::Error + 'static)) -> Option<&'error StoreError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<StoreError>() {
+            return Some(found);
+        }
+        if let Some(found) = error.downcast_ref::<Arc<StoreError>>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,174 @@
+//! A dataset as one file, and datasets on their way between places.
+//!
+//! An exported dataset is a tar archive, compressed with Zstandard: one folder whose name is the
+//! id, the manifest first, then the tables. The same dataset gives the same archive, byte for byte.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use tar::{Archive, Builder, EntryType, Header};
+use tempfile::NamedTempFile;
+
+use super::seal::Staged;
+use super::{FILE_NAMES, Location, Manifest, Store, StoreError, manifest, place};
+use crate::id::DatasetId;
+
+/// The most that a table of an archive may have: what says more is not unpacked.
+const MOST_TABLE_BYTES: u64 = 8 << 30;
+
+/// A dataset that has come, and is to be checked before it is accepted.
+#[derive(Debug)]
+pub struct Incoming {
+    staged: Staged,
+    view: Store,
+}
+
+impl Incoming {
+    fn new(staged: Staged) -> Result<Self, StoreError> {
+        let view = Store::open(&Location::Folder(staged.place().to_owned()))?;
+        Ok(Self { staged, view })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> DatasetId {
+        self.staged.id
+    }
+
+    /// A place of results that has this dataset alone.
+    #[must_use]
+    pub fn place(&self) -> &Store {
+        &self.view
+    }
+}
+
+impl Store {
+    /// Writes a dataset to a file that is not there yet.
+    ///
+    /// # Errors
+    /// When the file is there, the dataset is not intact, or anything cannot be read or written.
+    pub async fn export(&self, id: DatasetId, path: &Path) -> Result<(), StoreError> {
+        if path.exists() {
+            return Err(StoreError::Exists(path.to_owned()));
+        }
+        let incoming = self.send(id, self).await?;
+        incoming.place().check_hashes(id).await?;
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let write = || StoreError::io("write", path);
+        let temporary = NamedTempFile::new_in(dir).map_err(write())?;
+        pack(id, &incoming.staged.files(), temporary.as_file()).map_err(write())?;
+        crate::file::keep_new(temporary, path).map_err(write())
+    }
+
+    /// Unpacks an exported dataset, to be checked and accepted.
+    ///
+    /// # Errors
+    /// When the file is no exported dataset, or anything cannot be read or written.
+    pub fn unpack(&self, path: &Path) -> Result<Incoming, StoreError> {
+        let wrong = |message: String| StoreError::Archive { path: path.to_owned(), message };
+        let file = File::open(path).map_err(StoreError::io("read", path))?;
+        let decoder = zstd::Decoder::new(file).map_err(StoreError::io("read", path))?;
+        let mut archive = Archive::new(decoder);
+        let mut entries = archive.entries().map_err(|error| wrong(error.to_string()))?;
+        let mut next = || match entries.next() {
+            Some(entry) => entry.map_err(|error| wrong(error.to_string())),
+            None => Err(wrong("it ends too early".to_owned())),
+        };
+        let mut first = next()?;
+        let id =
+            named_id(&first).ok_or_else(|| wrong("it does not begin with a manifest".to_owned()))?;
+        check_entry(&first, id, manifest::FILE).map_err(wrong)?;
+        let staged = self.stage(id)?;
+        if staged.copy(manifest::FILE, &mut first, manifest::MOST_BYTES)? > manifest::MOST_BYTES {
+            return Err(wrong("its manifest is too long".to_owned()));
+        }
+        let bytes = std::fs::read(staged.files().join(manifest::FILE));
+        let bytes = bytes.map_err(StoreError::io("read", &staged.files()))?;
+        let manifest = Manifest::parse(&bytes, id, &format!("{}: {id}", path.display()))?;
+        for (name, listed) in &manifest.files {
+            let mut entry = next()?;
+            check_entry(&entry, id, name).map_err(wrong)?;
+            let most = listed.bytes.min(MOST_TABLE_BYTES);
+            if staged.copy(name, &mut entry, most)? > most {
+                return Err(wrong(format!("`{name}` has more than {most} bytes")));
+            }
+        }
+        Incoming::new(staged)
+    }
+
+    /// Copies the files of a dataset to another place, to be checked and accepted there.
+    ///
+    /// # Errors
+    /// When anything cannot be read or written.
+    pub async fn send(&self, id: DatasetId, target: &Self) -> Result<Incoming, StoreError> {
+        let bytes = self.read_whole(id, manifest::FILE, manifest::MOST_BYTES).await?;
+        let manifest = Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))?;
+        let staged = target.stage(id)?;
+        staged.write(manifest::FILE, &bytes)?;
+        for (name, listed) in &manifest.files {
+            let path = place::object_path(&[&id.to_string(), name]);
+            let read = || StoreError::object("read", self.shown(id, name));
+            let got = self.objects.get(&path).await.map_err(read())?;
+            let mut file = File::create_new(staged.files().join(name))
+                .map_err(StoreError::io("write", &staged.files()))?;
+            let mut pieces = got.into_stream();
+            let mut left = listed.bytes;
+            while let Some(piece) = pieces.try_next().await.map_err(read())? {
+                // More than is listed is no part of it, whatever it is.
+                let piece = &piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+                left -= piece.len() as u64;
+                file.write_all(piece).map_err(StoreError::io("write", &staged.files()))?;
+            }
+            file.sync_all().map_err(StoreError::io("write", &staged.files()))?;
+        }
+        Incoming::new(staged)
+    }
+
+    /// Makes a dataset of what has come and was found intact.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn accept(&self, incoming: Incoming) -> Result<(), StoreError> {
+        self.install(incoming.staged).await
+    }
+}
+
+/// Writes the archive of a staged dataset.
+fn pack(id: DatasetId, dir: &Path, target: &File) -> io::Result<()> {
+    // Tables are compressed already: a higher level finds nothing more.
+    let encoder = zstd::Encoder::new(target, 1)?;
+    let mut builder = Builder::new(encoder);
+    for name in std::iter::once(manifest::FILE).chain(FILE_NAMES) {
+        let file = File::open(dir.join(name))?;
+        let mut header = Header::new_ustar();
+        header.set_size(file.metadata()?.len());
+        header.set_mode(0o644);
+        header.set_entry_type(EntryType::Regular);
+        builder.append_data(&mut header, format!("{id}/{name}"), file)?;
+    }
+    builder.into_inner()?.finish()?;
+    Ok(())
+}
+
+/// The id in the path of an archive's first entry.
+fn named_id<R: Read>(entry: &tar::Entry<'_, R>) -> Option<DatasetId> {
+    let path = entry.path().ok()?;
+    path.to_str()?.split_once('/')?.0.parse().ok()
+}
+
+/// Whether an entry is the regular file `name` of dataset `id`.
+fn check_entry<R: Read>(
+    entry: &tar::Entry<'_, R>,
+    id: DatasetId,
+    name: &str,
+) -> Result<(), String> {
+    let path = entry.path().map_err(|error| error.to_string())?;
+    let expected = format!("{id}/{name}");
+    if *path != *Path::new(&expected) || entry.header().entry_type() != EntryType::Regular {
+        return Err(format!("`{}` stands where `{expected}` belongs", path.display()));
+    }
+    Ok(())
+}
