@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Stdout, Write};
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::json::WriterBuilder;
+use datafusion::arrow::json::writer::LineDelimited;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -64,7 +65,8 @@ impl Writer {
             }
             To::Json => {
                 let mut text = Vec::new();
-                let mut writer = LineDelimitedWriter::new(&mut text);
+                let builder = WriterBuilder::new().with_explicit_nulls(true);
+                let mut writer = builder.build::<_, LineDelimited>(&mut text);
                 writer.write(batch).and_then(|()| writer.finish()).map_err(|error| told(&error))?;
                 emit(&text)
             }
@@ -106,7 +108,9 @@ fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, CliError> {
     let written = writer.write(batch);
     drop(writer);
     written.map_err(|error| match error {
-        ArrowError::CsvError(_) | ArrowError::NotYetImplemented(_) | ArrowError::InvalidArgumentError(_) => {
+        ArrowError::CsvError(_)
+        | ArrowError::NotYetImplemented(_)
+        | ArrowError::InvalidArgumentError(_) => {
             told(&error).hint("a histogram fits no CSV: ask it something, or take `--format json`")
         }
         error => told(&error),

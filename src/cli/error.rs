@@ -6,7 +6,7 @@ use crate::exec::ExecError;
 use crate::host::HostError;
 use crate::model::with_causes;
 use crate::plan::SpecError;
-use crate::query::{QueryError, refusal};
+use crate::query::QueryError;
 use crate::report::ReportError;
 use crate::run::RunError;
 use crate::store::{Condition, StoreError};
@@ -110,6 +110,7 @@ impl From<&StoreError> for CliError {
             StoreError::Ambiguous { .. } => told.hint("type more digits"),
             StoreError::BadTag(_) => told
                 .hint("a tag has letters, digits, `.`, `_` and `-`, and is not like an id or `latest`"),
+            StoreError::NoTag(_) => told.hint("`perf-api results list` tells them"),
             StoreError::TagTaken { .. } => told.hint("`--force` moves it"),
             StoreError::Tagged { .. } => told.hint("`--force` removes it with its tags"),
             StoreError::Exists(_) => told.hint("name a file that is not there yet"),
@@ -166,16 +167,13 @@ impl From<ExecError> for CliError {
 
 impl From<QueryError> for CliError {
     fn from(error: QueryError) -> Self {
-        // A dataset that was refused is the news, not the query that met it.
-        if let Some(refused) = refusal(&error) {
-            return refused.into();
-        }
         let told = Self::of(&error);
         match error {
-            QueryError::Answer { .. } => told.with_code(DEFECT),
+            QueryError::Store(error) => error.into(),
+            QueryError::Refused(error) => error.as_ref().into(),
+            QueryError::Answer { .. } | QueryError::Ask { .. } => told.with_code(DEFECT),
             QueryError::Sql(_) => Self::new(error.to_string())
                 .hint("`perf-api schema` tells tables, columns and functions"),
-            _ => told,
         }
     }
 }

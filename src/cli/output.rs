@@ -30,10 +30,13 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A plain table. The columns from `numbers` on hold numbers.
+/// A plain table, without a header when that is empty. The columns from `numbers` on hold numbers.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header).add_rows(rows);
+    table.load_preset(presets::NOTHING).add_rows(rows);
+    if !header.is_empty() {
+        table.set_header(header);
+    }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         if index >= numbers {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::error::CliError;
-use crate::id::ContentHash;
+use super::output::note;
+use crate::id::{ContentHash, DatasetId};
 use crate::store::{Location, Store};
 
 /// Beginnings of the environment variables that hold settings and credentials of object stores.
@@ -17,8 +18,9 @@ pub(super) fn location(results: &str) -> Result<Location, CliError> {
         return Ok(Location::Folder(PathBuf::from(results)));
     }
     let wrong = |why: String| {
-        CliError::new(format!("`{results}` names no place for results: {why}"))
-            .hint("a place is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX")
+        CliError::new(format!("`{results}` names no place for results: {why}")).hint(
+            "a place is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
+        )
     };
     let url = Url::parse(results).map_err(|error| wrong(error.to_string()))?;
     if url.scheme() == "file" {
@@ -26,9 +28,8 @@ pub(super) fn location(results: &str) -> Result<Location, CliError> {
         return Ok(Location::Folder(folder));
     }
     let is_setting = |name: &str| SETTINGS.iter().any(|beginning| name.starts_with(beginning));
-    let variables = std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    });
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = variables.filter(|(name, _)| is_setting(name)).collect();
     let own = ContentHash::of(url.as_str().trim_end_matches('/').as_bytes()).to_string();
     let work = state_dir()?.join(&own[..12]);
@@ -43,6 +44,18 @@ pub(super) fn open(results: &str) -> Result<Store, CliError> {
 /// Results that are written, made when they are not there.
 pub(super) fn create(results: &str) -> Result<Store, CliError> {
     Ok(Store::create(&location(results)?)?)
+}
+
+/// The dataset that a name stands for.
+pub(super) async fn find(store: &Store, name: &str) -> Result<DatasetId, CliError> {
+    let names = store.names().await?;
+    if name.starts_with("latest") && names.unreadable() > 0 {
+        note(&format!(
+            "warning: `{name}` leaves out {} whose manifest cannot be read: `perf-api results list`",
+            names.unreadable()
+        ));
+    }
+    Ok(names.find(name)?)
 }
 
 /// The folder for what a person's use of the program leaves behind (XDG Base Directory).

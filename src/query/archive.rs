@@ -16,25 +16,24 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef}
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, Result, ScalarValue, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::listing::helpers::{
-    expr_applicable_for_cols, filter_partitioned_file,
-};
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetSource,
-};
+use datafusion::datasource::listing::helpers::{expr_applicable_for_cols, filter_partitioned_file};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{MemTable, TableType};
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use datafusion::sql::parser::DFParser;
+use datafusion::sql::parser::DFParserBuilder;
+use datafusion::sql::sqlparser::dialect::DuckDbDialect;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
 use serde::Serialize;
 
 use super::{QueryError, functions};
@@ -63,6 +62,7 @@ pub enum Trust {
 /// Datasets as tables of a DataFusion session.
 pub struct Archive {
     pub(super) context: SessionContext,
+    verified: Option<Arc<VerifiedObjects>>,
     /// Datasets that are left out, since their manifest cannot be had and nobody minds.
     pub left_out: Vec<(DatasetId, Condition)>,
 }
@@ -95,14 +95,14 @@ impl Archive {
         partitions: usize,
     ) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
-        let config = SessionConfig::new()
-            .with_target_partitions(partitions)
-            .with_information_schema(true);
+        let config =
+            SessionConfig::new().with_target_partitions(partitions).with_information_schema(true);
         let context = SessionContext::new_with_config_rt(config, runtime);
         let place = ObjectStoreUrl::parse(PLACE)?;
-        let objects = match trust {
-            Trust::Verify => Arc::new(verified(store, &listed)),
-            Trust::Blind => Arc::clone(store.objects()),
+        let verified = (trust == Trust::Verify).then(|| Arc::new(verified(store, &listed)));
+        let objects: Arc<dyn ObjectStore> = match &verified {
+            Some(verified) => Arc::clone(verified) as _,
+            None => Arc::clone(store.objects()),
         };
         context.register_object_store(place.as_ref(), objects);
         context.register_table("datasets", Arc::new(datasets(&listed, &names)?))?;
@@ -112,11 +112,12 @@ impl Archive {
         let entries: Arc<[Entry]> = used.into_iter().map(Entry::from).collect();
         for (file, schema) in FILE_NAMES.into_iter().zip(arrow_schemas()) {
             let entries = Arc::clone(&entries);
-            let table = DatasetTable { file, schema: table_schema(schema), place: place.clone(), entries };
+            let table =
+                DatasetTable { file, schema: table_schema(schema), place: place.clone(), entries };
             context.register_table(file.trim_end_matches(".parquet"), Arc::new(table))?;
         }
         functions::register(&context, Arc::new(names));
-        Ok(Self { context, left_out })
+        Ok(Self { context, verified, left_out })
     }
 
     /// The plans of the statements in `sql`, separated by `;`. They may only read.
@@ -124,15 +125,19 @@ impl Archive {
     /// # Errors
     /// When one is no SQL, names what is not there, or would change something.
     pub async fn plans(&self, sql: &str) -> Result<Vec<LogicalPlan>, QueryError> {
+        let told = |error| self.told(error, QueryError::Sql);
         let state = self.context.state();
         let may = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
+        // DuckDB's dialect: `GROUP BY ALL`, and what is typed there works here.
+        let parser = DFParserBuilder::new(sql).with_dialect(&DuckDbDialect {}).build();
+        let statements = parser.and_then(|mut parser| parser.parse_statements());
         let mut plans = Vec::new();
-        for statement in DFParser::parse_sql(sql).map_err(QueryError::Sql)? {
-            let plan = state.statement_to_plan(statement).await.map_err(QueryError::Sql)?;
-            may.verify_plan(&plan).map_err(QueryError::Sql)?;
+        for statement in statements.map_err(told)? {
+            let plan = state.statement_to_plan(statement).await.map_err(told)?;
+            may.verify_plan(&plan).map_err(told)?;
             plans.push(plan);
         }
         Ok(plans)
@@ -142,10 +147,55 @@ impl Archive {
     ///
     /// # Errors
     /// When it cannot be begun.
-    pub async fn run(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
-        let frame = self.context.execute_logical_plan(plan).await.map_err(QueryError::Sql)?;
-        frame.execute_stream().await.map_err(QueryError::Sql)
+    pub async fn run(&self, plan: LogicalPlan) -> Result<Rows<'_>, QueryError> {
+        let told = |error| self.told(error, QueryError::Sql);
+        let frame = self.context.execute_logical_plan(plan).await.map_err(told)?;
+        let batches = frame.execute_stream().await.map_err(told)?;
+        Ok(Rows { schema: batches.schema(), batches: batches.map_err(told).boxed() })
     }
+
+    /// All rows that a question of this program gives.
+    pub(super) async fn ask(
+        &self,
+        question: &'static str,
+        sql: &str,
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let told = |error| {
+            self.told(error, |source| QueryError::Ask { question, source: Box::new(source) })
+        };
+        let frame = self.context.sql(sql).await.map_err(told)?;
+        frame.collect().await.map_err(told)
+    }
+
+    /// What an error means: that a dataset was refused is the news, not the query that met it.
+    fn told(
+        &self,
+        error: DataFusionError,
+        otherwise: impl FnOnce(DataFusionError) -> QueryError,
+    ) -> QueryError {
+        let refused = self.verified.as_ref().and_then(|verified| verified.refused());
+        match refused.or_else(|| damaged_manifest(&error)) {
+            Some(refused) => QueryError::Refused(refused),
+            None => otherwise(error),
+        }
+    }
+}
+
+/// The manifest that cannot be had, if that is why a table could not be opened.
+fn damaged_manifest(error: &DataFusionError) -> Option<Arc<StoreError>> {
+    match error {
+        DataFusionError::External(error) => error.downcast_ref::<Arc<StoreError>>().cloned(),
+        DataFusionError::Context(_, error) => damaged_manifest(error),
+        _ => None,
+    }
+}
+
+/// The answer to a query, batch by batch.
+pub struct Rows<'archive> {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Its rows.
+    pub batches: BoxStream<'archive, Result<RecordBatch, QueryError>>,
 }
 
 /// A table in words.
@@ -193,16 +243,24 @@ pub fn table_docs() -> Vec<TableDoc> {
         .iter()
         .map(|c| column(c.name, c.values.data_type(), c.doc, c.may_be_missing()))
         .collect();
-    let mut docs =
-        vec![TableDoc { name: "datasets", doc: "one dataset, as its manifest says", columns: datasets }];
-    docs.extend(tables(Duration::ZERO, &[]).iter().map(|table| TableDoc {
-        name: table.name,
-        doc: table.doc,
-        columns: std::iter::once(column(DATASET, &DataType::Utf8, "the dataset's id", false))
-            .chain(table.columns.iter().map(|c| {
-                column(&c.name, c.values.data_type(), &c.doc, c.nullable)
-            }))
-            .collect(),
+    let mut docs = vec![TableDoc {
+        name: "datasets",
+        doc: "one dataset, as its manifest says",
+        columns: datasets,
+    }];
+    docs.extend(tables(Duration::ZERO, &[]).iter().map(|table| {
+        TableDoc {
+            name: table.name,
+            doc: table.doc,
+            columns: std::iter::once(column(DATASET, &DataType::Utf8, "the dataset's id", false))
+                .chain(
+                    table
+                        .columns
+                        .iter()
+                        .map(|c| column(&c.name, c.values.data_type(), &c.doc, c.nullable)),
+                )
+                .collect(),
+        }
     }));
     docs
 }
@@ -260,8 +318,10 @@ impl DatasetTable {
         let mut files = Vec::new();
         for entry in self.entries.iter() {
             let size = entry.manifest.as_ref().map(|manifest| manifest.files[self.file].bytes);
-            let mut file =
-                PartitionedFile::new(format!("{}/{}", entry.id, self.file), *size.as_ref().unwrap_or(&0));
+            let path = format!("{}/{}", entry.id, self.file);
+            // The schema that a file carries is not parsed: what parses it trusts it.
+            let mut file = PartitionedFile::new(path, *size.as_ref().unwrap_or(&0))
+                .with_arrow_schema(Arc::clone(self.schema.file_schema()));
             file.partition_values = vec![ScalarValue::Utf8(Some(entry.id.to_string()))];
             let Some(file) = filter_partitioned_file(file, conditions, &schema)? else { continue };
             if let Err(error) = size {
@@ -370,7 +430,11 @@ fn dataset_columns(listed: &[Listed], names: &Names) -> Vec<DatasetColumn> {
     let started = manifests().map(|manifest| i64::try_from(manifest?.started.0).ok());
     let version = manifests().map(|manifest| Some(manifest?.schema_version));
     add(DATASET, "the dataset's id", of_each(&|one| one.id.to_string()));
-    add("condition", "whether its manifest is intact", of_each(&|one| condition(one).as_str().to_owned()));
+    add(
+        "condition",
+        "whether its manifest is intact",
+        of_each(&|one| condition(one).as_str().to_owned()),
+    );
     add("tags", "its tags, separated by commas", of_each(&|one| names.tags(one.id).join(",")));
     add(
         "started",
@@ -380,7 +444,11 @@ fn dataset_columns(listed: &[Listed], names: &Names) -> Vec<DatasetColumn> {
     add("spec", "the experiment's name", text(&|m| m.experiment.name.clone()));
     add("seed", "where its random order begins", count(&|m| Some(m.experiment.seed)));
     add("trials", "how many trials it has", count(&|m| Some(m.files["trials.parquet"].rows)));
-    add("failed_trials", "how many of them failed; missing before version 2", count(&|m| m.failed_trials));
+    add(
+        "failed_trials",
+        "how many of them failed; missing before version 2",
+        count(&|m| m.failed_trials),
+    );
     add("table_bytes", "the size of its tables", count(&|m| Some(m.table_bytes())));
     add("bundle", "the id of its pinned components", text(&|m| m.bundle.id.to_string()));
     add("provider", "who pinned them", text(&|m| m.bundle.provider.clone()));
@@ -400,20 +468,4 @@ fn dataset_columns(listed: &[Listed], names: &Names) -> Vec<DatasetColumn> {
 
 fn condition(listed: &Listed) -> Condition {
     listed.manifest.as_ref().map_or_else(StoreError::condition, |_| Condition::Intact)
-}
-
-/// The store's refusal behind an error of a query, if that is what it was.
-#[must_use]
-pub fn refusal<'error>(error: &'error (dyn std::error::Error + 'static)) -> Option<&'error StoreError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<StoreError>() {
-            return Some(found);
-        }
-        if let Some(found) = error.downcast_ref::<Arc<StoreError>>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

@@ -4,16 +4,16 @@ mod archive;
 mod functions;
 mod verify;
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array,
 };
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
-use datafusion::physical_plan::SendableRecordBatchStream;
-use futures::TryStreamExt;
 
-pub use archive::{Archive, ColumnDoc, TableDoc, Trust, refusal, table_docs};
+pub use archive::{Archive, ColumnDoc, Rows, TableDoc, Trust, table_docs};
 pub use functions::{FUNCTIONS, Function};
 pub use verify::verify;
 
@@ -25,9 +25,12 @@ use crate::units::Nanos;
 /// What goes wrong when a dataset is asked.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The dataset cannot be used.
+    /// The dataset cannot be had.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was to be read is not what it should be.
+    #[error(transparent)]
+    Refused(Arc<StoreError>),
     /// A query that somebody typed could not be answered.
     #[error("{}", .0.strip_backtrace())]
     Sql(#[source] DataFusionError),
@@ -47,12 +50,6 @@ pub enum QueryError {
         /// The column.
         column: String,
     },
-}
-
-impl QueryError {
-    fn ask(question: &'static str) -> impl FnOnce(DataFusionError) -> Self {
-        move |source| Self::Ask { question, source: Box::new(source) }
-    }
 }
 
 /// One case over its repetitions.
@@ -122,12 +119,16 @@ impl Dataset {
         Ok(Self { archive: Archive::open_one(store, id, trust).await? })
     }
 
+    async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
+        Ok(Answers { question, batches: self.archive.ask(question, sql).await? })
+    }
+
     /// Every case over its repetitions, in the order of factors.
     ///
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn cases(&self) -> Result<Vec<CaseSummary>, QueryError> {
-        let answers = self.archive.ask("cases.sql", include_str!("cases.sql")).await?;
+        let answers = self.ask("cases.sql", include_str!("cases.sql")).await?;
         answers.rows(|row| {
             Ok(CaseSummary {
                 case: row.case()?,
@@ -151,7 +152,7 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn failures(&self) -> Result<Vec<FailedTrial>, QueryError> {
-        let answers = self.archive.ask("failures.sql", include_str!("failures.sql")).await?;
+        let answers = self.ask("failures.sql", include_str!("failures.sql")).await?;
         answers.rows(|row| {
             Ok(FailedTrial {
                 trial: row.count("trial")?,
@@ -168,26 +169,9 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn flags(&self) -> Result<Vec<FlagCount>, QueryError> {
-        let answers = self.archive.ask("flags.sql", include_str!("flags.sql")).await?;
+        let answers = self.ask("flags.sql", include_str!("flags.sql")).await?;
         answers
             .rows(|row| Ok(FlagCount { flags: row.text("flags")?, trials: row.count("trials")? }))
-    }
-}
-
-impl Archive {
-    async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
-        let batches = self.stream(question, sql).await?.try_collect().await;
-        let batches = batches.map_err(|error| QueryError::ask(question)(error))?;
-        Ok(Answers { question, batches })
-    }
-
-    async fn stream(
-        &self,
-        question: &'static str,
-        sql: &str,
-    ) -> Result<SendableRecordBatchStream, QueryError> {
-        let frame = self.context.sql(sql).await.map_err(QueryError::ask(question))?;
-        frame.execute_stream().await.map_err(QueryError::ask(question))
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{UInt32Type, UInt64Type};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
-use super::{Archive, QueryError, Row, Trust};
+use super::{Answers, Archive, QueryError, Row, Trust};
 use crate::id::DatasetId;
 use crate::model::{Bucket, Histogram, QUANTILES, with_causes};
 use crate::stats::latency_figures;
@@ -39,7 +39,8 @@ async fn check(archive: &Archive, manifest: &Manifest) -> Result<Option<String>,
         Err(wrong) => return Ok(Some(wrong)),
     };
     let question = "verify.sql";
-    let answers = archive.ask(question, include_str!("verify.sql")).await?;
+    let batches = archive.ask(question, include_str!("verify.sql")).await?;
+    let answers = Answers { question, batches };
     let checked = answers.rows(|row| {
         let trial = row.count("trial")?;
         Ok((trial, row.has("planned")?, Trial::read(row)?))
@@ -55,7 +56,10 @@ async fn check(archive: &Archive, manifest: &Manifest) -> Result<Option<String>,
     if let Some(trial) = histograms.keys().next() {
         return Ok(Some(format!("`latency` has a trial {trial} that `trials` has not")));
     }
-    let counts = [("trials", manifest.trials, total), ("failed trials", manifest.failed_trials, total - measured)];
+    let counts = [
+        ("trials", manifest.trials, total),
+        ("failed trials", manifest.failed_trials, total - measured),
+    ];
     let wrong = counts.into_iter().find(|(_, listed, counted)| {
         listed.is_some_and(|listed| usize::try_from(listed) != Ok(*counted))
     });
@@ -77,8 +81,7 @@ impl Trial {
     fn read(row: &Row<'_>) -> Result<Self, QueryError> {
         let mut figures = BTreeMap::new();
         for name in std::iter::once("mean").chain(QUANTILES.iter().map(|&(_, name)| name)) {
-            let (value, bound) =
-                (format!("latency_{name}_ns"), format!("latency_{name}_is_bound"));
+            let (value, bound) = (format!("latency_{name}_ns"), format!("latency_{name}_is_bound"));
             if row.has(&value)? {
                 let value = row.maybe_count(&value)?.unwrap_or_default();
                 figures.insert(name.to_owned(), (value, row.truth(&bound)?));
@@ -122,10 +125,13 @@ impl Trial {
 async fn histograms(
     archive: &Archive,
 ) -> Result<Result<BTreeMap<u64, Histogram>, String>, QueryError> {
-    let question = "latency.sql";
-    let mut batches = archive.stream(question, include_str!("latency.sql")).await?;
     let mut histograms: BTreeMap<u64, Histogram> = BTreeMap::new();
-    while let Some(batch) = batches.try_next().await.map_err(QueryError::ask(question))? {
+    let mut batches = Vec::new();
+    for plan in archive.plans(include_str!("latency.sql")).await? {
+        batches.push(archive.run(plan).await?.batches);
+    }
+    let mut batches = futures::stream::iter(batches).flatten();
+    while let Some(batch) = batches.try_next().await? {
         if let Err(wrong) = add(&mut histograms, &batch) {
             return Ok(Err(wrong));
         }
@@ -162,4 +168,3 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
     }
     Ok(())
 }
-

@@ -39,8 +39,7 @@ pub fn latency_quantile_ends(histogram: &Histogram, q: f64) -> Option<(Nanos, Op
 fn ends(histogram: &Histogram, q: f64) -> Option<(&Bucket, Option<&Bucket>)> {
     let total = histogram.completed().saturating_add(histogram.censored());
     let rank = nearest_rank(q, total)?;
-    let lowest =
-        bucket_at(histogram, rank, |bucket| bucket.count.saturating_add(bucket.censored))?;
+    let lowest = bucket_at(histogram, rank, |bucket| bucket.count.saturating_add(bucket.censored))?;
     Some((lowest, bucket_at(histogram, rank, |bucket| bucket.count)))
 }
 
@@ -163,7 +162,7 @@ mod tests {
             q in 0.0_f64..1.0,
         ) {
             // Each request has a true latency; some were cut off before it.
-            let mut seen: std::collections::BTreeMap<u64, (u64, u64)> = Default::default();
+            let mut seen: BTreeMap<u64, (u64, u64)> = Default::default();
             for &(truth, is_cut_off, cut) in &latencies {
                 match is_cut_off {
                     true => seen.entry(cut.min(truth)).or_default().1 += 1,

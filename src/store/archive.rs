@@ -78,8 +78,8 @@ impl Store {
             None => Err(wrong("it ends too early".to_owned())),
         };
         let mut first = next()?;
-        let id =
-            named_id(&first).ok_or_else(|| wrong("it does not begin with a manifest".to_owned()))?;
+        let id = named_id(&first)
+            .ok_or_else(|| wrong("it does not begin with a manifest".to_owned()))?;
         check_entry(&first, id, manifest::FILE).map_err(wrong)?;
         let staged = self.stage(id)?;
         if staged.copy(manifest::FILE, &mut first, manifest::MOST_BYTES)? > manifest::MOST_BYTES {

@@ -110,6 +110,9 @@ pub enum StoreError {
     /// A tag that cannot be one.
     #[error("`{0}` cannot be a tag")]
     BadTag(String),
+    /// A tag that is not there.
+    #[error("there is no tag `{0}`")]
+    NoTag(String),
     /// A tag that names another dataset.
     #[error("`{tag}` already names dataset {dataset}")]
     TagTaken {

@@ -91,7 +91,9 @@ impl Journal {
         let open = File::options().append(true).open(&path);
         let file = open.map_err(StoreError::io("write", &path))?;
         let whole = content.whole_bytes;
-        file.set_len(whole).and_then(|()| file.sync_all()).map_err(StoreError::io("write", &path))?;
+        file.set_len(whole)
+            .and_then(|()| file.sync_all())
+            .map_err(StoreError::io("write", &path))?;
         Ok((Self { dir: dir.to_owned(), path, file }, content))
     }
 

@@ -52,7 +52,9 @@ use object_store::ObjectStore;
 pub use archive::Incoming;
 pub use error::{Condition, StoreError};
 pub use journal::{Entry, Header, Journal, JournalContent};
-pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, SCHEMA_VERSION, TableFile};
+pub use manifest::{
+    Difference, Manifest, PinnedBundle, PinnedComponent, SCHEMA_VERSION, TableFile,
+};
 pub use names::Names;
 pub use place::Location;
 pub use schema::{Column, FILE_NAMES, Table, arrow_schemas, tables};
@@ -138,7 +140,8 @@ impl Store {
     /// # Errors
     /// When another run holds it, with its pid.
     pub fn lock(&self) -> Result<Lock, StoreError> {
-        std::fs::create_dir_all(&self.work).map_err(StoreError::io("make the folder", &self.work))?;
+        std::fs::create_dir_all(&self.work)
+            .map_err(StoreError::io("make the folder", &self.work))?;
         let path = self.work.join("lock");
         let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = open.map_err(StoreError::io("open", &path))?;
@@ -213,7 +216,8 @@ impl Store {
     /// When the place cannot be listed.
     pub async fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let ids = self.ids().await?;
-        let reads = ids.into_iter().map(async |id| Listed { id, manifest: self.manifest(id).await });
+        let reads =
+            ids.into_iter().map(async |id| Listed { id, manifest: self.manifest(id).await });
         let mut listed: Vec<Listed> =
             futures::stream::iter(reads).buffered(READ_AT_ONCE).collect().await;
         listed.sort_by_key(|one| {
@@ -243,7 +247,12 @@ impl Store {
     }
 
     /// A small file of a dataset.
-    async fn read_whole(&self, id: DatasetId, file: &str, most: u64) -> Result<Vec<u8>, StoreError> {
+    async fn read_whole(
+        &self,
+        id: DatasetId,
+        file: &str,
+        most: u64,
+    ) -> Result<Vec<u8>, StoreError> {
         let path = place::object_path(&[&id.to_string(), file]);
         let read = || StoreError::object("read", self.shown(id, file));
         let got = self.objects.get_opts(&path, Default::default()).await.map_err(read())?;

@@ -64,6 +64,12 @@ impl Names {
         &self.all
     }
 
+    /// How many datasets have a manifest that cannot be had: `latest` knows nothing of them.
+    #[must_use]
+    pub fn unreadable(&self) -> usize {
+        self.all.len() - self.by_time.len()
+    }
+
     /// The tags of a dataset, in alphabetical order.
     #[must_use]
     pub fn tags(&self, id: DatasetId) -> Vec<String> {
@@ -161,7 +167,8 @@ impl Store {
         }
         let mode = if force { PutMode::Overwrite } else { PutMode::Create };
         let path = place::object_path(&[REFS, &tag]);
-        let put = self.objects.put_opts(&path, PutPayload::from(text), PutOptions::from(mode)).await;
+        let put =
+            self.objects.put_opts(&path, PutPayload::from(text), PutOptions::from(mode)).await;
         match put {
             // Somebody was quicker.
             Err(object_store::Error::AlreadyExists { .. }) => {
@@ -178,7 +185,7 @@ impl Store {
     pub async fn untag(&self, tag: &str) -> Result<(), StoreError> {
         let Tag(tag) = tag.parse()?;
         if !self.tags().await?.contains_key(&tag) {
-            return Err(StoreError::Missing { object: self.shown_ref(&tag) });
+            return Err(StoreError::NoTag(tag));
         }
         let path = place::object_path(&[REFS, &tag]);
         let removed = self.objects.delete(&path).await;

@@ -70,11 +70,12 @@ fn client(
     macro_rules! build {
         ($builder:ty) => {{
             let builder = <$builder>::new().with_url(url.as_str()).with_retry(retry());
-            let known = |builder: $builder, (name, value): &(String, String)| {
-                match name.to_ascii_lowercase().parse() {
-                    Ok(name) => builder.with_config(name, value),
-                    Err(_) => builder,
-                }
+            let known = |builder: $builder, (name, value): &(String, String)| match name
+                .to_ascii_lowercase()
+                .parse()
+            {
+                Ok(name) => builder.with_config(name, value),
+                Err(_) => builder,
             };
             Ok(Box::new(settings.iter().fold(builder, known).build()?))
         }};

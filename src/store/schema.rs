@@ -15,8 +15,8 @@ use datafusion::arrow::datatypes::{Field, Schema};
 
 use crate::id::TrialId;
 use crate::model::{
-    Bucket, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample,
-    TimelineSecond, TrialRecord,
+    Bucket, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample, TimelineSecond,
+    TrialRecord,
 };
 use crate::units::Nanos;
 

@@ -86,7 +86,8 @@ impl Store {
 
     /// A temporary folder beside the datasets.
     pub(super) fn stage(&self, id: DatasetId) -> Result<Staged, StoreError> {
-        std::fs::create_dir_all(&self.work).map_err(StoreError::io("make the folder", &self.work))?;
+        std::fs::create_dir_all(&self.work)
+            .map_err(StoreError::io("make the folder", &self.work))?;
         let dir = tempfile::Builder::new()
             .prefix(UNFINISHED)
             .tempdir_in(&self.work)
@@ -131,8 +132,10 @@ impl Store {
         let path = place::object_path(&[&id.to_string(), manifest::FILE]);
         let options = PutOptions::from(PutMode::Create);
         match self.objects.put_opts(&path, PutPayload::from(bytes), options).await {
-            // The same id is the same bytes: somebody else has put them.
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            // It is there already: intact, or to be told.
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                self.check_hashes(id).await.map(|_| ())
+            }
             put => {
                 let write = StoreError::object("write", self.shown(id, manifest::FILE));
                 put.map(|_| ()).map_err(write)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub struct VerifiedObjects {
     place: String,
     listed: BTreeMap<Path, TableFile>,
     read: Mutex<Read>,
+    /// Why a file was refused. Readers turn errors into words; here the first one is kept whole.
+    refused: OnceLock<Arc<StoreError>>,
 }
 
 /// What was read and found to be as listed.
@@ -51,7 +53,13 @@ impl VerifiedObjects {
         place: String,
         listed: BTreeMap<Path, TableFile>,
     ) -> Self {
-        Self { objects, place, listed, read: Mutex::default() }
+        Self { objects, place, listed, read: Mutex::default(), refused: OnceLock::new() }
+    }
+
+    /// Why a file was refused, if one was.
+    #[must_use]
+    pub fn refused(&self) -> Option<Arc<StoreError>> {
+        self.refused.get().cloned()
     }
 
     /// The listed entry of a file and its bytes, if it is small; an error when its hash is another.
@@ -62,9 +70,9 @@ impl VerifiedObjects {
         })?;
         let cell = self.cell(location, listed);
         let read = || read_checked(self.objects.as_ref(), location, listed, &self.place);
-        let bytes = cell.get_or_try_init(read).await.map_err(|error| Error::Generic {
-            store: "results",
-            source: Box::new(error),
+        let bytes = cell.get_or_try_init(read).await.map_err(|error| {
+            let error = Arc::clone(self.refused.get_or_init(|| Arc::new(error)));
+            Error::Generic { store: "results", source: Box::new(error) }
         })?;
         Ok((listed, bytes.clone()))
     }
@@ -149,10 +157,9 @@ impl ObjectStore for VerifiedObjects {
             version: None,
         };
         let range = match &options.range {
-            Some(range) => range.as_range(listed.bytes).map_err(|source| Error::Generic {
-                store: "results",
-                source: Box::new(source),
-            })?,
+            Some(range) => range
+                .as_range(listed.bytes)
+                .map_err(|source| Error::Generic { store: "results", source: Box::new(source) })?,
             None => 0..listed.bytes,
         };
         let piece = slice(&bytes, &range)?;

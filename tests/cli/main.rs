@@ -6,4 +6,7 @@
 mod env;
 mod errors;
 mod plan;
+mod results;
+mod resume;
 mod run;
+mod sql;

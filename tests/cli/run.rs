@@ -1,26 +1,27 @@
 //! Runs with computed loads: datasets and reports whose every byte is known.
 
+use perf_api::query::{Dataset, Trust};
 use sha2::{Digest, Sha256};
 
 use super::env::TestEnv;
 
 /// The dataset id that a run printed.
-fn dataset(printed: &str) -> String {
+pub fn dataset(printed: &str) -> String {
     let line = printed.lines().find_map(|line| line.strip_prefix("dataset "));
     line.expect("a run prints its dataset").to_owned()
 }
 
-fn hash(bytes: &[u8]) -> String {
+pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The report of [`KNOWN_DATASET`].
-const KNOWN_REPORT: &str = "832b2f0d4218d32904a3f38ddd9e51245c4acbc5f036f932e537497e6897a6fd";
+const KNOWN_REPORT: &str = "b2f2bf4b030a9cb9efccf19a1aa6435117432fe83b1ed164672e1d6f50e3b7cc";
 
 /// What [`SMALL`] gives, on any day and any machine.
-const KNOWN_DATASET: &str = "373ad127e29a91ada493b855d70b4f8b5d56340c652da1acb38e7850890fc5c8";
+const KNOWN_DATASET: &str = "dbf530b6fc54b49f1b247f0aef704bd1a71046b40417d01d7a7bccf9d2d918ea";
 
-const SMALL: [&str; 8] = [
+pub const SMALL: [&str; 8] = [
     "quick",
     "--fake",
     "--no-progress",
@@ -97,8 +98,11 @@ fn a_damaged_manifest_is_refused() {
     let path = format!("results/{id}/manifest.json");
     let text = String::from_utf8(env.read(&path)).unwrap();
     env.write(&path, &text.replace("\"name\":\"quick\"", "\"name\":\"quack\""));
-    let told = env.told(&["report"]);
+    let told = env.told(&["report", &id]);
+    assert!(told.starts_with("exit 5\n"), "{told}");
     assert!(told.contains("its hash is not the dataset's id"), "{told}");
+    let told = env.told(&["report"]);
+    assert!(told.contains("`latest` leaves out 1 whose manifest cannot be read"), "{told}");
 }
 
 #[test]
@@ -132,11 +136,13 @@ fn a_damaged_table_is_refused_with_its_own_exit_code() {
 fn sql_and_rust_find_the_same_p95() {
     let env = TestEnv::new();
     let told = env.told(&["quick", "--fake", "--qps", "1000,20000", "--workers=1,2"]);
-    let store = perf_api::store::Store::open(&env.path("results")).unwrap();
-    let id = store.find("latest").unwrap();
+    let place = perf_api::store::Location::Folder(env.path("results"));
+    let store = perf_api::store::Store::open(&place).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let cases = runtime.block_on(async {
-        perf_api::query::Dataset::open(&store, id).await.unwrap().cases().await.unwrap()
+        let id = store.find("latest").await.unwrap();
+        let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
+        dataset.cases().await.unwrap()
     });
     assert_eq!(cases.len(), 16);
     assert!(

@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use perf_api::query::{CaseSummary, Dataset};
-use perf_api::store::Store;
+use perf_api::query::{CaseSummary, Dataset, Trust};
+use perf_api::store::{Location, Store};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::system::{Identity, descendants, is_alive, perf_api, take_turn, wait_until};
 
 /// The cases of the only dataset in a results folder.
 fn cases(results: &Path) -> Vec<CaseSummary> {
-    let store = Store::open(results).unwrap();
-    let id = store.find("latest").unwrap();
+    let store = Store::open(&Location::Folder(results.to_owned())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { Dataset::open(&store, id).await.unwrap().cases().await.unwrap() })
+    runtime.block_on(async {
+        let id = store.find("latest").await.unwrap();
+        let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
+        dataset.cases().await.unwrap()
+    })
 }
 
 /// Runs to the end; gives what it told on standard error.

@@ -14,7 +14,7 @@ use crate::store::Store;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
     let store = place::open(&args.results)?;
-    let id = store.find(&args.dataset).await?;
+    let id = place::find(&store, &args.dataset).await?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
     if trust == Trust::Verify {
         store.check_hashes(id).await?;
@@ -26,11 +26,7 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
 }
 
 /// Asks a dataset everything that a report tells.
-pub(super) async fn gather(
-    store: &Store,
-    id: DatasetId,
-    trust: Trust,
-) -> Result<Report, CliError> {
+pub(super) async fn gather(store: &Store, id: DatasetId, trust: Trust) -> Result<Report, CliError> {
     let dataset = Dataset::open(store, id, trust).await?;
     Ok(Report {
         dataset: id,

@@ -20,12 +20,10 @@ pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, Cl
     match &args.command {
         ResultsCommand::List { format } => list(&open()?, *format).await,
         ResultsCommand::Show { dataset, format } => show(&open()?, dataset, *format).await,
-        ResultsCommand::Verify { datasets, all } => {
-            verify_all(&open()?, datasets, *all).await
-        }
+        ResultsCommand::Verify { datasets, all } => verify_all(&open()?, datasets, *all).await,
         ResultsCommand::Tag { dataset, tag, force } => {
             let store = open()?;
-            let id = store.find(dataset).await?;
+            let id = place::find(&store, dataset).await?;
             done(store.tag(id, tag, *force).await.map(|()| format!("{tag} is {id}"))?)
         }
         ResultsCommand::Untag { tag } => {
@@ -37,14 +35,12 @@ pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, Cl
         ResultsCommand::Export { dataset, file } => {
             let store = open()?;
             let _lock = store.lock()?;
-            let id = store.find(dataset).await?;
+            let id = place::find(&store, dataset).await?;
             store.export(id, file).await?;
             done(format!("{id} is in {}", file.display()))
         }
         ResultsCommand::Import { file } => import(&place::create(&args.results)?, file).await,
-        ResultsCommand::Push { dataset, to } => {
-            copy(&open()?, &place::create(to)?, dataset).await
-        }
+        ResultsCommand::Push { dataset, to } => copy(&open()?, &place::create(to)?, dataset).await,
         ResultsCommand::Pull { from, dataset } => {
             copy(&place::open(from)?, &place::create(&args.results)?, dataset).await
         }
@@ -70,7 +66,8 @@ async fn list(store: &Store, format: Format) -> Result<ExitCode, CliError> {
         true => note(&format!("no dataset in {}: `perf-api quick` measures one", store.location())),
         false => print(&table(&header, &rows, 5))?,
     }
-    for (id, error) in listed.iter().filter_map(|one| Some((one.id, one.manifest.as_ref().err()?))) {
+    for (id, error) in listed.iter().filter_map(|one| Some((one.id, one.manifest.as_ref().err()?)))
+    {
         note(&format!("{}: {}: {error}", id.short(), error.condition().as_str()));
     }
     Ok(ExitCode::SUCCESS)
@@ -132,11 +129,14 @@ async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, 
     let experiment = &manifest.experiment;
     let join = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let components = manifest.bundle.components.iter();
-    let used = components.filter(|c| experiment.apps.contains(&c.name) || experiment.stores.contains(&c.name));
-    let versions = used.map(|c| format!("{} {}", c.name, c.version.as_deref().unwrap_or("(no version)")));
+    let used = components
+        .filter(|c| experiment.apps.contains(&c.name) || experiment.stores.contains(&c.name));
+    let versions =
+        used.map(|c| format!("{} {}", c.name, c.version.as_deref().unwrap_or("(no version)")));
     let missing: Vec<String> = manifest.unavailable.iter().map(ToString::to_string).collect();
     let differences = manifest.accepted_differences.iter();
-    let differences = differences.map(|one| format!("{}: {} → {}", one.what, one.before, one.after));
+    let differences =
+        differences.map(|one| format!("{}: {} → {}", one.what, one.before, one.after));
     let mut lines = vec![
         ("dataset", id.to_string()),
         ("tags", names.tags(id).join(", ")),
@@ -149,14 +149,23 @@ async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, 
         ("components", versions.collect::<Vec<_>>().join(", ")),
         ("not to be had", missing.join(", ")),
         ("bundle", format!("{} by {}", manifest.bundle.id.short(), manifest.bundle.provider)),
-        ("host", format!("{}; {}, kernel {}", manifest.host.class(), manifest.host.os, manifest.host.kernel)),
+        (
+            "host",
+            format!(
+                "{}; {}, kernel {}",
+                manifest.host.class(),
+                manifest.host.os,
+                manifest.host.kernel
+            ),
+        ),
         ("launcher", manifest.launcher.clone()),
         ("load driver", manifest.load_driver.clone()),
         ("written by", format!("{}, schema version {}", manifest.writer, manifest.schema_version)),
         ("not the same after an interruption", differences.collect::<Vec<_>>().join("; ")),
     ];
     for (name, file) in &manifest.files {
-        let what = format!("{} rows, {}, sha256 {}", file.rows, HumanBytes(file.bytes), file.sha256);
+        let what =
+            format!("{} rows, {}, sha256 {}", file.rows, HumanBytes(file.bytes), file.sha256);
         lines.push((name, what));
     }
     let rows: Vec<Vec<String>> = lines
@@ -177,7 +186,8 @@ async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<Exi
     let mut worst = Condition::Intact;
     for id in ids {
         let verified = verify(store, id).await;
-        let condition = verified.as_ref().map_or_else(|error| error.condition(), |_| Condition::Intact);
+        let condition =
+            verified.as_ref().map_or_else(|error| error.condition(), |_| Condition::Intact);
         worst = worst.max(condition);
         let what = match &verified {
             Ok(manifest) => {
@@ -201,7 +211,11 @@ async fn remove(
     let id = names.find(dataset)?;
     let tags = names.tags(id);
     if !tags.is_empty() && !force {
-        return Err(crate::store::StoreError::Tagged { dataset: id.short(), tags: tags.join(", ") }.into());
+        return Err(crate::store::StoreError::Tagged {
+            dataset: id.short(),
+            tags: tags.join(", "),
+        }
+        .into());
     }
     if !yes && !confirmed(&format!("remove dataset {id}?"))? {
         return done(format!("{id} stays"));
@@ -235,7 +249,7 @@ async fn import(store: &Store, file: &Path) -> Result<ExitCode, CliError> {
 }
 
 async fn copy(from: &Store, to: &Store, dataset: &str) -> Result<ExitCode, CliError> {
-    let id = from.find(dataset).await?;
+    let id = place::find(from, dataset).await?;
     let _lock = to.lock()?;
     let incoming = from.send(id, to).await?;
     verify(incoming.place(), id).await?;

@@ -25,6 +25,8 @@ pub(in crate::cli) async fn run(
     prepare(world, &experiment, &bundle)?;
     let store = place::create(&args.places.results)?;
     let lock = store.lock()?;
+    // A place that cannot be reached is told now, and not hours later.
+    store.names().await?;
     let plan = crate::plan::plan(&experiment);
     let summary = measure(Measure {
         plan: &plan,

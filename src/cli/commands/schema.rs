@@ -18,7 +18,8 @@ pub(in crate::cli) fn schema(args: &args::Schema) -> Result<ExitCode, CliError> 
                 .map(|function| json!({ "call": function.call, "doc": function.doc }))
                 .collect();
             let told = json!({ "tables": tables, "functions": functions });
-            serde_json::to_string_pretty(&told).map_err(|error| CliError::new(error.to_string()))? + "\n"
+            serde_json::to_string_pretty(&told).map_err(|error| CliError::new(error.to_string()))?
+                + "\n"
         }
         Format::Table => in_words(&tables),
     };
@@ -34,10 +35,16 @@ fn in_words(tables: &[TableDoc]) -> String {
             let kind = format!("{}{}", column.kind, if column.nullable { "?" } else { "" });
             vec![format!("  {}", column.name), kind, column.unit.to_owned(), column.doc.clone()]
         });
-        text.push_str(&table(&["  column", "type", "unit", "meaning"], &columns.collect::<Vec<_>>(), usize::MAX));
+        text.push_str(&table(
+            &["  column", "type", "unit", "meaning"],
+            &columns.collect::<Vec<_>>(),
+            usize::MAX,
+        ));
         text.push('\n');
     }
-    text.push_str("A type with `?` may be missing (NULL).\n\nFunctions beside those of DataFusion:\n\n");
+    text.push_str(
+        "A type with `?` may be missing (NULL).\n\nFunctions beside those of DataFusion:\n\n",
+    );
     for function in FUNCTIONS {
         text.push_str(&format!("  {}\n      {}\n", function.call, function.doc));
     }

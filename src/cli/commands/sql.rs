@@ -12,7 +12,7 @@ use crate::cli::args::{self, Answer};
 use crate::cli::error::CliError;
 use crate::cli::output::note;
 use crate::cli::place;
-use crate::query::{Archive, QueryError, Trust};
+use crate::query::{Archive, Trust};
 
 pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -23,7 +23,11 @@ pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
     let archive = runtime.block_on(Archive::open(&store, trust, cpus))?;
     for (id, condition) in &archive.left_out {
-        note(&format!("warning: {} is left out: its manifest is {}", id.short(), condition.as_str()));
+        note(&format!(
+            "warning: {} is left out: its manifest is {}",
+            id.short(),
+            condition.as_str()
+        ));
     }
     let answer = |query: &str| runtime.block_on(answer(&archive, query, args.format));
     match query {
@@ -62,7 +66,9 @@ fn prompt(answer: impl Fn(&str) -> Result<(), CliError>) -> Result<(), CliError>
         // There is none the first time.
         let _ = editor.load_history(history);
     }
-    note("tables: datasets, trials, latency, timeline, resources (`perf-api schema` tells their columns)");
+    note(
+        "tables: datasets, trials, latency, timeline, resources (`perf-api schema` tells their columns)",
+    );
     note("end a query with ; and leave with Ctrl-D");
     let mut query = String::new();
     loop {
@@ -102,9 +108,9 @@ async fn answer(archive: &Archive, query: &str, format: Answer) -> Result<(), Cl
         return Err(CliError::new("a Parquet file is one table: ask one question"));
     }
     for plan in plans {
-        let mut batches = archive.run(plan).await?;
-        let mut writer = Writer::new(format, batches.schema())?;
-        while let Some(batch) = batches.try_next().await.map_err(QueryError::Sql)? {
+        let mut rows = archive.run(plan).await?;
+        let mut writer = Writer::new(format, rows.schema)?;
+        while let Some(batch) = rows.batches.try_next().await? {
             if !writer.write(&batch)? {
                 return Ok(());
             }

@@ -1,0 +1,262 @@
+//! Datasets after the run: listed, named, checked, copied, removed.
+
+use super::env::TestEnv;
+use super::run::{SMALL, dataset};
+
+/// A folder of results with the dataset of [`SMALL`], and a smaller one.
+fn two_datasets() -> (TestEnv, String, String) {
+    let env = TestEnv::new();
+    let first = dataset(&env.good(&SMALL));
+    let args = ["quick", "--fake", "--no-progress", "--stores", "redis", "--seed", "7"];
+    let second = dataset(&env.good(&args));
+    (env, first, second)
+}
+
+#[test]
+fn datasets_are_listed_shown_and_named() {
+    let (env, first, _) = two_datasets();
+    let steps: [&[&str]; 9] = [
+        &["results", "list"],
+        &["results", "tag", &first[..6], "baseline"],
+        &["results", "list", "--format", "json"],
+        &["results", "show", "baseline"],
+        &["results", "tag", "latest~1", "baseline"],
+        &["results", "tag", "latest", "abcdef"],
+        &["results", "untag", "baseline"],
+        &["results", "untag", "baseline"],
+        &["results", "show", "baseline"],
+    ];
+    insta::assert_snapshot!(env.steps(&steps));
+}
+
+#[test]
+fn what_is_wrong_with_a_dataset_has_its_own_exit_code() {
+    let (env, first, second) = two_datasets();
+    let folder = |id: &str, file: &str| env.path(&format!("results/{id}/{file}"));
+    let verify = || env.told(&["results", "verify", "--all"]);
+    assert!(verify().starts_with("exit 0\n"), "{}", verify());
+
+    let manifest = std::fs::read(folder(&second, "manifest.json")).unwrap();
+    let newer = String::from_utf8(manifest.clone()).unwrap();
+    let newer = newer.replace("\"schema_version\":2", "\"schema_version\":99");
+    let newer_id = super::run::hash(newer.as_bytes());
+    std::fs::create_dir(env.path(&format!("results/{newer_id}"))).unwrap();
+    std::fs::write(folder(&newer_id, "manifest.json"), newer).unwrap();
+    assert!(verify().starts_with("exit 8\n"), "{}", verify());
+    let told = env.told(&["report", &newer_id]);
+    assert!(told.starts_with("exit 8\n") && told.contains("reads up to 2"), "{told}");
+    // A newer one is in nobody's way.
+    assert!(env.good(&["results", "show", "latest"]).contains("quick"));
+    let counted = env.good(&[
+        "sql",
+        "select count(*) as n from trials where dataset = dataset('latest')",
+        "--format",
+        "csv",
+    ]);
+    assert!(counted.starts_with("n\n"), "{counted}");
+    // But who asks for everything is told.
+    assert!(env.told(&["sql", "select count(*) from trials"]).starts_with("exit 8\n"));
+    let told = env.told(&["sql", "select count(*) from trials", "--unverified"]);
+    assert!(told.starts_with("exit 0\n") && told.contains("is left out"), "{told}");
+
+    let timeline = folder(&first, "timeline.parquet");
+    std::fs::remove_file(&timeline).unwrap();
+    assert!(verify().starts_with("exit 6\n"), "{}", verify());
+    // A link to itself: it is there, and cannot be read.
+    std::os::unix::fs::symlink(&timeline, &timeline).unwrap();
+    assert!(verify().starts_with("exit 7\n"), "{}", verify());
+
+    std::fs::write(folder(&second, "manifest.json"), &manifest[1..]).unwrap();
+    assert!(verify().starts_with("exit 5\n"), "{}", verify());
+    assert!(env.told(&["results", "list"]).contains("corrupt"));
+}
+
+#[test]
+fn figures_that_do_not_follow_from_the_distribution_are_found() {
+    let env = TestEnv::new();
+    let (one, two) = (dataset(&env.good(&SMALL)), {
+        let mut args = SMALL.to_vec();
+        args.extend(["--seed", "9", "--results", "other"]);
+        dataset(&env.good(&args))
+    });
+    // A forged dataset: the latencies of another run, under hashes that fit.
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&env.read(&format!("results/{one}/manifest.json"))).unwrap();
+    let other: serde_json::Value =
+        serde_json::from_slice(&env.read(&format!("other/{two}/manifest.json"))).unwrap();
+    let mut forged = manifest;
+    forged["files"]["latency.parquet"] = other["files"]["latency.parquet"].clone();
+    let forged = serde_json_canonicalizer::to_vec(&forged).unwrap();
+    let id = super::run::hash(&forged);
+    std::fs::create_dir_all(env.path(&format!("forged/{id}"))).unwrap();
+    for name in ["resources", "timeline", "trials"] {
+        let file = format!("{name}.parquet");
+        std::fs::copy(
+            env.path(&format!("results/{one}/{file}")),
+            env.path(&format!("forged/{id}/{file}")),
+        )
+        .unwrap();
+    }
+    std::fs::copy(
+        env.path(&format!("other/{two}/latency.parquet")),
+        env.path(&format!("forged/{id}/latency.parquet")),
+    )
+    .unwrap();
+    std::fs::write(env.path(&format!("forged/{id}/manifest.json")), forged).unwrap();
+    let told = env.told(&["results", "verify", &id, "--results", "forged"]);
+    assert!(told.starts_with("exit 5\n"), "{told}");
+    assert!(told.contains("should be") || told.contains("does not follow"), "{told}");
+}
+
+#[test]
+fn a_dataset_travels_in_one_file_and_keeps_its_id() {
+    let (env, first, _) = two_datasets();
+    env.good(&["results", "export", &first, "one.tar.zst"]);
+    assert!(env.told(&["results", "export", &first, "one.tar.zst"]).contains("already there"));
+    env.good(&["results", "export", &first, "two.tar.zst"]);
+    assert_eq!(env.read("one.tar.zst"), env.read("two.tar.zst"));
+    for _ in 0..2 {
+        let told = env.good(&["results", "import", "one.tar.zst", "--results", "elsewhere"]);
+        assert!(told.contains(&first), "{told}");
+    }
+    env.good(&["results", "verify", &first, "--results", "elsewhere"]);
+    env.good(&["results", "push", "latest~1", "pushed"]);
+    env.good(&["results", "pull", "elsewhere", "--results", "pulled"]);
+    for place in ["elsewhere", "pushed", "pulled"] {
+        for file in [
+            "manifest.json",
+            "latency.parquet",
+            "resources.parquet",
+            "timeline.parquet",
+            "trials.parquet",
+        ] {
+            let read = |place: &str| std::fs::read(env.path(&format!("{place}/{first}/{file}")));
+            assert!(
+                place == "pulled" || read(place).unwrap() == read("results").unwrap(),
+                "{place} {file}"
+            );
+        }
+        let left = env.path(place).read_dir().unwrap().flatten();
+        let left: Vec<_> = left.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        assert!(!left.iter().any(|name| name.starts_with(".unfinished")), "{left:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
+    let (env, first, _) = two_datasets();
+    env.good(&["results", "export", &first, "good.tar.zst"]);
+    let good = env.read("good.tar.zst");
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    let tar = |entries: &[(&str, tar::EntryType, &[u8])]| {
+        let mut builder = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
+        for (path, kind, bytes) in entries {
+            let mut header = tar::Header::new_ustar();
+            // Not through `set_path`, which refuses what a hostile archive has.
+            header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            if *kind == tar::EntryType::Symlink {
+                header.set_link_name("/etc/passwd").unwrap();
+            }
+            header.set_cksum();
+            builder.append(&header, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap().finish().unwrap()
+    };
+    let manifest = env.read(&format!("results/{first}/manifest.json"));
+    let of = |file: &str| format!("{first}/{file}");
+    let (manifest_path, latency_path) = (of("manifest.json"), of("latency.parquet"));
+    let regular = tar::EntryType::Regular;
+    let up = format!("{first}/../../latency.parquet");
+    let bomb = vec![0; 64 << 20];
+    let hostile: [(&str, Vec<u8>); 9] = [
+        ("empty", vec![]),
+        ("text", b"no archive".to_vec()),
+        ("short", good[..good.len() / 2].to_vec()),
+        ("flipped", flipped),
+        ("path", tar(&[("../manifest.json", regular, &manifest)])),
+        ("up", tar(&[(&manifest_path, regular, &manifest), (&up, regular, b"x")])),
+        (
+            "link",
+            tar(&[
+                (&manifest_path, regular, &manifest),
+                (&latency_path, tar::EntryType::Symlink, b""),
+            ]),
+        ),
+        ("bomb", tar(&[(&manifest_path, regular, &manifest), (&latency_path, regular, &bomb)])),
+        ("manifest", tar(&[(&manifest_path, regular, b"{}")])),
+    ];
+    for (name, bytes) in hostile {
+        std::fs::write(env.path("hostile.tar.zst"), bytes).unwrap();
+        let told = env.told(&["results", "import", "hostile.tar.zst", "--results", "victim"]);
+        assert!(told.starts_with("exit 5\n") || told.starts_with("exit 1\n"), "{name}: {told}");
+        assert!(told.contains("error: ") && !told.contains("panicked"), "{name}: {told}");
+        let left = env.path("victim").read_dir().unwrap().flatten();
+        let left: Vec<_> =
+            left.map(|entry| entry.file_name()).filter(|name| name != "lock").collect();
+        assert!(left.is_empty(), "{name} left {left:?}");
+    }
+}
+
+#[test]
+fn only_what_was_asked_for_is_removed() {
+    let (env, first, second) = two_datasets();
+    env.good(&["results", "tag", &first, "keep"]);
+    assert!(
+        env.told(&["results", "remove", &first, "--yes"])
+            .contains("`--force` removes it with its tags")
+    );
+    assert!(env.told(&["results", "remove", &second]).contains("nobody is there to ask"));
+    env.good(&["results", "remove", &second, "--yes"]);
+    assert!(!env.path(&format!("results/{second}")).exists());
+    env.good(&["results", "remove", "keep", "--yes", "--force"]);
+    assert!(env.told(&["results", "show", "keep"]).contains("which has none yet"));
+}
+
+#[test]
+fn a_folder_of_any_name_can_be_asked() {
+    let env = TestEnv::new();
+    let odd = "it's [a]*? % of é";
+    let mut args = SMALL.to_vec();
+    args.extend(["--results", odd]);
+    env.good(&args);
+    let counted =
+        env.good(&["sql", "select count(*) as n from trials", "--format", "csv", "--results", odd]);
+    assert_eq!(counted, "n\n48\n");
+    env.good(&["results", "verify", "--all", "--results", odd]);
+}
+
+#[test]
+fn a_typo_makes_no_folder() {
+    let env = TestEnv::new();
+    for args in [&["report"][..], &["sql", "select 1"], &["results", "list"], &["resume"]] {
+        let mut args = args.to_vec();
+        args.extend(["--results", "typo"]);
+        let told = env.told(&args);
+        assert!(told.contains("there is no results folder typo"), "{told}");
+        assert!(!env.path("typo").exists(), "{args:?} made the folder");
+    }
+}
+
+#[test]
+fn a_dataset_of_every_older_version_is_read() {
+    let env = TestEnv::new();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/version-1");
+    env.good(&["results", "verify", "--all", "--results", fixtures]);
+    let report = env.good(&["report", "32eee67a", "--results", fixtures, "--output", "old.html"]);
+    assert_eq!(report, "old.html\n");
+    let steps: [&[&str]; 2] = [
+        &["results", "show", "--results", fixtures],
+        &[
+            "sql",
+            "select app, store, target_rps, count(*) as trials, sum(completed) as completed, bool_or(latency_p95_is_bound) as bound from trials group by all order by app, target_rps",
+            "--results",
+            fixtures,
+        ],
+    ];
+    insta::assert_snapshot!(env.steps(&steps).replace(fixtures, "[FIXTURES]"));
+}

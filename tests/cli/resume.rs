@@ -1,0 +1,109 @@
+//! Runs that were interrupted, and go on.
+
+use std::path::PathBuf;
+
+use super::env::TestEnv;
+use super::run::dataset;
+
+const RUN: [&str; 9] = [
+    "quick",
+    "--fake",
+    "--fixed-clock",
+    "--no-progress",
+    "--stores",
+    "redis",
+    "--qps",
+    "1000,20000",
+    "--repetitions=3",
+];
+const RESUME: [&str; 4] = ["resume", "--fake", "--fixed-clock", "--no-progress"];
+
+/// A run whose journal has `lines` whole lines, and then `torn`.
+fn interrupted(lines: usize, torn: &[u8]) -> (TestEnv, String) {
+    let env = TestEnv::new();
+    let id = dataset(&env.good(&RUN));
+    std::fs::remove_dir_all(env.path("results")).unwrap();
+    // A folder in the way of the dataset: the run cannot be sealed, and keeps its journal.
+    std::fs::create_dir_all(env.path(&format!("results/{id}/in-the-way"))).unwrap();
+    let told = env.told(&RUN);
+    assert!(told.contains("`perf-api resume 20260101-000000-0` goes on"), "{told}");
+    std::fs::remove_dir_all(env.path(&format!("results/{id}"))).unwrap();
+    let text = std::fs::read(journal(&env)).unwrap();
+    let kept: Vec<u8> =
+        text.split_inclusive(|&byte| byte == b'\n').take(lines).flatten().copied().collect();
+    std::fs::write(journal(&env), [&kept, torn].concat()).unwrap();
+    (env, id)
+}
+
+fn journal(env: &TestEnv) -> PathBuf {
+    env.path("results/journal/20260101-000000-0/journal.jsonl")
+}
+
+#[test]
+fn it_ends_as_if_nothing_had_happened() {
+    for (lines, torn) in [(1, &b""[..]), (4, b"0123456789abcdef {\"Tri"), (9, b""), (1_000, b"")] {
+        let (env, id) = interrupted(lines, torn);
+        let told = env.told(&RESUME);
+        assert!(told.starts_with("exit 0\n") && told.contains(&id), "{told}");
+        assert_eq!(
+            told.contains("left out a torn last record of 22 bytes"),
+            !torn.is_empty(),
+            "{told}"
+        );
+        env.good(&["results", "verify", "latest"]);
+        assert!(env.told(&RESUME).contains("no unfinished run is called `latest`"));
+    }
+}
+
+#[test]
+fn what_is_not_the_same_is_named_and_refused_or_recorded() {
+    let (env, id) = interrupted(6, b"");
+    let path = journal(&env);
+    let text = std::fs::read_to_string(&path).unwrap();
+    // As if another machine had begun it.
+    let (first, rest) = text.split_once('\n').unwrap();
+    let json = first[17..].replace("\"kernel\":\"0\"", "\"kernel\":\"1\"");
+    let checksum = &super::run::hash(json.as_bytes())[..16];
+    std::fs::write(&path, format!("{checksum} {json}\n{rest}")).unwrap();
+    let told = env.told(&RESUME);
+    insta::assert_snapshot!(told);
+    let mut forced = RESUME.to_vec();
+    forced.push("--force");
+    let other = dataset(&env.good(&forced));
+    assert_ne!(other, id);
+    let shown = env.good(&["results", "show"]);
+    assert!(shown.contains("host: kernel: \"1\" → \"0\""), "{shown}");
+    assert!(
+        String::from_utf8(env.read("results/report.html")).unwrap().contains("was not the same")
+    );
+}
+
+#[test]
+fn a_journal_that_is_damaged_is_not_gone_on_with() {
+    let (env, _) = interrupted(1_000, b"");
+    let path = journal(&env);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let told = env.told(&RESUME);
+    assert!(told.starts_with("exit 5\n") && told.contains("is damaged at line"), "{told}");
+    assert!(path.exists());
+}
+
+/// A file system that takes no more, as `ulimit -f` makes it without a real disk.
+#[test]
+fn a_full_disk_is_told_and_the_run_can_go_on() {
+    let env = TestEnv::new();
+    let id = dataset(&env.good(&RUN));
+    std::fs::remove_dir_all(env.path("results")).unwrap();
+    let full = env.shell(&format!(
+        "trap '' XFSZ; ulimit -f 40; exec {} {}",
+        env!("CARGO_BIN_EXE_perf-api"),
+        RUN.join(" ")
+    ));
+    assert!(full.contains("error: cannot write [DIR]/results/journal"), "{full}");
+    assert!(full.contains("File too large") && full.contains("perf-api resume"), "{full}");
+    let told = env.told(&RESUME);
+    assert!(told.starts_with("exit 0\n") && told.contains(&id), "{told}");
+}
