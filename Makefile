@@ -15,6 +15,9 @@ NODE_COMPONENTS := $(patsubst %/package-lock.json,%,$(wildcard apps/*/package-lo
 # Without these the rest can be measured: a failed installation is told, and the bundle says so.
 OPTIONAL_COMPONENTS := apps/valkey
 
+# The tests that take minutes, each started by a target of its own.
+TRUST := cargo test --release --locked --test trust -- --ignored --nocapture --test-threads 1
+
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -31,7 +34,7 @@ test: setup ## every test, with real servers
 	cargo test --release --locked
 
 .PHONY: ci
-ci: format lint test smoke report-test ## what has to pass before a change lands
+ci: format lint test smoke report-test store-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 .PHONY: format
 format: system
@@ -52,6 +55,30 @@ report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a br
 	tests/report/browser.sh results/report.html
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/duckdb_agrees.py results
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/readme.py
+
+.PHONY: store-test
+store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/test-venv/installed ## datasets in an S3 server, in DuckDB, and at the prompt
+	$(CARGO_TARGET_DIR)/store-venv/bin/python tests/store/s3.py ./perf-api
+	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/duckdb_agrees.py ./perf-api example
+	python3 tests/store/prompt.py ./perf-api results
+
+.PHONY: crash-test
+crash-test: setup ## kill 100 runs at random moments, 5 of them with real servers
+	$(TRUST) crash
+
+.PHONY: flip-test
+flip-test: perf-api ## flip each byte of a dataset
+	$(TRUST) flip
+
+.PHONY: fuzz
+fuzz: perf-api ## feed hostile input to what reads files; PERF_API_FUZZ_CASES says how much
+	$(TRUST) fuzz
+
+.PHONY: scale-test
+scale-test: perf-api $(CARGO_TARGET_DIR)/test-venv/installed ## ask a thousand datasets, beside DuckDB
+	rm -rf $(CARGO_TARGET_DIR)/scale
+	PERF_API_SCALE_DIR=$(CARGO_TARGET_DIR)/scale $(TRUST) scale
+	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/scale.py ./perf-api $(CARGO_TARGET_DIR)/scale
 
 .PHONY: clean
 clean: ## remove what was installed and built; results stay
@@ -84,6 +111,8 @@ apps/%/node_modules/.installed: apps/%/package-lock.json | system
 	@touch $@
 
 $(CARGO_TARGET_DIR)/test-venv/installed: tests/report/requirements.txt | system
+$(CARGO_TARGET_DIR)/store-venv/installed: tests/store/requirements.txt | system
+$(CARGO_TARGET_DIR)/%-venv/installed:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --require-hashes --no-deps --only-binary=:all: -r $<
 	@touch $@

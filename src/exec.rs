@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use procfs::process::Process;
@@ -123,6 +124,7 @@ impl Child {
             .id()
             .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
             .expect("a child that was not awaited has a pid");
+        STARTED.lock().unwrap_or_else(PoisonError::into_inner).push(group);
         Ok(Self { inner, program: spec.program.clone(), group, log: spec.log.clone() })
     }
 
@@ -318,14 +320,27 @@ pub async fn end_all() -> Result<(), ExecError> {
     let wrap = |source| ExecError::System { action: "end what was started", source };
     let own = owner_mark().map_err(wrap)?;
     let watch = Stopwatch::start();
-    // What was ended must be reaped too, or it stays in the table of processes until we are gone.
-    while !end_marked(|mark| mark == own).is_empty() || has_children() {
+    // What was ended must be reaped too, or it stays in the table of processes until we are gone; and
+    // what is about to end has no environment any more, but still its group.
+    while !end_marked(|mark| mark == own).is_empty() || has_children() || has_group_members() {
         if watch.elapsed() > KILL_GRACE {
             return Err(wrap(io::Error::other("a process outlived SIGKILL")));
         }
         tokio::time::sleep(POLL).await;
     }
     Ok(())
+}
+
+/// The process groups that were ever started.
+static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Whether a process of a group that was started has not ended.
+fn has_group_members() -> bool {
+    let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_ours = |group: i32| Pid::from_raw(group).is_some_and(|group| started.contains(&group));
+    let stats = procfs::process::all_processes().into_iter().flatten().flatten();
+    let mut stats = stats.filter_map(|process| process.stat().ok());
+    stats.any(|stat| is_ours(stat.pgrp) && !matches!(stat.state, 'Z' | 'X'))
 }
 
 /// Reaps the children that ended; tells whether there are others.

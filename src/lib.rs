@@ -5,7 +5,7 @@
 //! A spec file says what to measure. `plan` turns it into trials in a seeded order. For each stack
 //! (an app on a store, with a worker count) `launch` starts both, pinned to CPUs that `host` chose;
 //! `load` offers requests on a schedule and tells what became of each; every outcome is a line in a
-//! journal, which `store` seals into a dataset whose name is its hash. `query` asks a dataset in
+//! journal, which `store` seals into a dataset whose name is its hash. `query` asks datasets in
 //! SQL, and `report` turns the answers into a page.
 //!
 //! # Entry points
@@ -31,6 +31,7 @@
 //!
 //! - `plan` and `stats` do no I/O and read no clock; the same inputs give the same bytes.
 //! - What is written under a hash never changes; what is hashed has a canonical byte form.
+//! - Nothing of a dataset is used before it was compared with its hash, unless somebody insists.
 //! - A failed trial is data, stored with its stage and reason. Nothing is dropped in silence.
 //! - Distributions are kept, statistics are recomputed from them, percentiles are never averaged.
 //! - `planned = completed + failed + censored`, for every trial.

@@ -1,5 +1,7 @@
 //! Errors as words on the screen: `error: …`, then hints that can be typed.
 
+use datafusion::error::DataFusionError;
+
 use super::output::note;
 use crate::bundle::BundleError;
 use crate::exec::ExecError;
@@ -172,6 +174,22 @@ impl From<QueryError> for CliError {
             QueryError::Store(error) => error.into(),
             QueryError::Refused(error) => error.as_ref().into(),
             QueryError::Answer { .. } | QueryError::Ask { .. } => told.with_code(DEFECT),
+            QueryError::Sql(ref source)
+                if matches!(source.find_root(), DataFusionError::ResourcesExhausted(_)) =>
+            {
+                Self::new(error.to_string())
+                    .hint("ask fewer datasets at once, such as `where dataset = dataset('latest')`")
+            }
+            QueryError::Sql(ref source)
+                if matches!(
+                    source.find_root(),
+                    DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..)
+                ) =>
+            {
+                Self::new(error.to_string()).with_code(CORRUPT).hint(
+                    "`perf-api results verify --all` tells which dataset is not as it should be",
+                )
+            }
             QueryError::Sql(_) => Self::new(error.to_string())
                 .hint("`perf-api schema` tells tables, columns and functions"),
         }

@@ -8,26 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{
     ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
 };
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, ScalarValue, project_schema};
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::listing::helpers::{expr_applicable_for_cols, filter_partitioned_file};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::table_schema::TableSchema;
-use datafusion::datasource::{MemTable, TableType};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
@@ -36,6 +26,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use serde::Serialize;
 
+use super::table::{DATASET, DatasetTable, Entry};
 use super::{QueryError, functions};
 use crate::id::DatasetId;
 use crate::store::{
@@ -45,8 +36,6 @@ use crate::store::{
 
 /// Under this name the tables' files are known to DataFusion, wherever they are.
 const PLACE: &str = "results://datasets";
-/// The column that says of which dataset a row is.
-const DATASET: &str = "dataset";
 /// What queries may hold in memory before they use the disk.
 const MEMORY_BYTES: usize = 4 << 30;
 
@@ -111,9 +100,7 @@ impl Archive {
         let left_out = left_out.iter().map(|one| (one.id, condition(one))).collect();
         let entries: Arc<[Entry]> = used.into_iter().map(Entry::from).collect();
         for (file, schema) in FILE_NAMES.into_iter().zip(arrow_schemas()) {
-            let entries = Arc::clone(&entries);
-            let table =
-                DatasetTable { file, schema: table_schema(schema), place: place.clone(), entries };
+            let table = DatasetTable::new(file, schema, place.clone(), Arc::clone(&entries));
             context.register_table(file.trim_end_matches(".parquet"), Arc::new(table))?;
         }
         functions::register(&context, Arc::new(names));
@@ -279,112 +266,6 @@ fn verified(store: &Store, listed: &[Listed]) -> VerifiedObjects {
         }
     }
     VerifiedObjects::new(Arc::clone(store.objects()), store.location().to_string(), files)
-}
-
-/// A dataset whose tables can be read, or why they cannot.
-#[derive(Debug)]
-struct Entry {
-    id: DatasetId,
-    manifest: Result<Manifest, Arc<StoreError>>,
-}
-
-impl From<Listed> for Entry {
-    fn from(listed: Listed) -> Self {
-        Self { id: listed.id, manifest: listed.manifest.map_err(Arc::new) }
-    }
-}
-
-/// One kind of table over all datasets.
-#[derive(Debug)]
-struct DatasetTable {
-    file: &'static str,
-    schema: TableSchema,
-    place: ObjectStoreUrl,
-    entries: Arc<[Entry]>,
-}
-
-fn dataset_field() -> FieldRef {
-    Arc::new(Field::new(DATASET, DataType::Utf8, false))
-}
-
-fn table_schema(file: SchemaRef) -> TableSchema {
-    TableSchema::builder(file).with_table_partition_cols(vec![dataset_field()]).build()
-}
-
-impl DatasetTable {
-    /// The files of the datasets that fit the conditions on the column `dataset`.
-    fn files(&self, conditions: &[Expr]) -> Result<Vec<PartitionedFile>> {
-        let schema = DFSchema::try_from(Schema::new(vec![dataset_field()]))?;
-        let mut files = Vec::new();
-        for entry in self.entries.iter() {
-            let size = entry.manifest.as_ref().map(|manifest| manifest.files[self.file].bytes);
-            let path = format!("{}/{}", entry.id, self.file);
-            // The schema that a file carries is not parsed: what parses it trusts it.
-            let mut file = PartitionedFile::new(path, *size.as_ref().unwrap_or(&0))
-                .with_arrow_schema(Arc::clone(self.schema.file_schema()));
-            file.partition_values = vec![ScalarValue::Utf8(Some(entry.id.to_string()))];
-            let Some(file) = filter_partitioned_file(file, conditions, &schema)? else { continue };
-            if let Err(error) = size {
-                return Err(DataFusionError::External(Box::new(Arc::clone(error))));
-            }
-            files.push(file);
-        }
-        Ok(files)
-    }
-}
-
-fn is_on_dataset(condition: &Expr) -> bool {
-    expr_applicable_for_cols(&[DATASET], condition)
-}
-
-#[async_trait]
-impl TableProvider for DatasetTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(self.schema.table_schema())
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| match is_on_dataset(filter) {
-            true => TableProviderFilterPushDown::Exact,
-            false => TableProviderFilterPushDown::Inexact,
-        };
-        Ok(filters.iter().map(support).collect())
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let (on_dataset, others): (Vec<Expr>, Vec<Expr>) =
-            filters.iter().cloned().partition(is_on_dataset);
-        let files = self.files(&on_dataset)?;
-        if files.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
-        }
-        let mut source = ParquetSource::new(self.schema.clone());
-        if let Some(condition) = conjunction(others) {
-            let schema = DFSchema::try_from(self.schema())?;
-            source = source.with_predicate(session.create_physical_expr(condition, &schema)?);
-        }
-        let group_size = files.len().div_ceil(session.config().target_partitions());
-        let groups = files.chunks(group_size).map(|group| FileGroup::new(group.to_vec()));
-        let config = FileScanConfigBuilder::new(self.place.clone(), Arc::new(source))
-            .with_file_groups(groups.collect())
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
-    }
 }
 
 /// A column of the table `datasets`.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod functions;
+mod table;
 mod verify;
 
 use std::sync::Arc;

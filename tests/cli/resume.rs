@@ -1,6 +1,11 @@
 //! Runs that were interrupted, and go on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use perf_api::store::{JournalContent, Location, Store};
+use proptest::prelude::{Just, Strategy};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::env::TestEnv;
 use super::run::dataset;
@@ -52,6 +57,31 @@ fn it_ends_as_if_nothing_had_happened() {
         );
         env.good(&["results", "verify", "latest"]);
         assert!(env.told(&RESUME).contains("no unfinished run is called `latest`"));
+    }
+}
+
+/// The order in which trials were finished, and the threads that seal them, are no part of the data.
+#[test]
+fn any_order_of_the_journal_and_any_number_of_threads_give_the_same_dataset() {
+    let (env, id) = interrupted(1_000, b"");
+    let text = std::fs::read(journal(&env)).unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    let mut runner = TestRunner::deterministic();
+    for case in 0..24 {
+        let shuffled = Just(lines[1..].to_vec()).prop_shuffle().new_tree(&mut runner).unwrap();
+        let bytes = [&lines[..1], &shuffled.current()].concat().concat();
+        let content = JournalContent::parse(&bytes, Path::new("shuffled")).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1 + case % 4)
+            .enable_all()
+            .build()
+            .unwrap();
+        let place = Location::Folder(env.path(&format!("shuffled-{case}")));
+        let store = Store::create(&place).unwrap();
+        let sealed = runtime.block_on(async move {
+            tokio::spawn(async move { store.seal_content(&content).await.unwrap() }).await.unwrap()
+        });
+        assert_eq!(sealed.to_string(), id);
     }
 }
 

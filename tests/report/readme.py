@@ -3,6 +3,8 @@
 import json
 import pathlib
 import re
+import shlex
+import shutil
 import subprocess
 import tempfile
 
@@ -35,6 +37,8 @@ for language, text in blocks:
             spec.write(text)
             spec.flush()
             run(f"./perf-api run {spec.name} --repetitions 1 --duration 1s --qps 500")
+    elif language == "perf-api-sql":
+        run(f"./perf-api sql {shlex.quote(text)}")
     elif language == "sql":
         rows = duckdb.sql(text.rstrip().rstrip(";")).fetchall()
         assert rows, "the README's SQL finds nothing"
@@ -49,6 +53,9 @@ if any(one["name"] == "dragonfly" and one["unavailable"] for one in bundle["comp
     refused = subprocess.run(["./perf-api", "full"], capture_output=True, text=True)
     assert refused.returncode == 1 and "--allow-missing" in refused.stderr, refused.stderr
 
-assert len(ran) >= 9, f"the README has only {ran}"
-pathlib.Path("old.html").unlink()
+assert len(ran) >= 20, f"the README has only {ran}"
+run("./perf-api results untag before-upgrade")
+for left in ["old.html", "example.html", "example.csv", "example.tar.zst"]:
+    pathlib.Path(left).unlink()
+shutil.rmtree("elsewhere")
 print(f"README: {len(ran)} commands and snippets do what they say")

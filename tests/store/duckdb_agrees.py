@@ -26,10 +26,10 @@ told = subprocess.run(
           GROUP BY ALL
         )
         SELECT {FACTORS}, hist_count(h) AS answered, hist_censored(h) AS cut_off, {", ".join(
-            f"hist_quantile({q}, h) AS q{q}, hist_quantile_low({q}, h) AS low{q}, hist_quantile_high({q}, h) AS high{q}"
+            f'hist_quantile({q}, h) AS "q{q}", hist_quantile_low({q}, h) AS "low{q}", hist_quantile_high({q}, h) AS "high{q}"'
             for q in SHARES
         )}
-        FROM merged ORDER BY ALL
+        FROM merged ORDER BY 1, 2, 3, 4
     """],
     check=True, capture_output=True, text=True,
 ).stdout

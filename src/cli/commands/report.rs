@@ -17,7 +17,7 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
     let id = place::find(&store, &args.dataset).await?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
     if trust == Trust::Verify {
-        store.check_hashes(id).await?;
+        store.check(id).await?;
     }
     let report = gather(&store, id, trust).await?;
     let path = write(&store, &report, args.output.as_deref())?;

@@ -1,0 +1,163 @@
+//! One kind of table over many datasets, for DataFusion.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, project_schema};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::listing::helpers::{expr_applicable_for_cols, filter_partitioned_file};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::DataFusionError;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+
+use crate::id::DatasetId;
+use crate::store::{Listed, Manifest, StoreError};
+
+/// The column that says of which dataset a row is.
+pub(super) const DATASET: &str = "dataset";
+
+/// A dataset whose tables can be read, or why they cannot.
+#[derive(Debug)]
+pub(super) struct Entry {
+    id: DatasetId,
+    manifest: Result<Manifest, Arc<StoreError>>,
+}
+
+impl From<Listed> for Entry {
+    fn from(listed: Listed) -> Self {
+        Self { id: listed.id, manifest: listed.manifest.map_err(Arc::new) }
+    }
+}
+
+/// One kind of table over all datasets.
+#[derive(Debug)]
+pub(super) struct DatasetTable {
+    file: &'static str,
+    schema: TableSchema,
+    place: ObjectStoreUrl,
+    entries: Arc<[Entry]>,
+}
+
+impl DatasetTable {
+    /// The files called `file`, with the columns of `schema`, of all `entries` under `place`.
+    pub(super) fn new(
+        file: &'static str,
+        schema: SchemaRef,
+        place: ObjectStoreUrl,
+        entries: Arc<[Entry]>,
+    ) -> Self {
+        let schema =
+            TableSchema::builder(schema).with_table_partition_cols(vec![dataset_field()]).build();
+        Self { file, schema, place, entries }
+    }
+}
+
+fn dataset_field() -> FieldRef {
+    Arc::new(Field::new(DATASET, DataType::Utf8, false))
+}
+
+impl DatasetTable {
+    /// The files of the datasets that fit the conditions on the column `dataset`.
+    fn files(&self, conditions: &[Expr]) -> Result<Vec<PartitionedFile>> {
+        let schema = DFSchema::try_from(Schema::new(vec![dataset_field()]))?;
+        let mut files = Vec::new();
+        for entry in self.entries.iter() {
+            let size = entry.manifest.as_ref().map(|manifest| manifest.files[self.file].bytes);
+            let path = format!("{}/{}", entry.id, self.file);
+            // The schema that a file carries is not parsed: what parses it trusts it.
+            let mut file = PartitionedFile::new(path, *size.as_ref().unwrap_or(&0))
+                .with_arrow_schema(Arc::clone(self.schema.file_schema()));
+            file.partition_values = vec![ScalarValue::Utf8(Some(entry.id.to_string()))];
+            let Some(file) = filter_partitioned_file(file, conditions, &schema)? else { continue };
+            if let Err(error) = size {
+                return Err(DataFusionError::External(Box::new(Arc::clone(error))));
+            }
+            files.push(file);
+        }
+        Ok(files)
+    }
+
+    /// What the manifests say of the sizes, so that joins hold the smaller table in memory. They are
+    /// told as estimates: what is counted is what was read.
+    fn statistics(&self, files: &[PartitionedFile]) -> Statistics {
+        let chosen: BTreeSet<&str> = files
+            .iter()
+            .filter_map(|file| file.object_meta.location.as_ref().split('/').next())
+            .collect();
+        let entries = self.entries.iter().filter(|entry| chosen.contains(&*entry.id.to_string()));
+        let rows = entries
+            .flat_map(|entry| &entry.manifest)
+            .map(|manifest| manifest.files[self.file].rows);
+        let rows = rows.fold(0, u64::saturating_add);
+        let mut statistics = Statistics::new_unknown(self.schema.table_schema());
+        statistics.num_rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
+        statistics
+    }
+}
+
+fn is_on_dataset(condition: &Expr) -> bool {
+    expr_applicable_for_cols(&[DATASET], condition)
+}
+
+#[async_trait]
+impl TableProvider for DatasetTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.schema.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| match is_on_dataset(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (on_dataset, others): (Vec<Expr>, Vec<Expr>) =
+            filters.iter().cloned().partition(is_on_dataset);
+        let files = self.files(&on_dataset)?;
+        if files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
+        }
+        let mut source = ParquetSource::new(self.schema.clone());
+        if let Some(condition) = conjunction(others) {
+            let schema = DFSchema::try_from(self.schema())?;
+            source = source.with_predicate(session.create_physical_expr(condition, &schema)?);
+        }
+        let statistics = self.statistics(&files);
+        let group_size = files.len().div_ceil(session.config().target_partitions());
+        let groups = files.chunks(group_size).map(|group| FileGroup::new(group.to_vec()));
+        let config = FileScanConfigBuilder::new(self.place.clone(), Arc::new(source))
+            .with_file_groups(groups.collect())
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
