@@ -60,6 +60,7 @@ report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a br
 store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/test-venv/installed ## datasets in an S3 server, in DuckDB, and at the prompt
 	$(CARGO_TARGET_DIR)/store-venv/bin/python tests/store/s3.py ./perf-api
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/duckdb_agrees.py ./perf-api example
+	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/forged.py ./perf-api results/$$(cat results/refs/example)
 	python3 tests/store/prompt.py ./perf-api results
 
 .PHONY: crash-test

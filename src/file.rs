@@ -22,6 +22,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(dir)
 }
 
+/// As [`write_atomically`], for a file that is not there yet.
+///
+/// # Errors
+/// When there is one, or when it cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = NamedTempFile::new_in(dir)?;
+    temporary.as_file().write_all(bytes)?;
+    keep_new(temporary, path)
+}
+
 /// Gives a temporary file its name, through to the disk, unless there is a file of that name.
 ///
 /// # Errors

@@ -115,6 +115,30 @@ pub async fn run(
     request: RunRequest<'_>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunSummary, RunError> {
+    let (store, id) = (request.store, request.id.clone());
+    let Recorded { measured, failed } = record(request, on_event).await?;
+    on_event(&Event::Sealing);
+    let dataset = store.seal(&id).await?;
+    Ok(RunSummary { dataset, measured, failed })
+}
+
+/// How many trials stand in a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Trials that were measured.
+    pub measured: usize,
+    /// Trials that failed.
+    pub failed: usize,
+}
+
+/// Runs a plan until every trial stands in the journal.
+///
+/// # Errors
+/// When the journal cannot be written or a stack cannot be stopped.
+pub async fn record(
+    request: RunRequest<'_>,
+    on_event: &mut dyn FnMut(&Event<'_>),
+) -> Result<Recorded, RunError> {
     let store = request.store;
     let (mut journal, finished) = match &request.beginning {
         Beginning::New => (store.begin(&request.id, &header(&request))?, vec![]),
@@ -131,7 +155,7 @@ pub async fn run(
     }
     on_event(&Event::Begun(journal.dir(), finished.len()));
     let failed = finished.iter().filter(|record| is_failed(record)).count();
-    let (plan, id) = (request.plan, request.id.clone());
+    let plan = request.plan;
     let mut runner =
         Runner { request, journal, on_event, measured: finished.len() - failed, failed };
     let is_planned = |record: &&TrialRecord| plan.trials.contains(&record.trial);
@@ -142,9 +166,7 @@ pub async fn run(
     for trials in plan.stack_runs() {
         runner.stack_run(trials, &finished).await?;
     }
-    (runner.on_event)(&Event::Sealing);
-    let dataset = store.seal(&id).await?;
-    Ok(RunSummary { dataset, measured: runner.measured, failed: runner.failed })
+    Ok(Recorded { measured: runner.measured, failed: runner.failed })
 }
 
 /// What is not the same now as when a run began: program, spec, order, components, and host.

@@ -10,10 +10,11 @@ use datafusion::arrow::json::writer::LineDelimited;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::errors::ParquetError;
 
-use super::args::Answer;
+use super::args::AnswerFormat;
 use super::error::CliError;
-use super::output::note;
+use super::output::{note, visible};
 
 /// More rows than this are no table for people.
 const MOST_TABLE_ROWS: usize = 10_000;
@@ -22,82 +23,81 @@ const MOST_TABLE_ROWS: usize = 10_000;
 pub(super) struct Writer {
     schema: SchemaRef,
     to: To,
+    /// Whether somebody still reads.
+    is_read: bool,
 }
 
 enum To {
-    Table { batches: Vec<RecordBatch>, rows: usize },
+    Table { batches: Vec<RecordBatch>, rows: usize, is_cut: bool },
     Csv { has_header: bool },
     Json,
     Parquet(Box<ArrowWriter<Stdout>>),
 }
 
 impl Writer {
-    pub(super) fn new(format: Answer, schema: SchemaRef) -> Result<Self, CliError> {
+    pub(super) fn new(format: AnswerFormat, schema: SchemaRef) -> Result<Self, CliError> {
         let to = match format {
-            Answer::Table => To::Table { batches: Vec::new(), rows: 0 },
-            Answer::Csv => To::Csv { has_header: false },
-            Answer::Json => To::Json,
-            Answer::Parquet if io::stdout().is_terminal() => {
+            AnswerFormat::Table => To::Table { batches: Vec::new(), rows: 0, is_cut: false },
+            AnswerFormat::Csv => To::Csv { has_header: false },
+            AnswerFormat::Json => To::Json,
+            AnswerFormat::Parquet if io::stdout().is_terminal() => {
                 return Err(CliError::new("Parquet is nothing for a terminal")
                     .hint("`perf-api sql \"…\" --format parquet > answer.parquet`"));
             }
-            Answer::Parquet => {
+            AnswerFormat::Parquet => {
                 let writer = ArrowWriter::try_new(io::stdout(), schema.clone(), None);
                 To::Parquet(Box::new(writer.map_err(|error| told(&error))?))
             }
         };
-        Ok(Self { schema, to })
+        Ok(Self { schema, to, is_read: true })
     }
 
-    /// Writes rows. Gives whether somebody still reads.
+    /// Writes rows. Gives whether more are wanted.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<bool, CliError> {
-        match &mut self.to {
-            To::Table { batches, rows } => {
-                *rows += batch.num_rows();
-                let excess = rows.saturating_sub(MOST_TABLE_ROWS).min(batch.num_rows());
-                batches.push(batch.slice(0, batch.num_rows() - excess));
-                Ok(true)
+        self.is_read = match &mut self.to {
+            To::Table { batches, rows, is_cut } => {
+                let wanted = batch.num_rows().min(MOST_TABLE_ROWS - *rows);
+                *is_cut = wanted < batch.num_rows();
+                *rows += wanted;
+                batches.push(batch.slice(0, wanted));
+                return Ok(!*is_cut);
             }
             To::Csv { has_header } => {
                 let text = csv_text(batch, !*has_header)?;
                 *has_header = true;
-                emit(&text)
+                emit(&text)?
             }
             To::Json => {
                 let mut text = Vec::new();
                 let builder = WriterBuilder::new().with_explicit_nulls(true);
                 let mut writer = builder.build::<_, LineDelimited>(&mut text);
                 writer.write(batch).and_then(|()| writer.finish()).map_err(|error| told(&error))?;
-                emit(&text)
+                emit(&text)?
             }
-            To::Parquet(writer) => {
-                writer.write(batch).map_err(|error| told(&error))?;
-                Ok(true)
-            }
-        }
+            To::Parquet(writer) => read_on(writer.write(batch))?,
+        };
+        Ok(self.is_read)
     }
 
     /// Ends the answer. Gives whether somebody still reads.
     pub(super) fn finish(self) -> Result<bool, CliError> {
+        if !self.is_read {
+            return Ok(false);
+        }
         match self.to {
-            To::Table { batches, rows } => {
+            To::Table { batches, is_cut, .. } => {
                 let table = pretty_format_batches_with_schema(self.schema, &batches);
                 let table = table.map_err(|error| told(&error))?;
-                if rows > MOST_TABLE_ROWS {
-                    note(&format!(
-                        "the first {MOST_TABLE_ROWS} of {rows} rows: `--format csv` gives all"
-                    ));
+                if is_cut {
+                    note(&format!("the first {MOST_TABLE_ROWS} rows: `--format csv` gives all"));
                 }
-                emit(format!("{table}\n").as_bytes())
+                emit(visible(&format!("{table}\n")).as_bytes())
             }
             To::Csv { has_header: false } => {
                 emit(&csv_text(&RecordBatch::new_empty(self.schema), true)?)
             }
             To::Csv { .. } | To::Json => Ok(true),
-            To::Parquet(writer) => {
-                writer.close().map_err(|error| told(&error))?;
-                Ok(true)
-            }
+            To::Parquet(writer) => read_on(writer.close().map(drop)),
         }
     }
 }
@@ -116,6 +116,20 @@ fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, CliError> {
         error => told(&error),
     })?;
     Ok(text)
+}
+
+/// What became of a piece of Parquet; false when nobody reads any more.
+fn read_on(written: Result<(), ParquetError>) -> Result<bool, CliError> {
+    let is_closed_pipe = |error: &ParquetError| match error {
+        ParquetError::External(cause) => cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe),
+        _ => false,
+    };
+    match written {
+        Err(error) if is_closed_pipe(&error) => Ok(false),
+        written => written.map(|()| true).map_err(|error| told(&error)),
+    }
 }
 
 /// Writes to standard output; false when nobody reads any more.

@@ -285,14 +285,14 @@ pub(super) enum ResultsCommand {
 #[derive(Debug, ClapArgs)]
 pub(super) struct Sql {
     /// The query; a prompt when neither a query, a file nor input is given
-    #[arg(conflicts_with = "file")]
+    #[arg(conflicts_with = "file", allow_hyphen_values = true)]
     pub query: Option<String>,
     /// The file of the query
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// How to print the answer
-    #[arg(long, value_enum, default_value_t = Answer::Table)]
-    pub format: Answer,
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    pub format: AnswerFormat,
     /// Do not compare datasets with their hashes, and leave out those without a manifest
     #[arg(long)]
     pub unverified: bool,
@@ -302,7 +302,7 @@ pub(super) struct Sql {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Answer {
+pub(super) enum AnswerFormat {
     /// For people
     Table,
     /// With a header

@@ -96,9 +96,7 @@ impl From<&StoreError> for CliError {
     fn from(error: &StoreError) -> Self {
         let told = Self::of(error);
         match error {
-            StoreError::Locked { .. } => {
-                told.hint("wait for it: two loads on one machine would disturb each other")
-            }
+            StoreError::Locked { .. } => told.hint("wait until it has ended"),
             StoreError::NoResults(_) => told
                 .hint("`perf-api quick` makes it, and measures")
                 .hint("`--results PLACE` names another"),
@@ -123,13 +121,20 @@ impl From<&StoreError> for CliError {
                 .with_code(CORRUPT)
                 .hint("`perf-api results pull PLACE DATASET` gets it from where it is intact")
                 .hint("`--unverified` of `report` and `sql` looks all the same"),
-            StoreError::Missing { .. } => told.with_code(MISSING),
+            StoreError::Missing { .. } => told
+                .with_code(MISSING)
+                .hint("`perf-api results pull PLACE DATASET` gets it from where it is intact"),
+            StoreError::Unreadable { object, .. } if object.contains("://") => told
+                .with_code(UNREADABLE)
+                .hint("settings and credentials come from the environment, such as AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT"),
             StoreError::Unreadable { .. } => told.with_code(UNREADABLE),
             StoreError::TooNew { .. } => {
                 told.with_code(TOO_NEW).hint("a newer perf-api reads it")
             }
-            StoreError::Journal { .. } => told.with_code(CORRUPT),
-            StoreError::Encode { .. } | StoreError::Session(_) => told.with_code(DEFECT),
+            StoreError::Journal { line, .. } => told.with_code(CORRUPT).hint(format!(
+                "what stands before line {line} is whole: cut off the rest, and its trials are run again"
+            )),
+            StoreError::Encode { .. } => told.with_code(DEFECT),
             StoreError::Io { .. } => told,
         }
     }
@@ -173,7 +178,9 @@ impl From<QueryError> for CliError {
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Refused(error) => error.as_ref().into(),
-            QueryError::Answer { .. } | QueryError::Ask { .. } => told.with_code(DEFECT),
+            QueryError::Answer { .. } | QueryError::Ask { .. } | QueryError::Setup(_) => {
+                told.with_code(DEFECT)
+            }
             QueryError::Sql(ref source)
                 if matches!(source.find_root(), DataFusionError::ResourcesExhausted(_)) =>
             {

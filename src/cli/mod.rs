@@ -4,8 +4,8 @@ mod answer;
 mod args;
 mod commands;
 mod error;
+mod location;
 mod output;
-mod place;
 
 use std::process::ExitCode;
 

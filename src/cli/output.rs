@@ -1,5 +1,6 @@
 //! What a person sees: progress while a run goes on, tables at its end.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -25,14 +26,29 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
+/// Text of somebody else's without what a terminal would obey. Lines stay lines.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    let is_order = |c: char| c.is_control() && !['\n', '\t'].contains(&c);
+    if !text.contains(is_order) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |c: char| match is_order(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(escaped).collect())
+}
+
 /// Tells something that is no result: to standard error. A reader that went away is no error.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(text));
 }
 
 /// A plain table, without a header when that is empty. The columns from `numbers` on hold numbers.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     let mut table = Table::new();
+    let one_line = |cell: &String| visible(cell).replace('\n', "\\n");
+    let rows = rows.iter().map(|row| row.iter().map(one_line).collect::<Vec<_>>());
     table.load_preset(presets::NOTHING).add_rows(rows);
     if !header.is_empty() {
         table.set_header(header);

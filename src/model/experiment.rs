@@ -74,6 +74,25 @@ pub struct Experiment {
     pub seed: u64,
 }
 
+/// The most trials that an experiment may have: more than a month of the shortest ones.
+pub const MOST_TRIALS: u64 = 1_000_000;
+
+impl Experiment {
+    /// How many trials it has; `None` for more than [`MOST_TRIALS`].
+    #[must_use]
+    pub fn trials(&self) -> Option<u64> {
+        let lists = [
+            self.apps.len(),
+            self.stores.len(),
+            self.workers.len(),
+            self.concurrency.len(),
+            self.qps.len(),
+        ];
+        let cases = lists.iter().try_fold(1_u64, |cases, list| cases.checked_mul(*list as u64))?;
+        cases.checked_mul(self.repetitions.into()).filter(|&trials| trials <= MOST_TRIALS)
+    }
+}
+
 /// One app on one store, started with a worker count.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stack {

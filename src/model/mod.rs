@@ -32,7 +32,7 @@ mod trial;
 pub use bundle::{
     Bundle, Component, ComponentKind, HttpPaths, ProcessTemplate, StoreIdentity, Unavailable,
 };
-pub use experiment::{Case, ComponentName, Experiment, Order, Plan, Stack, Trial};
+pub use experiment::{Case, ComponentName, Experiment, MOST_TRIALS, Order, Plan, Stack, Trial};
 pub use histogram::{Bucket, Histogram};
 pub use host::{Fingerprint, Part, Placement};
 pub use text::{PLACEHOLDERS, fill, line_at, with_causes};

@@ -65,10 +65,16 @@ pub const FUNCTIONS: [Function; 7] = [
 /// Makes the functions known. `names` is what `dataset` finds.
 pub(super) fn register(context: &SessionContext, names: Arc<Names>) {
     context.register_udaf(AggregateUDF::from(Merge::new()));
-    for ask in [Ask::Quantile, Ask::QuantileLow, Ask::QuantileHigh, Ask::Count, Ask::Censored] {
-        context.register_udf(ScalarUDF::from(Asked::new(ask)));
+    for ask in [
+        Question::Quantile,
+        Question::QuantileLow,
+        Question::QuantileHigh,
+        Question::Count,
+        Question::Censored,
+    ] {
+        context.register_udf(ScalarUDF::from(AskHistogram::new(ask)));
     }
-    context.register_udf(ScalarUDF::from(Find { names, signature: find_signature() }));
+    context.register_udf(ScalarUDF::from(FindDataset { names, signature: find_signature() }));
 }
 
 /// The names of a bucket's fields, in order.
@@ -114,7 +120,10 @@ impl AggregateUDFImpl for Merge {
         Ok(histogram_type())
     }
 
-    fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if args.is_distinct {
+            return exec_err!("hist_merge: equal buckets of two trials are not the same requests");
+        }
         Ok(Box::new(Merged::default()))
     }
 
@@ -210,7 +219,7 @@ fn columns(buckets: &StructArray) -> Result<[&UInt64Array; 4]> {
 
 /// What can be asked of a histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Ask {
+enum Question {
     Quantile,
     QuantileLow,
     QuantileHigh,
@@ -218,7 +227,7 @@ enum Ask {
     Censored,
 }
 
-impl Ask {
+impl Question {
     fn takes_share(self) -> bool {
         !matches!(self, Self::Count | Self::Censored)
     }
@@ -239,13 +248,13 @@ impl Ask {
 
 /// A function that asks a histogram.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Asked {
-    ask: Ask,
+struct AskHistogram {
+    ask: Question,
     signature: Signature,
 }
 
-impl Asked {
-    fn new(ask: Ask) -> Self {
+impl AskHistogram {
+    fn new(ask: Question) -> Self {
         let types = match ask.takes_share() {
             true => vec![DataType::Float64, histogram_type()],
             false => vec![histogram_type()],
@@ -254,14 +263,14 @@ impl Asked {
     }
 }
 
-impl ScalarUDFImpl for Asked {
+impl ScalarUDFImpl for AskHistogram {
     fn name(&self) -> &'static str {
         match self.ask {
-            Ask::Quantile => "hist_quantile",
-            Ask::QuantileLow => "hist_quantile_low",
-            Ask::QuantileHigh => "hist_quantile_high",
-            Ask::Count => "hist_count",
-            Ask::Censored => "hist_censored",
+            Question::Quantile => "hist_quantile",
+            Question::QuantileLow => "hist_quantile_low",
+            Question::QuantileHigh => "hist_quantile_high",
+            Question::Count => "hist_count",
+            Question::Censored => "hist_censored",
         }
     }
 
@@ -312,7 +321,7 @@ fn histogram(histograms: &ListArray, index: usize) -> Result<Histogram> {
 
 /// `dataset`: known before the query runs, so that only the tables of that dataset are read.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Find {
+struct FindDataset {
     names: Arc<Names>,
     signature: Signature,
 }
@@ -321,7 +330,7 @@ fn find_signature() -> Signature {
     Signature::exact(vec![DataType::Utf8], Volatility::Stable)
 }
 
-impl ScalarUDFImpl for Find {
+impl ScalarUDFImpl for FindDataset {
     fn name(&self) -> &'static str {
         "dataset"
     }

@@ -1,4 +1,3 @@
--- Every bucket, in the order of trials and latency.
+-- Every bucket, in the order of the file: by trial and latency, if it is as it should be.
 SELECT trial, low_ns, high_ns, count, censored
 FROM latency
-ORDER BY trial, low_ns

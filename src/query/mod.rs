@@ -1,7 +1,7 @@
 //! Questions to a dataset, asked in SQL. Each question is a `.sql` file beside this one.
 
-mod archive;
 mod functions;
+mod session;
 mod table;
 mod verify;
 
@@ -14,8 +14,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 
-pub use archive::{Archive, ColumnDoc, Rows, TableDoc, Trust, table_docs};
 pub use functions::{FUNCTIONS, Function};
+pub use session::{ColumnDoc, Rows, Session, TableDoc, Trust, table_docs};
 pub use verify::verify;
 
 use crate::id::DatasetId;
@@ -32,6 +32,9 @@ pub enum QueryError {
     /// What was to be read is not what it should be.
     #[error(transparent)]
     Refused(Arc<StoreError>),
+    /// Tables could not be made known to the engine.
+    #[error("cannot set up queries")]
+    Setup(#[source] DataFusionError),
     /// A query that somebody typed could not be answered.
     #[error("{}", .0.strip_backtrace())]
     Sql(#[source] DataFusionError),
@@ -108,7 +111,7 @@ pub struct FlagCount {
 
 /// A dataset that can be asked.
 pub struct Dataset {
-    archive: Archive,
+    session: Session,
 }
 
 impl Dataset {
@@ -117,11 +120,11 @@ impl Dataset {
     /// # Errors
     /// When its manifest cannot be had.
     pub async fn open(store: &Store, id: DatasetId, trust: Trust) -> Result<Self, QueryError> {
-        Ok(Self { archive: Archive::open_one(store, id, trust).await? })
+        Ok(Self { session: Session::open_one(store, id, trust).await? })
     }
 
     async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
-        Ok(Answers { question, batches: self.archive.ask(question, sql).await? })
+        Ok(Answers { question, batches: self.session.ask(question, sql).await? })
     }
 
     /// Every case over its repetitions, in the order of factors.

@@ -6,129 +6,193 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{UInt32Type, UInt64Type};
 use futures::{StreamExt, TryStreamExt};
 
-use super::{Answers, Archive, QueryError, Row, Trust};
+use super::{Answers, QueryError, Row, Session, Trust};
 use crate::id::DatasetId;
-use crate::model::{Bucket, Histogram, QUANTILES, with_causes};
+use crate::model::{Bucket, Case, Flag, Histogram, QUANTILES, Trial, with_causes};
+use crate::plan::plan;
 use crate::stats::latency_figures;
 use crate::store::{Manifest, Store, StoreError};
 use crate::units::Nanos;
 
-/// Checks everything about a dataset: hashes, sizes, schema, rows; that each trial's counts add up;
-/// and that its counts and latency figures are those of the table `latency`.
+/// Checks everything about a dataset: hashes, sizes, schema, rows; that its trials are those of its
+/// experiment; and that whatever follows from something else does: counts and latency figures from
+/// the distribution, rates from counts, validity from flags, use of CPU and memory from the samples.
 ///
 /// # Errors
 /// When a file cannot be read, is missing, or is not what it should be.
 pub async fn verify(store: &Store, id: DatasetId) -> Result<Manifest, StoreError> {
     let manifest = store.check(id).await?;
-    let object = format!("{}/{id}", store.location());
-    let corrupt = |message| StoreError::Corrupt { object: object.clone(), message };
-    let archive = Archive::open_one(store, id, Trust::Verify).await?;
-    let checked = check(&archive, &manifest).await;
+    let object = format!("{}/{id}", store.name());
+    let checked = match Session::open_one(store, id, Trust::Verify).await {
+        Ok(session) => check(&session, &manifest).await,
+        Err(error) => Err(error),
+    };
     match checked {
         Ok(None) => Ok(manifest),
-        Ok(Some(wrong)) => Err(corrupt(wrong)),
+        Ok(Some(message)) => Err(StoreError::Corrupt { object, message }),
         // Its hashes were right a moment ago, so what cannot be read was written wrongly.
-        Err(error) => Err(corrupt(with_causes(&error))),
+        Err(error) => Err(StoreError::Corrupt { object, message: with_causes(&error) }),
     }
 }
 
-/// What is wrong with the figures of a dataset, if anything is.
-async fn check(archive: &Archive, manifest: &Manifest) -> Result<Option<String>, QueryError> {
-    let mut histograms = match histograms(archive).await? {
+/// What is wrong with a dataset, if anything is.
+async fn check(session: &Session, manifest: &Manifest) -> Result<Option<String>, QueryError> {
+    let strays = session.ask("strays.sql", include_str!("strays.sql")).await?;
+    if strays.iter().any(|batch| batch.num_rows() > 0) {
+        let wrong = "a table has rows of a trial that `trials` has not measured";
+        return Ok(Some(wrong.to_owned()));
+    }
+    let histograms = match histograms(session).await? {
         Ok(histograms) => histograms,
         Err(wrong) => return Ok(Some(wrong)),
     };
     let question = "verify.sql";
-    let batches = archive.ask(question, include_str!("verify.sql")).await?;
+    let batches = session.ask(question, include_str!("verify.sql")).await?;
     let answers = Answers { question, batches };
-    let checked = answers.rows(|row| {
-        let trial = row.count("trial")?;
-        Ok((trial, row.has("planned")?, Trial::read(row)?))
+    let found: Vec<Option<String>> = answers.rows(|row| {
+        let own = histograms.get(&row.count("trial")?);
+        wrong_figure(row, own.unwrap_or(&Histogram::default()), manifest)
     })?;
-    let (mut measured, total) = (0, checked.len());
-    for (trial, is_measured, told) in checked {
-        measured += usize::from(is_measured);
-        let own = histograms.remove(&trial).unwrap_or_default();
-        if let Some(wrong) = told.differs_from(&own, is_measured) {
-            return Ok(Some(format!("trial {trial}: {wrong}")));
-        }
+    if let Some((trial, wrong)) = found.iter().zip(0..).find_map(|(w, n)| Some((n, w.as_ref()?))) {
+        return Ok(Some(format!("row {trial} of `trials`: {wrong}")));
     }
-    if let Some(trial) = histograms.keys().next() {
-        return Ok(Some(format!("`latency` has a trial {trial} that `trials` has not")));
+    let trials = answers.rows(planned_trial)?;
+    let mut planned: Vec<Planned> =
+        plan(&manifest.experiment).trials.iter().map(Planned::from).collect();
+    planned.sort_by_key(|one| one.trial);
+    if trials != planned {
+        return Ok(Some("its trials are not those of its experiment, in its order".to_owned()));
     }
+    let failed = answers.rows(|row| row.has("failure_stage"))?;
+    let failed = failed.iter().filter(|&&is_failed| is_failed).count() as u64;
     let counts = [
-        ("trials", manifest.trials, total),
-        ("failed trials", manifest.failed_trials, total - measured),
+        ("trials", manifest.trials, trials.len() as u64),
+        ("failed trials", manifest.failed_trials, failed),
     ];
-    let wrong = counts.into_iter().find(|(_, listed, counted)| {
-        listed.is_some_and(|listed| usize::try_from(listed) != Ok(*counted))
-    });
-    Ok(wrong.map(|(what, listed, counted)| {
-        format!("it has {counted} {what}; its manifest lists {}", listed.unwrap_or_default())
-    }))
+    let wrong = counts.into_iter().find(|(_, listed, own)| listed.is_some_and(|n| n != *own));
+    Ok(wrong.map(|(what, _, own)| format!("it has {own} {what}; its manifest lists others")))
 }
 
-/// What a row of `trials` says that follows from `latency`.
-struct Trial {
-    planned: Option<u64>,
-    completed: Option<u64>,
-    failed: Option<u64>,
-    censored: Option<u64>,
-    figures: BTreeMap<String, (u64, bool)>,
+/// Where a trial stands in its plan.
+#[derive(Debug, PartialEq, Eq)]
+struct Planned {
+    trial: u64,
+    position: u64,
+    block: u64,
+    case: Case,
 }
 
-impl Trial {
-    fn read(row: &Row<'_>) -> Result<Self, QueryError> {
-        let mut figures = BTreeMap::new();
-        for name in std::iter::once("mean").chain(QUANTILES.iter().map(|&(_, name)| name)) {
-            let (value, bound) = (format!("latency_{name}_ns"), format!("latency_{name}_is_bound"));
-            if row.has(&value)? {
-                let value = row.maybe_count(&value)?.unwrap_or_default();
-                figures.insert(name.to_owned(), (value, row.truth(&bound)?));
-            }
+impl From<&Trial> for Planned {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            trial: trial.id.0.into(),
+            position: trial.position.into(),
+            block: trial.block.into(),
+            case: trial.case.clone(),
         }
-        Ok(Self {
-            planned: row.maybe_count("planned")?,
-            completed: row.maybe_count("completed")?,
-            failed: row.maybe_count("failed")?,
-            censored: row.maybe_count("censored")?,
-            figures,
-        })
     }
+}
 
-    fn differs_from(&self, histogram: &Histogram, is_measured: bool) -> Option<String> {
-        let own = |count: u64| is_measured.then_some(count);
-        let parts = [self.completed, self.failed, self.censored];
-        let sum = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add((*part)?));
-        for (name, told, found) in [
-            ("completed", self.completed, own(histogram.completed())),
-            ("censored", self.censored, own(histogram.censored())),
-            ("planned", self.planned, sum),
-        ] {
-            if told != found {
-                let text = |count: Option<u64>| count.map_or("none".to_owned(), |n| n.to_string());
-                return Some(format!("`{name}` is {}, and should be {}", text(told), text(found)));
-            }
+fn planned_trial(row: &Row<'_>) -> Result<Planned, QueryError> {
+    Ok(Planned {
+        trial: row.count("trial")?,
+        position: row.count("position")?,
+        block: row.count("block")?,
+        case: row.case()?,
+    })
+}
+
+/// The first figure of a trial that does not follow from what it should follow from.
+fn wrong_figure(
+    row: &Row<'_>,
+    histogram: &Histogram,
+    manifest: &Manifest,
+) -> Result<Option<String>, QueryError> {
+    let is_measured = !row.has("failure_stage")?;
+    let seconds = manifest.experiment.duration.0.as_secs_f64();
+    let completed = row.maybe_count("completed")?;
+    let failed_kinds: BTreeMap<String, u64> = match row.has("failed_kinds")? {
+        true => serde_json::from_str(&row.text("failed_kinds")?).unwrap_or_default(),
+        false => BTreeMap::new(),
+    };
+    let failed = failed_kinds.values().fold(0, |sum, kind| u64::saturating_add(sum, *kind));
+    let parts = [completed, row.maybe_count("failed")?, row.maybe_count("censored")?];
+    let sum = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add((*part)?));
+    let own = |count: u64| is_measured.then_some(count);
+    for (column, expected) in [
+        ("completed", own(histogram.completed())),
+        ("completed", row.maybe_count("seen_completed")?),
+        ("censored", own(histogram.censored())),
+        ("failed", own(failed)),
+        ("planned", sum),
+        ("loader_peak_memory_bytes", row.maybe_count("seen_loader_memory")?),
+        ("app_peak_memory_bytes", row.maybe_count("seen_app_memory")?),
+        ("store_peak_memory_bytes", row.maybe_count("seen_store_memory")?),
+    ] {
+        let told = row.maybe_count(column)?;
+        if told != expected {
+            let text = |count: Option<u64>| count.map_or("none".to_owned(), |n| n.to_string());
+            return Ok(Some(format!(
+                "`{column}` is {}, and should be {}",
+                text(told),
+                text(expected)
+            )));
         }
-        let figures = latency_figures(histogram);
-        let found: BTreeMap<String, (u64, bool)> = figures
-            .into_iter()
-            .map(|(name, figure)| (name, (figure.value.0, figure.is_bound)))
-            .collect();
-        let names = self.figures.keys().chain(found.keys());
-        let mut wrong = names.filter(|name| self.figures.get(*name) != found.get(*name));
-        wrong.next().map(|name| format!("`latency_{name}_ns` does not follow from `latency`"))
     }
+    #[expect(clippy::cast_precision_loss, reason = "as it was computed")]
+    let rate = completed.map(|completed| completed as f64 / seconds);
+    let cpu = |nanos: Option<u64>| nanos.map(|nanos| Nanos(nanos).as_secs_f64());
+    for (column, expected) in [
+        ("duration_s", Some(seconds)),
+        ("achieved_rps", rate),
+        ("loader_cpu_s", cpu(row.maybe_count("seen_loader_ns")?)),
+        ("app_cpu_s", cpu(row.maybe_count("seen_app_ns")?)),
+        ("store_cpu_s", cpu(row.maybe_count("seen_store_ns")?)),
+    ] {
+        if row.number(column)? != expected {
+            return Ok(Some(format!("`{column}` does not follow from the rest")));
+        }
+    }
+    let flags = row.text("flags")?;
+    let forbids = |name: &str| {
+        Flag::ALL
+            .iter()
+            .find(|flag| flag.as_str() == name)
+            .is_none_or(|flag| flag.forbids_ranking())
+    };
+    let is_ranked = is_measured && !flags.split(',').filter(|name| !name.is_empty()).any(forbids);
+    if row.truth("is_valid")? != is_ranked {
+        return Ok(Some("`is_valid` does not follow from flags and failure".to_owned()));
+    }
+    wrong_latency(row, histogram)
+}
+
+/// The first latency figure of a trial that does not follow from its distribution.
+fn wrong_latency(row: &Row<'_>, histogram: &Histogram) -> Result<Option<String>, QueryError> {
+    let figures = latency_figures(histogram);
+    for name in std::iter::once("mean").chain(QUANTILES.iter().map(|&(_, name)| name)) {
+        let column = format!("latency_{name}_ns");
+        let bound = format!("latency_{name}_is_bound");
+        let told = match row.has(&bound)? {
+            true => Some((row.maybe_count(&column)?, row.truth(&bound)?)),
+            false => None,
+        };
+        let expected = figures.get(name).map(|figure| (Some(figure.value.0), figure.is_bound));
+        if told != expected {
+            return Ok(Some(format!("`{column}` does not follow from `latency`")));
+        }
+    }
+    Ok(None)
 }
 
 /// The distribution of each trial, or what is wrong with one.
 async fn histograms(
-    archive: &Archive,
+    session: &Session,
 ) -> Result<Result<BTreeMap<u64, Histogram>, String>, QueryError> {
     let mut histograms: BTreeMap<u64, Histogram> = BTreeMap::new();
     let mut batches = Vec::new();
-    for plan in archive.plans(include_str!("latency.sql")).await? {
-        batches.push(archive.run(plan).await?.batches);
+    for plan in session.plans(include_str!("latency.sql")).await? {
+        batches.push(session.run(plan).await?.batches);
     }
     let mut batches = futures::stream::iter(batches).flatten();
     while let Some(batch) = batches.try_next().await? {
@@ -158,11 +222,13 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
             count: answered.value(row),
             censored: censored.value(row),
         };
-        let own = &mut histograms.entry(trial.value(row).into()).or_default().buckets;
+        let id = trial.value(row).into();
+        let is_back = histograms.last_key_value().is_some_and(|(last, _)| *last > id);
+        let own = &mut histograms.entry(id).or_default().buckets;
         let follows = own.last().is_none_or(|last| last.high < bucket.low);
-        if !follows || bucket.high < bucket.low || (bucket.count, bucket.censored) == (0, 0) {
+        if is_back || !follows || bucket.high < bucket.low || (bucket.count, bucket.censored) == (0, 0) {
             return Err(format!("trial {}: a bucket at {} ns", trial.value(row), bucket.low.0)
-                + " is empty or overlaps another");
+                + " is empty, out of order, or overlaps another");
         }
         own.push(bucket);
     }

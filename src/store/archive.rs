@@ -13,11 +13,8 @@ use tar::{Archive, Builder, EntryType, Header};
 use tempfile::NamedTempFile;
 
 use super::seal::Staged;
-use super::{FILE_NAMES, Location, Manifest, Store, StoreError, manifest, place};
-use crate::id::DatasetId;
-
-/// The most that a table of an archive may have: what says more is not unpacked.
-const MOST_TABLE_BYTES: u64 = 8 << 30;
+use super::{FILE_NAMES, Location, Manifest, Store, StoreError, location, manifest};
+use crate::id::{ContentHash, DatasetId};
 
 /// A dataset that has come, and is to be checked before it is accepted.
 #[derive(Debug)]
@@ -27,9 +24,10 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    fn new(staged: Staged) -> Result<Self, StoreError> {
+    /// `name` is what errors call the place that it came from.
+    fn new(staged: Staged, name: String) -> Result<Self, StoreError> {
         let view = Store::open(&Location::Folder(staged.place().to_owned()))?;
-        Ok(Self { staged, view })
+        Ok(Self { staged, view: Store { name, ..view } })
     }
 
     /// Its id.
@@ -46,7 +44,7 @@ impl Incoming {
 }
 
 impl Store {
-    /// Writes a dataset to a file that is not there yet.
+    /// Writes a dataset to a file that is not there yet. Its place is only read.
     ///
     /// # Errors
     /// When the file is there, the dataset is not intact, or anything cannot be read or written.
@@ -54,12 +52,11 @@ impl Store {
         if path.exists() {
             return Err(StoreError::Exists(path.to_owned()));
         }
-        let incoming = self.send(id, self).await?;
-        incoming.place().check_hashes(id).await?;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let staged = self.copy_files(id, dir).await?;
         let write = || StoreError::io("write", path);
         let temporary = NamedTempFile::new_in(dir).map_err(write())?;
-        pack(id, &incoming.staged.files(), temporary.as_file()).map_err(write())?;
+        pack(id, &staged.files(), temporary.as_file()).map_err(write())?;
         crate::file::keep_new(temporary, path).map_err(write())
     }
 
@@ -72,7 +69,9 @@ impl Store {
         let file = File::open(path).map_err(StoreError::io("read", path))?;
         let decoder = zstd::Decoder::new(file).map_err(StoreError::io("read", path))?;
         let mut archive = Archive::new(decoder);
-        let mut entries = archive.entries().map_err(|error| wrong(error.to_string()))?;
+        // Raw: extensions, such as long names, would be read into memory whatever their size.
+        let entries = archive.entries().map_err(|error| wrong(error.to_string()))?;
+        let mut entries = entries.raw(true);
         let mut next = || match entries.next() {
             Some(entry) => entry.map_err(|error| wrong(error.to_string())),
             None => Err(wrong("it ends too early".to_owned())),
@@ -91,40 +90,53 @@ impl Store {
         for (name, listed) in &manifest.files {
             let mut entry = next()?;
             check_entry(&entry, id, name).map_err(wrong)?;
-            let most = listed.bytes.min(MOST_TABLE_BYTES);
-            if staged.copy(name, &mut entry, most)? > most {
-                return Err(wrong(format!("`{name}` has more than {most} bytes")));
+            if staged.copy(name, &mut entry, listed.bytes)? > listed.bytes {
+                return Err(wrong(format!("`{name}` has more than {} bytes", listed.bytes)));
             }
         }
-        Incoming::new(staged)
+        if next().is_ok() {
+            return Err(wrong("something follows the tables".to_owned()));
+        }
+        Incoming::new(staged, path.display().to_string())
     }
 
     /// Copies the files of a dataset to another place, to be checked and accepted there.
     ///
     /// # Errors
-    /// When anything cannot be read or written.
+    /// When one is not as listed, or anything cannot be read or written.
     pub async fn send(&self, id: DatasetId, target: &Self) -> Result<Incoming, StoreError> {
+        Incoming::new(self.copy_files(id, &target.work).await?, self.location.to_string())
+    }
+
+    /// The files of a dataset in a temporary folder in `dir`, each compared with its hash.
+    async fn copy_files(&self, id: DatasetId, dir: &Path) -> Result<Staged, StoreError> {
         let bytes = self.read_whole(id, manifest::FILE, manifest::MOST_BYTES).await?;
         let manifest = Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))?;
-        let staged = target.stage(id)?;
+        let staged = Staged::new(id, dir)?;
         staged.write(manifest::FILE, &bytes)?;
+        let files = staged.files();
         for (name, listed) in &manifest.files {
-            let path = place::object_path(&[&id.to_string(), name]);
+            let path = location::object_path(&[&id.to_string(), name]);
             let read = || StoreError::object("read", self.shown(id, name));
+            let write = || StoreError::io("write", &files);
             let got = self.objects.get(&path).await.map_err(read())?;
-            let mut file = File::create_new(staged.files().join(name))
-                .map_err(StoreError::io("write", &staged.files()))?;
-            let mut pieces = got.into_stream();
-            let mut left = listed.bytes;
+            let mut file = File::create_new(files.join(name)).map_err(write())?;
+            let (mut pieces, mut hasher, mut size) = (got.into_stream(), ContentHash::hasher(), 0);
             while let Some(piece) = pieces.try_next().await.map_err(read())? {
-                // More than is listed is no part of it, whatever it is.
-                let piece = &piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-                left -= piece.len() as u64;
-                file.write_all(piece).map_err(StoreError::io("write", &staged.files()))?;
+                size += piece.len() as u64;
+                if size > listed.bytes {
+                    break;
+                }
+                hasher.update(&piece);
+                file.write_all(&piece).map_err(write())?;
             }
-            file.sync_all().map_err(StoreError::io("write", &staged.files()))?;
+            file.sync_all().map_err(write())?;
+            if size != listed.bytes || hasher.finish() != listed.sha256 {
+                let message = "it is not what its manifest lists".to_owned();
+                return Err(StoreError::Corrupt { object: self.shown(id, name), message });
+            }
         }
-        Incoming::new(staged)
+        Ok(staged)
     }
 
     /// Makes a dataset of what has come and was found intact.
@@ -167,8 +179,11 @@ fn check_entry<R: Read>(
 ) -> Result<(), String> {
     let path = entry.path().map_err(|error| error.to_string())?;
     let expected = format!("{id}/{name}");
-    if *path != *Path::new(&expected) || entry.header().entry_type() != EntryType::Regular {
+    if *path != *Path::new(&expected) {
         return Err(format!("`{}` stands where `{expected}` belongs", path.display()));
+    }
+    if entry.header().entry_type() != EntryType::Regular {
+        return Err(format!("`{expected}` is no regular file"));
     }
     Ok(())
 }

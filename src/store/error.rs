@@ -61,8 +61,8 @@ pub enum StoreError {
         /// Its version.
         found: u32,
     },
-    /// Another run writes here.
-    #[error("another run is writing to {results} ({holder})")]
+    /// Another process writes here.
+    #[error("another process is writing to {results} ({holder})")]
     Locked {
         /// The results folder.
         results: PathBuf,
@@ -140,9 +140,6 @@ pub enum StoreError {
         /// What is wrong.
         message: String,
     },
-    /// Tables could not be made known to the query engine.
-    #[error("cannot set up queries")]
-    Session(#[source] Box<datafusion::error::DataFusionError>),
     /// A table could not be encoded.
     #[error("cannot write table `{table}`: {message}")]
     Encode {

@@ -18,6 +18,11 @@ pub const SCHEMA_VERSION: u32 = 2;
 
 /// The manifest's name in a dataset's folder.
 pub(super) const FILE: &str = "manifest.json";
+/// The most that a table may have.
+pub(super) const MOST_TABLE_BYTES: u64 = 8 << 30;
+/// The most rows that a table has of one trial: a 64-bit HDR histogram with three digits has fewer
+/// buckets.
+const MOST_ROWS_A_TRIAL: u64 = 1 << 17;
 /// What is longer is no manifest.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
@@ -163,12 +168,45 @@ impl Manifest {
         }
         let manifest: Self =
             serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        if !is_canonical(bytes) {
+            return Err(wrong("it is not canonical JSON (RFC 8785)".to_owned()));
+        }
+        if manifest.schema_version == 0 {
+            return Err(wrong("there is no schema version 0".to_owned()));
+        }
         let names = manifest.files.keys().map(String::as_str);
         if !names.eq(schema::FILE_NAMES) {
             return Err(wrong("its files are not those of this schema".to_owned()));
         }
+        manifest.check_sizes().map_err(wrong)?;
         Ok(manifest)
     }
+
+    /// Whether the files may be as large as is said: what nobody can have measured is not read.
+    fn check_sizes(&self) -> Result<(), String> {
+        let trials = self.experiment.trials().ok_or("its experiment has too many trials")?;
+        for (name, file) in &self.files {
+            let is_trials = name == schema::TRIALS_FILE;
+            let most = if is_trials { trials } else { trials.saturating_mul(MOST_ROWS_A_TRIAL) };
+            if file.rows > most || file.bytes > MOST_TABLE_BYTES || is_trials && file.rows != trials
+            {
+                let (rows, bytes) = (file.rows, file.bytes);
+                return Err(format!(
+                    "{name} with {rows} rows and {bytes} bytes is no table of {trials} trials"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether JSON is in its canonical form. Keys that stand twice and numbers that no float holds are
+/// not.
+fn is_canonical(bytes: &[u8]) -> bool {
+    let value = serde_json::from_slice::<serde_json::Value>(bytes);
+    value.is_ok_and(|value| {
+        serde_json_canonicalizer::to_vec(&value).is_ok_and(|canonical| canonical == bytes)
+    })
 }
 
 #[derive(Deserialize)]

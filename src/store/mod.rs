@@ -32,10 +32,10 @@
 mod archive;
 mod error;
 mod journal;
+mod location;
 mod manifest;
 mod names;
 mod parquet;
-mod place;
 mod schema;
 mod seal;
 mod verified;
@@ -52,11 +52,11 @@ use object_store::ObjectStore;
 pub use archive::Incoming;
 pub use error::{Condition, StoreError};
 pub use journal::{Entry, Header, Journal, JournalContent};
+pub use location::Location;
 pub use manifest::{
     Difference, Manifest, PinnedBundle, PinnedComponent, SCHEMA_VERSION, TableFile,
 };
 pub use names::Names;
-pub use place::Location;
 pub use schema::{Column, FILE_NAMES, Table, arrow_schemas, tables};
 pub use verified::VerifiedObjects;
 
@@ -69,6 +69,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// Where journals and the lock are.
     work: PathBuf,
+    /// What errors call it.
+    name: String,
 }
 
 /// The right to write to a place, given back when it is dropped.
@@ -102,13 +104,15 @@ impl Store {
             Location::Folder(folder) => {
                 // Children run elsewhere: what they are told to write must not depend on where.
                 let folder = folder.canonicalize().map_err(StoreError::io("open", folder))?;
-                let objects = place::open_folder(&folder)?;
-                Ok(Self { location: Location::Folder(folder.clone()), objects, work: folder })
+                let objects = location::open_folder(&folder)?;
+                let name = folder.display().to_string();
+                Ok(Self { location: Location::Folder(folder.clone()), objects, work: folder, name })
             }
             Location::Objects { url, settings, work } => Ok(Self {
                 location: location.clone(),
-                objects: place::open_url(url, settings)?,
+                objects: location::open_url(url, settings)?,
                 work: work.clone(),
+                name: location.to_string(),
             }),
         }
     }
@@ -127,6 +131,12 @@ impl Store {
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// What it is called in words: the path or the URL.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The objects of the place, for who reads tables.
@@ -237,11 +247,20 @@ impl Store {
     }
 
     async fn ids(&self) -> Result<Vec<DatasetId>, StoreError> {
-        let listed = self.objects.list_with_delimiter(None).await;
-        let listed = listed.map_err(StoreError::object("list", self.location.to_string()))?;
-        let prefixes = listed.common_prefixes.iter();
-        let mut ids: Vec<DatasetId> =
-            prefixes.filter_map(|path| path.filename()?.parse().ok()).collect();
+        let mut ids: Vec<DatasetId> = match &self.location {
+            // Not as objects: a name that no object can have must not stand in the way.
+            Location::Folder(folder) => {
+                let entries = folder.read_dir().map_err(StoreError::io("list", folder))?;
+                let names = entries.flatten().map(|entry| entry.file_name());
+                names.filter_map(|name| name.to_str()?.parse().ok()).collect()
+            }
+            Location::Objects { .. } => {
+                let listed = self.objects.list_with_delimiter(None).await;
+                let listed = listed.map_err(StoreError::object("list", self.name.clone()))?;
+                let prefixes = listed.common_prefixes.iter();
+                prefixes.filter_map(|path| path.filename()?.parse().ok()).collect()
+            }
+        };
         ids.sort();
         Ok(ids)
     }
@@ -253,7 +272,7 @@ impl Store {
         file: &str,
         most: u64,
     ) -> Result<Vec<u8>, StoreError> {
-        let path = place::object_path(&[&id.to_string(), file]);
+        let path = location::object_path(&[&id.to_string(), file]);
         let read = || StoreError::object("read", self.shown(id, file));
         let got = self.objects.get_opts(&path, Default::default()).await.map_err(read())?;
         if got.meta.size > most {
@@ -266,7 +285,7 @@ impl Store {
 
     /// A file of a dataset in words.
     fn shown(&self, id: DatasetId, file: &str) -> String {
-        format!("{}/{id}/{file}", self.location)
+        format!("{}/{id}/{file}", self.name)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Names of datasets: ids and their prefixes, `latest`, and tags.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::str::FromStr;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::{Listed, Location, Store, StoreError, place};
+use super::{Listed, Location, Store, StoreError, location, sync_dir};
 use crate::id::DatasetId;
 
 /// The folder of tags.
@@ -129,7 +130,7 @@ impl Store {
         let mut all: Vec<DatasetId> = listed.iter().map(|one| one.id).collect();
         all.sort();
         Ok(Names {
-            place: self.location.to_string(),
+            place: self.name.clone(),
             by_time: readable.map(|one| one.id).collect(),
             all,
             tags: self.tags().await?,
@@ -161,12 +162,16 @@ impl Store {
         if let Location::Folder(folder) = &self.location {
             let dir = folder.join(REFS);
             std::fs::create_dir_all(&dir).map_err(StoreError::io("make the folder", &dir))?;
+            sync_dir(folder)?;
             let path = dir.join(&tag);
-            return crate::file::write_atomically(&path, text.as_bytes())
-                .map_err(StoreError::io("write", &path));
+            let written = match force {
+                true => crate::file::write_atomically(&path, text.as_bytes()),
+                false => crate::file::write_new(&path, text.as_bytes()),
+            };
+            return written.map_err(StoreError::io("write", &path));
         }
         let mode = if force { PutMode::Overwrite } else { PutMode::Create };
-        let path = place::object_path(&[REFS, &tag]);
+        let path = location::object_path(&[REFS, &tag]);
         let put =
             self.objects.put_opts(&path, PutPayload::from(text), PutOptions::from(mode)).await;
         match put {
@@ -187,36 +192,55 @@ impl Store {
         if !self.tags().await?.contains_key(&tag) {
             return Err(StoreError::NoTag(tag));
         }
-        let path = place::object_path(&[REFS, &tag]);
+        let path = location::object_path(&[REFS, &tag]);
         let removed = self.objects.delete(&path).await;
         removed.map_err(StoreError::object("remove", self.shown_ref(&tag)))
     }
 
     /// What tags stand for. A file that is no reference names nothing.
     async fn tags(&self) -> Result<BTreeMap<String, DatasetId>, StoreError> {
-        let refs = place::object_path(&[REFS]);
-        let listed = self.objects.list_with_delimiter(Some(&refs)).await;
-        let listed = listed.map_err(StoreError::object("list", self.shown_ref("")))?;
-        let small = listed.objects.into_iter().filter(|object| object.size <= MOST_REF_BYTES);
-        let reads = small.map(async |object| {
-            let got = self.objects.get(&object.location).await?;
-            let pieces: Vec<bytes::Bytes> = got.into_stream().try_collect().await?;
-            Ok((object.location, pieces.concat()))
-        });
-        let read: Result<Vec<_>, object_store::Error> =
-            futures::stream::iter(reads).buffered(READ_AT_ONCE).try_collect().await;
-        let read = read.map_err(StoreError::object("read", self.shown_ref("")))?;
-        let parsed = read.into_iter().filter_map(|(location, bytes)| {
-            let Tag(tag) = location.filename()?.parse().ok()?;
+        let texts = match &self.location {
+            Location::Folder(folder) => local_refs(&folder.join(REFS)),
+            Location::Objects { .. } => self.remote_refs().await?,
+        };
+        let parsed = texts.into_iter().filter_map(|(name, bytes)| {
+            let Tag(tag) = name.parse().ok()?;
             let id = std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok()?;
             Some((tag, id))
         });
         Ok(parsed.collect())
     }
 
-    fn shown_ref(&self, tag: &str) -> String {
-        format!("{}/{REFS}/{tag}", self.location)
+    async fn remote_refs(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let refs = location::object_path(&[REFS]);
+        let listed = self.objects.list_with_delimiter(Some(&refs)).await;
+        let listed = listed.map_err(StoreError::object("list", self.shown_ref("")))?;
+        let small = listed.objects.into_iter().filter(|object| object.size <= MOST_REF_BYTES);
+        let reads = small.map(async |object| {
+            let got = self.objects.get(&object.location).await?;
+            let name = object.location.filename().unwrap_or_default().to_owned();
+            Ok((name, got.bytes().await?.to_vec()))
+        });
+        let read: Result<Vec<_>, object_store::Error> =
+            futures::stream::iter(reads).buffered(READ_AT_ONCE).try_collect().await;
+        read.map_err(StoreError::object("read", self.shown_ref("")))
     }
+
+    fn shown_ref(&self, tag: &str) -> String {
+        format!("{}/{REFS}/{tag}", self.name)
+    }
+}
+
+/// The small regular files of a folder; others are no references, and not in the way.
+fn local_refs(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = dir.read_dir().into_iter().flatten().flatten();
+    let read = entries.filter_map(|entry| {
+        let about = entry.metadata().ok()?;
+        let is_small = about.is_file() && about.len() <= MOST_REF_BYTES;
+        let name = entry.file_name().into_string().ok()?;
+        is_small.then(|| std::fs::read(entry.path()).ok())?.map(|bytes| (name, bytes))
+    });
+    read.collect()
 }
 
 fn steps_back(name: &str) -> Option<usize> {

@@ -20,9 +20,11 @@ use crate::model::{
 };
 use crate::units::Nanos;
 
+/// The file of the table `trials`.
+pub(super) const TRIALS_FILE: &str = "trials.parquet";
 /// The files of a dataset beside its manifest, in alphabetical order.
 pub const FILE_NAMES: [&str; 4] =
-    ["latency.parquet", "resources.parquet", "timeline.parquet", "trials.parquet"];
+    ["latency.parquet", "resources.parquet", "timeline.parquet", TRIALS_FILE];
 
 /// A table of a dataset with its content.
 #[derive(Debug)]

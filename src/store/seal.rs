@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::buffered::BufWriter;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStoreExt, PutMode, PutPayload};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
 use super::journal::{self, JournalContent};
-use super::{Location, Manifest, Store, StoreError, manifest, place, sync_dir};
+use super::{Location, Manifest, Store, StoreError, location, manifest, sync_dir};
 use crate::id::{DatasetId, RunId};
 
 /// Begins the name of each folder that is not whole yet, or not any more.
@@ -27,6 +27,18 @@ pub(super) struct Staged {
 }
 
 impl Staged {
+    /// An empty one in `dir`.
+    pub(super) fn new(id: DatasetId, dir: &Path) -> Result<Self, StoreError> {
+        let temporary = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempdir_in(dir)
+            .map_err(StoreError::io("make a folder in", dir))?;
+        let staged = Self { id, dir: temporary };
+        let files = staged.files();
+        std::fs::create_dir(&files).map_err(StoreError::io("make the folder", &files))?;
+        Ok(staged)
+    }
+
     /// Adds a file, through to the disk.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.copy(name, bytes, bytes.len() as u64).map(|_| ())
@@ -88,22 +100,20 @@ impl Store {
     pub(super) fn stage(&self, id: DatasetId) -> Result<Staged, StoreError> {
         std::fs::create_dir_all(&self.work)
             .map_err(StoreError::io("make the folder", &self.work))?;
-        let dir = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempdir_in(&self.work)
-            .map_err(StoreError::io("make a folder in", &self.work))?;
-        let staged = Staged { id, dir };
-        let files = staged.files();
-        std::fs::create_dir(&files).map_err(StoreError::io("make the folder", &files))?;
-        Ok(staged)
+        Staged::new(id, &self.work)
     }
 
-    /// Makes staged files a dataset. One that is there already must be intact, and is left alone.
+    /// Makes staged files a dataset. One that is there already is left alone if it is intact, and
+    /// replaced if it is not: its name says what it has to be.
     pub(super) async fn install(&self, staged: Staged) -> Result<(), StoreError> {
         let Location::Folder(folder) = &self.location else { return self.upload(&staged).await };
         let target = folder.join(staged.id.to_string());
+        let aside = staged.place().join("damaged");
         if target.exists() {
-            return self.check_hashes(staged.id).await.map(|_| ());
+            if self.check_hashes(staged.id).await.is_ok() {
+                return Ok(());
+            }
+            std::fs::rename(&target, &aside).map_err(StoreError::io("replace", &target))?;
         }
         sync_dir(&staged.files())?;
         std::fs::rename(staged.files(), &target).map_err(StoreError::io("make", &target))?;
@@ -114,7 +124,7 @@ impl Store {
     async fn upload(&self, staged: &Staged) -> Result<(), StoreError> {
         let id = staged.id;
         for name in super::FILE_NAMES {
-            let path = place::object_path(&[&id.to_string(), name]);
+            let path = location::object_path(&[&id.to_string(), name]);
             let file = staged.files().join(name);
             let source = tokio::fs::File::open(&file).await;
             let mut source = source.map_err(StoreError::io("read", &file))?;
@@ -129,18 +139,17 @@ impl Store {
         }
         let bytes = std::fs::read(staged.files().join(manifest::FILE))
             .map_err(StoreError::io("read", &staged.files()))?;
-        let path = place::object_path(&[&id.to_string(), manifest::FILE]);
-        let options = PutOptions::from(PutMode::Create);
-        match self.objects.put_opts(&path, PutPayload::from(bytes), options).await {
-            // It is there already: intact, or to be told.
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                self.check_hashes(id).await.map(|_| ())
+        let path = location::object_path(&[&id.to_string(), manifest::FILE]);
+        let payload = PutPayload::from(bytes);
+        let mut put =
+            self.objects.put_opts(&path, payload.clone(), PutMode::Create.into()).await.map(drop);
+        if let Err(object_store::Error::AlreadyExists { .. }) = put {
+            if self.check_hashes(id).await.is_ok() {
+                return Ok(());
             }
-            put => {
-                let write = StoreError::object("write", self.shown(id, manifest::FILE));
-                put.map(|_| ()).map_err(write)
-            }
+            put = self.objects.put_opts(&path, payload, PutMode::Overwrite.into()).await.map(drop);
         }
+        put.map_err(StoreError::object("write", self.shown(id, manifest::FILE)))
     }
 
     /// Removes a dataset. One with a tag is removed only when `force` says so, with its tags.
@@ -152,9 +161,15 @@ impl Store {
         if !tags.is_empty() && !force {
             return Err(StoreError::Tagged { dataset: id.short(), tags: tags.join(", ") });
         }
+        self.remove_files(id).await?;
+        // Afterwards: what is only half removed is still protected.
         for tag in &tags {
             self.untag(tag).await?;
         }
+        Ok(())
+    }
+
+    async fn remove_files(&self, id: DatasetId) -> Result<(), StoreError> {
         if let Location::Folder(folder) = &self.location {
             // Gone at once, so that a crash leaves no half of it under its name.
             let target = folder.join(id.to_string());
@@ -163,7 +178,7 @@ impl Store {
             sync_dir(folder)?;
             return std::fs::remove_dir_all(&aside).map_err(StoreError::io("remove", &aside));
         }
-        let prefix = place::object_path(&[&id.to_string()]);
+        let prefix = location::object_path(&[&id.to_string()]);
         let remove = || StoreError::object("remove", self.shown(id, ""));
         let listed = self.objects.list(Some(&prefix)).try_collect::<Vec<_>>().await;
         let mut objects = listed.map_err(remove())?;
@@ -184,7 +199,5 @@ pub(super) fn clear_leftovers(work: &Path) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
-    for dir in journal::never_begun(&work.join("journal")) {
-        let _ = std::fs::remove_dir_all(dir);
-    }
+    journal::clear_never_begun(&work.join("journal"));
 }

@@ -32,14 +32,14 @@ pub struct VerifiedObjects {
     objects: Arc<dyn ObjectStore>,
     place: String,
     listed: BTreeMap<Path, TableFile>,
-    read: Mutex<Read>,
+    read: Mutex<Seen>,
     /// Why a file was refused. Readers turn errors into words; here the first one is kept whole.
     refused: OnceLock<Arc<StoreError>>,
 }
 
 /// What was read and found to be as listed.
 #[derive(Debug, Default)]
-struct Read {
+struct Seen {
     files: BTreeMap<Path, Arc<OnceCell<Option<Bytes>>>>,
     oldest_first: VecDeque<(Path, u64)>,
     kept: u64,

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use object_store::{GetOptions, GetRange, ObjectStore};
 
-use super::{FILE_NAMES, Manifest, Store, StoreError, TableFile, place, schema, verified};
+use super::{FILE_NAMES, Manifest, Store, StoreError, TableFile, location, schema, verified};
 use crate::id::DatasetId;
 
 /// What a table may be at most when it is unpacked: more is a trick, or another program's work.
@@ -28,8 +28,8 @@ impl Store {
     pub async fn check_hashes(&self, id: DatasetId) -> Result<Manifest, StoreError> {
         let manifest = self.manifest(id).await?;
         for (name, listed) in &manifest.files {
-            let path = place::object_path(&[&id.to_string(), name]);
-            let place = self.location.to_string();
+            let path = location::object_path(&[&id.to_string(), name]);
+            let place = self.name.clone();
             verified::read_checked(self.objects.as_ref(), &path, listed, &place).await?;
         }
         Ok(manifest)
@@ -74,7 +74,7 @@ impl Store {
     }
 
     async fn end_of(&self, id: DatasetId, name: &str, bytes: u64) -> Result<Vec<u8>, StoreError> {
-        let path = place::object_path(&[&id.to_string(), name]);
+        let path = location::object_path(&[&id.to_string(), name]);
         let options = GetOptions { range: Some(GetRange::Suffix(bytes)), ..GetOptions::default() };
         let read = || StoreError::object("read", self.shown(id, name));
         let got = self.objects.get_opts(&path, options).await.map_err(read())?;
@@ -107,14 +107,13 @@ fn same_columns(found: &Schema, expected: &Arc<Schema>) -> Result<(), String> {
         let Some(found) = found.fields().get(index) else {
             return Err(format!("it has no column `{}`", expected.name()));
         };
-        if (found.name(), found.data_type()) != (expected.name(), expected.data_type()) {
-            return Err(format!(
-                "it has a column `{}` of type {} where `{}` of type {} belongs",
-                found.name(),
-                found.data_type(),
-                expected.name(),
-                expected.data_type()
-            ));
+        let told = |field: &Field| {
+            let null = if field.is_nullable() { ", may be missing" } else { "" };
+            format!("`{}` of type {}{null}", field.name(), field.data_type())
+        };
+        if told(found) != told(expected) {
+            let (found, expected) = (told(found), told(expected));
+            return Err(format!("it has a column {found} where {expected} belongs"));
         }
     }
     match found.fields().get(expected.fields().len()) {

@@ -50,15 +50,15 @@ impl TestEnv {
     #[expect(clippy::disallowed_methods, reason = "limits are set by the shell")]
     pub fn shell(&self, line: &str) -> String {
         let mut shell = Command::new("bash");
-        self.as_text(shell.args(["-c", line]).current_dir(self.dir.path()).output().unwrap())
+        self.as_text(&shell.args(["-c", line]).current_dir(self.dir.path()).output().unwrap())
     }
 
     /// Exit code, output and errors as one text.
     pub fn told(&self, args: &[&str]) -> String {
-        self.as_text(self.output(args))
+        self.as_text(&self.output(args))
     }
 
-    fn as_text(&self, output: Output) -> String {
+    fn as_text(&self, output: &Output) -> String {
         let code = output.status.code().map_or("a signal".to_owned(), |code| code.to_string());
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let told = format!(

@@ -5,6 +5,7 @@
 
 mod env;
 mod errors;
+mod journal;
 mod plan;
 mod results;
 mod resume;

@@ -113,7 +113,7 @@ fn a_second_run_in_the_same_folder_is_told_who_is_there() {
     let lock = std::fs::File::open(env.path("results/lock")).unwrap();
     lock.lock().unwrap();
     let told = env.told(&SMALL);
-    assert!(told.contains("another run is writing to [DIR]/results (pid 4711)"), "{told}");
+    assert!(told.contains("another process is writing to [DIR]/results (pid 4711)"), "{told}");
     lock.unlock().unwrap();
     env.good(&SMALL);
 }

@@ -66,6 +66,7 @@ fn a_question_that_cannot_be_answered_is_told_why() {
         "copy trials to 'x.csv'",
         "set datafusion.execution.batch_size = 1",
         "select * from '/etc/passwd'",
+        "-- a comment comes first\nselect hist_count(hist_merge(distinct low_ns, high_ns, count, censored)) from latency",
     ];
     let told: Vec<String> = questions
         .iter()
@@ -76,6 +77,19 @@ fn a_question_that_cannot_be_answered_is_told_why() {
     let histogram = "select hist_merge(low_ns, high_ns, count, censored) as h from latency";
     let told = env.told(&["sql", histogram, "--format", "csv", "--results", FIXTURES]);
     assert!(told.contains("hint: a histogram fits no CSV"), "{told}");
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let env = TestEnv::new();
+    for format in ["table", "csv", "json", "parquet"] {
+        let line = format!(
+            "set -o pipefail; {} sql 'select * from generate_series(1, 2000000)' --format {format} --results {FIXTURES} | head -c 10 > /dev/null",
+            env!("CARGO_BIN_EXE_perf-api")
+        );
+        let told = env.shell(&line);
+        assert!(!told.contains("error"), "{format}: {told}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking, and tells"
 )]
@@ -15,6 +16,8 @@ mod crash;
 mod env;
 mod flip;
 mod fuzz;
+#[path = "../cli/journal.rs"]
+mod journal;
 mod scale;
 
 use std::path::Path;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::report::{gather, shown, write};
+use crate::cli::args;
 use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
 use crate::cli::output::{Progress, case_table, note, print};
 use crate::clock::{Clock, UnixMillis};
@@ -29,6 +30,8 @@ pub(super) struct Measure<'run> {
     pub store: &'run Store,
     pub world: World,
     pub no_progress: bool,
+    /// Where bundle and results are, as typed.
+    pub places: &'run args::Places,
     /// The unfinished run that is gone on with.
     pub resumed: Option<Resumed>,
 }
@@ -80,7 +83,7 @@ pub(super) fn prepare(
 
 /// Runs a plan, with progress on the screen, until its end or a signal.
 pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError> {
-    let Measure { plan, bundle, unavailable, store, world, no_progress, resumed } = measure;
+    let Measure { plan, bundle, unavailable, store, world, no_progress, places, resumed } = measure;
     let mut outside = Outside::new(world, plan.experiment.seed)?;
     let id = resumed.as_ref().map_or_else(|| outside.run_id(), |resumed| resumed.run.clone());
     let mut request = RunRequest {
@@ -113,19 +116,32 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     exec::end_all().await?;
     match finished {
         Some(Ok(summary)) => Ok(summary),
-        Some(Err(error)) => Err(CliError::from(error).hint(go_on(&id))),
+        Some(Err(error)) => {
+            let error = CliError::from(error);
+            let has_begun = store.unfinished(&id.0).is_ok();
+            Err(if has_begun { error.hint(go_on(&id, places)) } else { error })
+        }
         None => {
             let total = plan.trials.len();
             let mut error = CliError::new(format!("interrupted after {done} of {total} trials"))
-                .hint(go_on(&id));
+                .hint(go_on(&id, places));
             error.code = INTERRUPTED;
             Err(error)
         }
     }
 }
 
-fn go_on(run: &RunId) -> String {
-    format!("`perf-api resume {run}` goes on: what was measured is kept")
+fn go_on(run: &RunId, places: &args::Places) -> String {
+    let mut command = format!("perf-api resume {run}");
+    let (bundle, results) = (places.bundle.to_string_lossy(), places.results.as_str());
+    for (flag, value, default) in
+        [("bundle", &*bundle, "bundle.json"), ("results", results, "results")]
+    {
+        if value != default {
+            command.push_str(&format!(" --{flag} '{}'", value.replace('\'', "'\\''")));
+        }
+    }
+    format!("`{command}` goes on: what was measured is kept")
 }
 
 fn check_differences(differences: &[Difference], force: bool) -> Result<(), CliError> {
@@ -234,11 +250,14 @@ fn check_open_files(experiment: &Experiment) -> Result<(), CliError> {
 /// Writes the report and tells what came of the run.
 pub(super) async fn conclude(store: &Store, summary: RunSummary) -> Result<ExitCode, CliError> {
     let report = gather(store, summary.dataset, Trust::Verify).await?;
-    let path = write(store, &report, None)?;
     if report.cases.len() <= MOST_ROWS {
         print(&case_table(&report.cases))?;
     }
-    print(&format!("\ndataset {}\nreport  {}\n", summary.dataset, shown(&path).display()))?;
+    print(&format!("\ndataset {}\n", summary.dataset))?;
+    let path = write(store, &report, None).map_err(|error| {
+        error.hint("the dataset is safe: `perf-api report --output FILE` shows it")
+    })?;
+    print(&format!("report  {}\n", shown(&path).display()))?;
     if summary.failed > 0 {
         note(&format!("{} of {} trials failed", summary.failed, summary.failed + summary.measured));
         return Ok(ExitCode::from(TRIALS_FAILED));

@@ -5,19 +5,19 @@ use std::process::ExitCode;
 
 use crate::cli::error::CliError;
 use crate::cli::output::print;
-use crate::cli::{args, place};
+use crate::cli::{args, location};
 use crate::file::write_atomically;
 use crate::id::DatasetId;
-use crate::query::{Dataset, Trust};
+use crate::query::{Dataset, Trust, verify};
 use crate::report::{Report, html};
 use crate::store::Store;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
-    let store = place::open(&args.results)?;
-    let id = place::find(&store, &args.dataset).await?;
+    let store = location::open(&args.results)?;
+    let id = location::find(&store, &args.dataset).await?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
     if trust == Trust::Verify {
-        store.check(id).await?;
+        verify(&store, id).await?;
     }
     let report = gather(&store, id, trust).await?;
     let path = write(&store, &report, args.output.as_deref())?;
@@ -44,7 +44,7 @@ pub(super) fn write(
     report: &Report,
     output: Option<&Path>,
 ) -> Result<PathBuf, CliError> {
-    let path = output.map_or_else(|| place::report_file(store), Path::to_owned);
+    let path = output.map_or_else(|| location::report_file(store), Path::to_owned);
     write_atomically(&path, html(report)?.as_bytes())
         .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))?;
     Ok(path)

@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{self, Format, ResultsCommand};
 use crate::cli::error::{CliError, condition_code};
+use crate::cli::location;
 use crate::cli::output::{note, print, table};
-use crate::cli::place;
 use crate::id::DatasetId;
 use crate::query::verify;
-use crate::store::{Condition, Listed, Manifest, Names, Store};
+use crate::store::{Condition, Incoming, Listed, Manifest, Names, Store, StoreError};
 
 pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, CliError> {
-    let open = || place::open(&args.results);
+    let open = || location::open(&args.results);
     match &args.command {
         ResultsCommand::List { format } => list(&open()?, *format).await,
         ResultsCommand::Show { dataset, format } => show(&open()?, dataset, *format).await,
         ResultsCommand::Verify { datasets, all } => verify_all(&open()?, datasets, *all).await,
         ResultsCommand::Tag { dataset, tag, force } => {
             let store = open()?;
-            let id = place::find(&store, dataset).await?;
+            let id = location::find(&store, dataset).await?;
             done(store.tag(id, tag, *force).await.map(|()| format!("{tag} is {id}"))?)
         }
         ResultsCommand::Untag { tag } => {
@@ -34,15 +34,14 @@ pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, Cl
         }
         ResultsCommand::Export { dataset, file } => {
             let store = open()?;
-            let _lock = store.lock()?;
-            let id = place::find(&store, dataset).await?;
+            let id = location::find(&store, dataset).await?;
             store.export(id, file).await?;
             done(format!("{id} is in {}", file.display()))
         }
-        ResultsCommand::Import { file } => import(&place::create(&args.results)?, file).await,
-        ResultsCommand::Push { dataset, to } => copy(&open()?, &place::create(to)?, dataset).await,
+        ResultsCommand::Import { file } => import(&args.results, file).await,
+        ResultsCommand::Push { dataset, to } => copy(&open()?, to, dataset).await,
         ResultsCommand::Pull { from, dataset } => {
-            copy(&place::open(from)?, &place::create(&args.results)?, dataset).await
+            copy(&location::open(from)?, &args.results, dataset).await
         }
     }
 }
@@ -63,7 +62,7 @@ async fn list(store: &Store, format: Format) -> Result<ExitCode, CliError> {
     let header = ["dataset", "when", "spec", "host", "tags", "trials", "failed", "size"];
     let rows: Vec<Vec<String>> = listed.iter().filter_map(|one| in_words(one, &names)).collect();
     match rows.is_empty() {
-        true => note(&format!("no dataset in {}: `perf-api quick` measures one", store.location())),
+        true => note(&format!("no dataset in {}: `perf-api quick` measures one", store.name())),
         false => print(&table(&header, &rows, 5))?,
     }
     for (id, error) in listed.iter().filter_map(|one| Some((one.id, one.manifest.as_ref().err()?)))
@@ -117,7 +116,7 @@ fn trials(manifest: &Manifest) -> u64 {
 
 async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, CliError> {
     let names = store.names().await?;
-    let id = names.find(dataset)?;
+    let id = location::find_among(&names, dataset)?;
     let manifest = store.manifest(id).await?;
     if format == Format::Json {
         let mut value = json!(manifest);
@@ -181,7 +180,10 @@ async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<Exi
     let names = store.names().await?;
     let ids: Vec<DatasetId> = match all {
         true => names.ids().to_vec(),
-        false => datasets.iter().map(|name| names.find(name)).collect::<Result<_, _>>()?,
+        false => datasets
+            .iter()
+            .map(|name| location::find_among(&names, name))
+            .collect::<Result<_, _>>()?,
     };
     let mut worst = Condition::Intact;
     for id in ids {
@@ -208,14 +210,17 @@ async fn remove(
 ) -> Result<ExitCode, CliError> {
     let _lock = store.lock()?;
     let names = store.names().await?;
+    if dataset.starts_with("latest") && names.unreadable() > 0 {
+        let count = names.unreadable();
+        return Err(CliError::new(format!(
+            "which one is `{dataset}` is not known: the manifest of {count} cannot be read"
+        ))
+        .hint("name it by its id: `perf-api results list`"));
+    }
     let id = names.find(dataset)?;
     let tags = names.tags(id);
     if !tags.is_empty() && !force {
-        return Err(crate::store::StoreError::Tagged {
-            dataset: id.short(),
-            tags: tags.join(", "),
-        }
-        .into());
+        return Err(StoreError::Tagged { dataset: id.short(), tags: tags.join(", ") }.into());
     }
     if !yes && !confirmed(&format!("remove dataset {id}?"))? {
         return done(format!("{id} stays"));
@@ -239,22 +244,29 @@ fn confirmed(question: &str) -> Result<bool, CliError> {
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
-async fn import(store: &Store, file: &Path) -> Result<ExitCode, CliError> {
-    let _lock = store.lock()?;
-    let incoming = store.unpack(file)?;
-    let id = incoming.id();
-    verify(incoming.place(), id).await?;
-    store.accept(incoming).await?;
-    done(format!("{id} is in {}", store.location()))
+async fn import(to: &str, file: &Path) -> Result<ExitCode, CliError> {
+    // Before a folder is made for it.
+    let readable = std::fs::File::open(file);
+    readable.map_err(|error| CliError::new(format!("cannot read {}: {error}", file.display())))?;
+    let to = location::create(to)?;
+    let _lock = to.lock()?;
+    accept(&to, to.unpack(file)?).await
 }
 
-async fn copy(from: &Store, to: &Store, dataset: &str) -> Result<ExitCode, CliError> {
-    let id = place::find(from, dataset).await?;
+async fn copy(from: &Store, to: &str, dataset: &str) -> Result<ExitCode, CliError> {
+    let id = location::find(from, dataset).await?;
+    let to = location::create(to)?;
     let _lock = to.lock()?;
-    let incoming = from.send(id, to).await?;
+    let incoming = from.send(id, &to).await?;
+    accept(&to, incoming).await
+}
+
+/// Adds what has come, once everything about it was checked.
+async fn accept(to: &Store, incoming: Incoming) -> Result<ExitCode, CliError> {
+    let id = incoming.id();
     verify(incoming.place(), id).await?;
     to.accept(incoming).await?;
-    done(format!("{id} is in {}", to.location()))
+    done(format!("{id} is in {}", to.name()))
 }
 
 fn print_json(value: &Value) -> Result<(), CliError> {

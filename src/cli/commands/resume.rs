@@ -6,20 +6,22 @@ use super::measure::{Measure, Resumed, World, conclude, measure, prepare};
 use super::missing;
 use crate::cli::error::CliError;
 use crate::cli::output::note;
-use crate::cli::{args, place};
+use crate::cli::{args, location};
 use crate::store::JournalContent;
 
 pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliError> {
     let world = World::new(args.fake.fake, args.fake.fixed_clock);
     let bundle = crate::bundle::read(&args.places.bundle)?;
-    let store = place::open(&args.places.results)?;
+    let store = location::open(&args.places.results)?;
     let lock = store.lock()?;
     let run = store.unfinished(&args.run)?;
     let content = store.journal(&run)?;
     let JournalContent { header, trials, torn_bytes, .. } = content;
     let plan = crate::plan::plan(&header.experiment);
     if torn_bytes > 0 {
-        note(&format!("left out a torn last record of {torn_bytes} bytes: its trial is run again"));
+        note(&format!(
+            "left out a torn last record of {torn_bytes} bytes: what it told is done again"
+        ));
     }
     note(&format!(
         "going on with `{}`, begun {}: {} of {} trials are done",
@@ -44,6 +46,7 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
         store: &store,
         world,
         no_progress: args.no_progress,
+        places: &args.places,
         resumed: Some(Resumed { run, header, force: args.force }),
     })
     .await?;

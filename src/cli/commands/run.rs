@@ -6,7 +6,7 @@ use super::measure::{Measure, World, conclude, measure, prepare};
 use super::{experiment, missing, missing_table};
 use crate::cli::error::CliError;
 use crate::cli::output::note;
-use crate::cli::{args, place};
+use crate::cli::{args, location};
 use crate::model::{Bundle, ComponentName, Experiment};
 
 pub(in crate::cli) async fn run(
@@ -23,7 +23,7 @@ pub(in crate::cli) async fn run(
     };
     let experiment = without(experiment, &missing, &bundle, args.allow_missing || allow_missing)?;
     prepare(world, &experiment, &bundle)?;
-    let store = place::create(&args.places.results)?;
+    let store = location::create(&args.places.results)?;
     let lock = store.lock()?;
     // A place that cannot be reached is told now, and not hours later.
     store.names().await?;
@@ -35,6 +35,7 @@ pub(in crate::cli) async fn run(
         store: &store,
         world,
         no_progress: args.no_progress,
+        places: &args.places,
         resumed: None,
     })
     .await?;

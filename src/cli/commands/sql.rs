@@ -8,28 +8,33 @@ use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
 use crate::cli::answer::Writer;
-use crate::cli::args::{self, Answer};
+use crate::cli::args::{self, AnswerFormat};
 use crate::cli::error::CliError;
+use crate::cli::location;
 use crate::cli::output::note;
-use crate::cli::place;
-use crate::query::{Archive, Trust};
+use crate::query::{Session, Trust};
 
 pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::new(format!("cannot start: {error}")))?;
     let query = query(args)?;
-    let store = place::open(&args.results)?;
+    let store = location::open(&args.results)?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
-    let archive = runtime.block_on(Archive::open(&store, trust, cpus))?;
-    for (id, condition) in &archive.left_out {
+    let session = runtime.block_on(Session::open(&store, trust, cpus))?;
+    for (id, condition) in &session.left_out {
         note(&format!(
             "warning: {} is left out: its manifest is {}",
             id.short(),
             condition.as_str()
         ));
     }
-    let answer = |query: &str| runtime.block_on(answer(&archive, query, args.format));
+    let answer = |query: &str| {
+        if query.contains("latest") && session.unreadable > 0 {
+            location::warn_of_unreadable(session.unreadable);
+        }
+        runtime.block_on(answer(&session, query, args.format))
+    };
     match query {
         Some(query) => answer(&query)?,
         None => prompt(answer)?,
@@ -61,7 +66,7 @@ fn query(args: &args::Sql) -> Result<Option<String>, CliError> {
 fn prompt(answer: impl Fn(&str) -> Result<(), CliError>) -> Result<(), CliError> {
     let broken = |error: ReadlineError| CliError::new(format!("no prompt: {error}"));
     let mut editor = DefaultEditor::new().map_err(broken)?;
-    let history = place::state_dir().ok().map(|dir| dir.join("sql_history"));
+    let history = location::state_dir().ok().map(|dir| dir.join("sql_history"));
     if let Some(history) = &history {
         // There is none the first time.
         let _ = editor.load_history(history);
@@ -99,20 +104,20 @@ fn prompt(answer: impl Fn(&str) -> Result<(), CliError>) -> Result<(), CliError>
 }
 
 /// Answers each statement of a query on standard output.
-async fn answer(archive: &Archive, query: &str, format: Answer) -> Result<(), CliError> {
-    let plans = archive.plans(query).await?;
+async fn answer(session: &Session, query: &str, format: AnswerFormat) -> Result<(), CliError> {
+    let plans = session.plans(query).await?;
     if plans.is_empty() {
         return Err(CliError::new("no query").hint("`perf-api sql \"select * from datasets\"`"));
     }
-    if format == Answer::Parquet && plans.len() > 1 {
+    if format == AnswerFormat::Parquet && plans.len() > 1 {
         return Err(CliError::new("a Parquet file is one table: ask one question"));
     }
     for plan in plans {
-        let mut rows = archive.run(plan).await?;
+        let mut rows = session.run(plan).await?;
         let mut writer = Writer::new(format, rows.schema)?;
         while let Some(batch) = rows.batches.try_next().await? {
             if !writer.write(&batch)? {
-                return Ok(());
+                break;
             }
         }
         if !writer.finish()? {

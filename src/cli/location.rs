@@ -7,14 +7,16 @@ use url::Url;
 use super::error::CliError;
 use super::output::note;
 use crate::id::{ContentHash, DatasetId};
-use crate::store::{Location, Store};
+use crate::store::{Location, Names, Store};
 
+/// Beginnings of URLs. A folder of such a name can be given as `./s3:`.
+const SCHEMES: [&str; 6] = ["s3:", "s3a:", "gs:", "az:", "file:", "https:"];
 /// Beginnings of the environment variables that hold settings and credentials of object stores.
 const SETTINGS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 /// The place that `--results` names: a folder, or a URL.
 pub(super) fn location(results: &str) -> Result<Location, CliError> {
-    if !results.contains("://") {
+    if !results.contains("://") && !SCHEMES.iter().any(|scheme| results.starts_with(scheme)) {
         return Ok(Location::Folder(PathBuf::from(results)));
     }
     let wrong = |why: String| {
@@ -23,6 +25,9 @@ pub(super) fn location(results: &str) -> Result<Location, CliError> {
         )
     };
     let url = Url::parse(results).map_err(|error| wrong(error.to_string()))?;
+    if !results.contains("://") {
+        return Err(wrong("two slashes belong behind the colon".to_owned()));
+    }
     if url.scheme() == "file" {
         let folder = url.to_file_path().map_err(|()| wrong("it is no path".to_owned()))?;
         return Ok(Location::Folder(folder));
@@ -48,14 +53,21 @@ pub(super) fn create(results: &str) -> Result<Store, CliError> {
 
 /// The dataset that a name stands for.
 pub(super) async fn find(store: &Store, name: &str) -> Result<DatasetId, CliError> {
-    let names = store.names().await?;
+    find_among(&store.names().await?, name)
+}
+
+/// The dataset that a name stands for, with a warning where `latest` may be another.
+pub(super) fn find_among(names: &Names, name: &str) -> Result<DatasetId, CliError> {
     if name.starts_with("latest") && names.unreadable() > 0 {
-        note(&format!(
-            "warning: `{name}` leaves out {} whose manifest cannot be read: `perf-api results list`",
-            names.unreadable()
-        ));
+        warn_of_unreadable(names.unreadable());
     }
     Ok(names.find(name)?)
+}
+
+pub(super) fn warn_of_unreadable(count: usize) {
+    note(&format!(
+        "warning: `latest` leaves out {count} whose manifest cannot be read: `perf-api results list`"
+    ));
 }
 
 /// The folder for what a person's use of the program leaves behind (XDG Base Directory).

@@ -49,31 +49,33 @@ pub enum Trust {
 }
 
 /// Datasets as tables of a DataFusion session.
-pub struct Archive {
+pub struct Session {
     pub(super) context: SessionContext,
     verified: Option<Arc<VerifiedObjects>>,
+    /// How many datasets have a manifest that cannot be had: `latest` knows nothing of them.
+    pub unreadable: usize,
     /// Datasets that are left out, since their manifest cannot be had and nobody minds.
     pub left_out: Vec<(DatasetId, Condition)>,
 }
 
-impl Archive {
+impl Session {
     /// Every dataset of a store, read with `partitions` threads' worth of tasks.
     ///
     /// # Errors
     /// When the place cannot be listed.
-    pub async fn open(store: &Store, trust: Trust, partitions: usize) -> Result<Self, StoreError> {
+    pub async fn open(store: &Store, trust: Trust, partitions: usize) -> Result<Self, QueryError> {
         let listed = store.list().await?;
         let names = store.names_of(&listed).await?;
-        Self::of(store, listed, names, trust, partitions).map_err(into_store_error)
+        Self::of(store, listed, names, trust, partitions).map_err(QueryError::Setup)
     }
 
     /// One dataset. One partition, so that the order of sums, and each digit, is always the same.
     ///
     /// # Errors
     /// When its manifest cannot be had.
-    pub async fn open_one(store: &Store, id: DatasetId, trust: Trust) -> Result<Self, StoreError> {
+    pub async fn open_one(store: &Store, id: DatasetId, trust: Trust) -> Result<Self, QueryError> {
         let listed = vec![Listed { id, manifest: Ok(store.manifest(id).await?) }];
-        Self::of(store, listed, Names::default(), trust, 1).map_err(into_store_error)
+        Self::of(store, listed, Names::default(), trust, 1).map_err(QueryError::Setup)
     }
 
     fn of(
@@ -103,8 +105,9 @@ impl Archive {
             let table = DatasetTable::new(file, schema, place.clone(), Arc::clone(&entries));
             context.register_table(file.trim_end_matches(".parquet"), Arc::new(table))?;
         }
+        let unreadable = names.unreadable();
         functions::register(&context, Arc::new(names));
-        Ok(Self { context, verified, left_out })
+        Ok(Self { context, verified, unreadable, left_out })
     }
 
     /// The plans of the statements in `sql`, separated by `;`. They may only read.
@@ -178,11 +181,11 @@ fn damaged_manifest(error: &DataFusionError) -> Option<Arc<StoreError>> {
 }
 
 /// The answer to a query, batch by batch.
-pub struct Rows<'archive> {
+pub struct Rows<'session> {
     /// Its columns.
     pub schema: SchemaRef,
     /// Its rows.
-    pub batches: BoxStream<'archive, Result<RecordBatch, QueryError>>,
+    pub batches: BoxStream<'session, Result<RecordBatch, QueryError>>,
 }
 
 /// A table in words.
@@ -252,10 +255,6 @@ pub fn table_docs() -> Vec<TableDoc> {
     docs
 }
 
-fn into_store_error(error: DataFusionError) -> StoreError {
-    StoreError::Session(Box::new(error))
-}
-
 /// The files that the manifests list, hashed before they are used.
 fn verified(store: &Store, listed: &[Listed]) -> VerifiedObjects {
     let mut files = BTreeMap::new();
@@ -265,7 +264,7 @@ fn verified(store: &Store, listed: &[Listed]) -> VerifiedObjects {
             files.insert(format!("{}/{name}", one.id).into(), file.clone());
         }
     }
-    VerifiedObjects::new(Arc::clone(store.objects()), store.location().to_string(), files)
+    VerifiedObjects::new(Arc::clone(store.objects()), store.name().to_owned(), files)
 }
 
 /// A column of the table `datasets`.
