@@ -226,7 +226,11 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
         let is_back = histograms.last_key_value().is_some_and(|(last, _)| *last > id);
         let own = &mut histograms.entry(id).or_default().buckets;
         let follows = own.last().is_none_or(|last| last.high < bucket.low);
-        if is_back || !follows || bucket.high < bucket.low || (bucket.count, bucket.censored) == (0, 0) {
+        if is_back
+            || !follows
+            || bucket.high < bucket.low
+            || (bucket.count, bucket.censored) == (0, 0)
+        {
             return Err(format!("trial {}: a bucket at {} ns", trial.value(row), bucket.low.0)
                 + " is empty, out of order, or overlaps another");
         }
