@@ -67,6 +67,7 @@ impl TestEnv {
             text(&output.stderr)
         );
         told.replace(&self.dir.path().display().to_string(), "[DIR]")
+            .replace(env!("CARGO_MANIFEST_DIR"), "[REPOSITORY]")
     }
 
     /// Runs the program, which must succeed; gives its output.

@@ -338,5 +338,5 @@ fn a_dataset_of_every_older_version_is_read() {
             fixtures,
         ],
     ];
-    insta::assert_snapshot!(env.steps(&steps).replace(fixtures, "[FIXTURES]"));
+    insta::assert_snapshot!(env.steps(&steps).replace(env!("CARGO_MANIFEST_DIR"), "[REPOSITORY]"));
 }
