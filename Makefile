@@ -29,12 +29,18 @@ quick: setup ## set up what is missing, then the smoke run: half a minute
 .PHONY: setup
 setup: bundle.json ## install and pin the components, build the program
 
+.PHONY: images
+images: perf-api ## make the Docker images of the components, and pin them
+	@tools/setup-system images
+	tools/make-images images
+	@$(MAKE) --no-print-directory bundle.json
+
 .PHONY: test
 test: setup ## every test, with real servers
 	cargo test --release --locked
 
 .PHONY: ci
-ci: format lint test smoke report-test store-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint test smoke report-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 .PHONY: format
 format: system
@@ -62,6 +68,15 @@ store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/t
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/duckdb_agrees.py ./perf-api example
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/forged.py ./perf-api results/$$(cat results/refs/example)
 	python3 tests/store/prompt.py ./perf-api results
+
+# A daemon of its own, ended with the test.
+DOCKER_DIR := $(CARGO_TARGET_DIR)/docker
+.PHONY: docker-test
+docker-test: images ## the quick run and faults in containers of a Docker daemon of its own
+	trap 'tools/dockerd stop $(DOCKER_DIR)' EXIT; tools/dockerd start $(DOCKER_DIR); \
+	export DOCKER_HOST=unix://$(DOCKER_DIR)/docker.sock; \
+	./perf-api quick --launcher docker --stores redis,valkey; \
+	cargo test --release --locked --test docker -- --ignored --nocapture --test-threads 1
 
 .PHONY: crash-test
 crash-test: setup ## kill 100 runs at random moments, 5 of them with real servers
@@ -100,7 +115,7 @@ perf-api: | system
 .PHONY: bundle.json
 bundle.json: perf-api $(addsuffix /.venv/installed,$(PYTHON_COMPONENTS)) $(addsuffix /node_modules/.installed,$(NODE_COMPONENTS))
 	@tools/setup-system run
-	@./perf-api bundle $(sort $(dir $(wildcard apps/*/component.toml))) >/dev/null
+	@./perf-api bundle $$([ -d images ] && echo --images images) $(sort $(dir $(wildcard apps/*/component.toml))) >/dev/null
 
 apps/%/.venv/installed: apps/%/requirements.txt | system
 	@tools/setup-system run

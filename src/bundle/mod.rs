@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use crate::exec;
 use crate::file::write_atomically;
 use crate::id::{BundleId, ComponentId, ContentHash};
-use crate::model::{Bundle, Component, ComponentName, ProcessTemplate, Unavailable};
+use crate::model::{
+    Bundle, Component, ComponentName, ContainerTemplate, Image, ProcessTemplate, Unavailable,
+};
 
 /// The version of the bundle format that is written and read.
 pub const FORMAT: u32 = 1;
@@ -81,12 +83,18 @@ pub enum BundleError {
 
 /// Makes a bundle of component folders.
 ///
-/// A component whose program is missing is in the bundle too, with the reason.
+/// A component whose program is missing is in the bundle too, with the reason. `images` is a folder
+/// of images that `tools/make-images` made: `<name>.json` says which one is the component's.
 ///
 /// # Errors
 /// A folder without a valid `component.toml`, two of the same name, or an unreadable file.
-pub fn make(provider: &str, folders: &[PathBuf]) -> Result<Bundle, BundleError> {
-    let mut components = folders.iter().map(|dir| resolve(dir)).collect::<Result<Vec<_>, _>>()?;
+pub fn make(
+    provider: &str,
+    folders: &[PathBuf],
+    images: Option<&Path>,
+) -> Result<Bundle, BundleError> {
+    let resolved = folders.iter().map(|dir| resolve(dir, images));
+    let mut components = resolved.collect::<Result<Vec<_>, _>>()?;
     components.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(pair) = components.windows(2).find(|pair| pair[0].name == pair[1].name) {
         return Err(BundleError::Twice { name: pair[0].name.clone() });
@@ -123,7 +131,8 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
         )));
     }
     let adds_up = |component: &Component| {
-        let definition = component.process.as_ref().map(|_| definition_fact(component));
+        let has_form = component.process.is_some() || component.container.is_some();
+        let definition = has_form.then(|| definition_fact(component));
         component.identity == identity_of(&component.facts)
             && definition.is_none_or(|fact| component.facts.get("definition") == Some(&fact))
     };
@@ -154,7 +163,7 @@ pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
         .map(|(name, _)| name.clone())
         .collect();
     // What no file tells: `read` has checked the definition, and a version is asked when pinning.
-    let is_told = |name: &str| name == "version" || name == "definition";
+    let is_told = |name: &str| ["version", "definition", "image"].contains(&name);
     let is_gone = |name: &&String| !is_told(name) && !facts.contains_key(*name);
     changes.extend(component.facts.keys().filter(is_gone).cloned());
     if changes.is_empty() {
@@ -163,7 +172,7 @@ pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
     Err(BundleError::Changed { name: component.name.clone(), changes: changes.join(", ") })
 }
 
-fn resolve(dir: &Path) -> Result<Component, BundleError> {
+fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> {
     let wrap = |source| BundleError::Read { path: dir.join("component.toml"), source };
     let dir = dir.canonicalize().map_err(wrap)?;
     let manifest = component::Manifest::read(&dir)?;
@@ -183,6 +192,19 @@ fn resolve(dir: &Path) -> Result<Component, BundleError> {
             .map_err(|error| format!("`{}` does not tell its version: {error}", section.program))?;
         Ok((program, console::strip_ansi_codes(&line).into_owned()))
     });
+    let image = images.map(|images| image_of(images, &manifest.name)).transpose()?.flatten();
+    let container = image.map(|image| ContainerTemplate {
+        image,
+        program: match section.program.contains('/') {
+            true => format!("/app/{}", section.program),
+            false => section.program.clone(),
+        },
+        args: section.args.clone(),
+        env: section.env.clone(),
+    });
+    if let Some(container) = &container {
+        facts.insert("image".to_owned(), container.image.id.clone());
+    }
     let (process, version, unavailable) = match found {
         Ok((program, version)) => {
             facts.insert("program".to_owned(), program_fact(&program)?);
@@ -204,8 +226,9 @@ fn resolve(dir: &Path) -> Result<Component, BundleError> {
         store: manifest.store,
         process,
         unavailable,
+        container,
     };
-    if component.process.is_some() {
+    if component.process.is_some() || component.container.is_some() {
         component.facts.insert("definition".to_owned(), definition_fact(&component));
         component.identity = identity_of(&component.facts);
     }
@@ -215,7 +238,23 @@ fn resolve(dir: &Path) -> Result<Component, BundleError> {
 /// The hash of how a component is started and asked, with no path of this machine.
 fn definition_fact(component: &Component) -> String {
     let process = component.process.as_ref().map(|process| (&process.args, &process.env));
-    canonical_hash(&(process, &component.http, &component.store)).to_string()
+    let container = component.container.as_ref();
+    let container = container.map(|container| (&container.args, &container.env));
+    canonical_hash(&(process.or(container), &component.http, &component.store)).to_string()
+}
+
+/// What `tools/make-images` says of the image of a component; `None` when it made none.
+fn image_of(images: &Path, name: &ComponentName) -> Result<Option<Image>, BundleError> {
+    let path = images.join(format!("{name}.json"));
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|source| BundleError::Read { path: path.clone(), source })?,
+    };
+    let image: Image = serde_json::from_str(&text).map_err(|error| BundleError::Malformed {
+        path: path.clone(),
+        message: error.to_string(),
+    })?;
+    Ok(Some(image))
 }
 
 /// What installing leaves in a component folder: named by the lock files, so no facts.
@@ -294,7 +333,7 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let [one, two] = [one, two].map(|root| {
             let folders = ["b", "a"].map(|name| component_folder(root.path(), name, "git"));
-            make("make", &folders).unwrap()
+            make("make", &folders, None).unwrap()
         });
         assert_eq!(one.id, two.id);
         assert_ne!(one.components[0].process, two.components[0].process);
@@ -304,7 +343,7 @@ mod tests {
     fn a_missing_program_is_told_with_its_remedy() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "no-such-program");
-        let bundle = make("make", &[folder]).unwrap();
+        let bundle = make("make", &[folder], None).unwrap();
         let unavailable = bundle.components[0].unavailable.as_ref().unwrap();
         assert_eq!(unavailable.reason, "no `no-such-program` on PATH");
         assert_eq!(unavailable.remedy, "get it");
@@ -315,7 +354,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
         std::fs::write(folder.join("main.py"), "1").unwrap();
-        let bundle = make("make", std::slice::from_ref(&folder)).unwrap();
+        let bundle = make("make", std::slice::from_ref(&folder), None).unwrap();
         check_unchanged(&bundle.components[0]).unwrap();
         std::fs::create_dir(folder.join(".venv")).unwrap();
         std::fs::write(folder.join(".venv/x"), "1").unwrap();
@@ -330,7 +369,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
         let path = root.path().join("bundle.json");
-        write(&make("make", &[folder]).unwrap(), &path).unwrap();
+        write(&make("make", &[folder], None).unwrap(), &path).unwrap();
         read(&path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"version\": \"git", "\"version\": \"tig")).unwrap();

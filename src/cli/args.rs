@@ -67,6 +67,9 @@ pub(super) struct Run {
     /// Measure the rest when a component cannot be had here (`quick` always does)
     #[arg(long)]
     pub allow_missing: bool,
+    /// Where stacks run
+    #[arg(long, value_enum, value_name = "LAUNCHER", default_value_t = LauncherChoice::Auto)]
+    pub launcher: LauncherChoice,
     /// Say nothing while the run goes on
     #[arg(long)]
     pub no_progress: bool,
@@ -76,6 +79,16 @@ pub(super) struct Run {
     pub factors: Factors,
     #[command(flatten)]
     pub places: Places,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LauncherChoice {
+    /// In containers when the bundle has images and Docker answers, else as processes
+    Auto,
+    /// As processes of this machine
+    Process,
+    /// In containers of a Docker Engine
+    Docker,
 }
 
 /// For tests.
@@ -328,6 +341,9 @@ pub(super) struct Bundle {
     /// The file to write
     #[arg(short, long, value_name = "FILE", default_value = "bundle.json")]
     pub output: PathBuf,
+    /// The folder of images that `tools/make-images` made
+    #[arg(long, value_name = "FOLDER")]
+    pub images: Option<PathBuf>,
     /// Who makes it
     #[arg(long, value_name = "NAME", default_value = "make")]
     pub provider: String,

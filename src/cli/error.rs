@@ -6,6 +6,7 @@ use super::output::note;
 use crate::bundle::BundleError;
 use crate::exec::ExecError;
 use crate::host::HostError;
+use crate::launch::LaunchError;
 use crate::model::with_causes;
 use crate::plan::SpecError;
 use crate::query::QueryError;
@@ -156,6 +157,19 @@ impl From<RunError> for CliError {
         match error {
             RunError::Store(error) => error.into(),
             other => Self::of(&other),
+        }
+    }
+}
+
+impl From<LaunchError> for CliError {
+    fn from(error: LaunchError) -> Self {
+        let told = Self::of(&error);
+        match error {
+            LaunchError::NoDocker { .. } => told
+                .hint("start Docker, or say where it is with DOCKER_HOST")
+                .hint("`--launcher process` measures without it"),
+            LaunchError::Image { .. } => told.hint("`make images` makes and pins the images"),
+            _ => told,
         }
     }
 }

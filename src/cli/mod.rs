@@ -3,6 +3,7 @@
 mod answer;
 mod args;
 mod commands;
+mod docker;
 mod error;
 mod location;
 mod output;

@@ -46,6 +46,10 @@ impl Launcher for FakeLauncher {
             window: Duration::ZERO,
         }))
     }
+
+    async fn end_all(&mut self) -> Result<(), LaunchError> {
+        Ok(())
+    }
 }
 
 struct FakeStack {

@@ -3,7 +3,10 @@
 //! A [`Launcher`] gives a [`RunningStack`] whose store holds the seeded value and whose app was
 //! seen to answer it byte for byte. Readiness is awaited, never slept for.
 
+mod container;
+mod docker;
 mod fake;
+mod part;
 mod probe;
 mod process;
 
@@ -14,6 +17,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use container::ContainerLauncher;
+pub use docker::{connect, ensure_image};
 pub use fake::FakeLauncher;
 pub use probe::{HttpAnswer, ask_info, get, seed, stored_value};
 pub use process::ProcessLauncher;
@@ -52,6 +57,12 @@ pub trait Launcher: Send {
         &mut self,
         request: &StackRequest<'_>,
     ) -> Result<Box<dyn RunningStack>, LaunchError>;
+
+    /// Ends everything that this run started and that is still there.
+    ///
+    /// # Errors
+    /// When something cannot be ended.
+    async fn end_all(&mut self) -> Result<(), LaunchError>;
 }
 
 /// A stack that answers.
@@ -98,6 +109,30 @@ pub enum LaunchError {
     /// A process could not be started or ended.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// No Docker Engine answers.
+    #[error("no Docker Engine answers at {host}")]
+    NoDocker {
+        /// Where it was asked last.
+        host: String,
+        /// Why not.
+        source: bollard::errors::Error,
+    },
+    /// The Docker Engine refused.
+    #[error("cannot {action}")]
+    Docker {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: bollard::errors::Error,
+    },
+    /// An image is not the one that the bundle pinned.
+    #[error("the image {reference} cannot be had: {reason}")]
+    Image {
+        /// Its name.
+        reference: String,
+        /// Why not.
+        reason: String,
+    },
     /// No free port.
     #[error("cannot find a free port on the loopback address")]
     Port {

@@ -64,6 +64,30 @@ pub struct ProcessTemplate {
     pub dir: PathBuf,
 }
 
+/// An image, pinned by its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// `sha256:` and the hash of its configuration.
+    pub id: String,
+    /// Its name for people.
+    pub reference: String,
+    /// The archive that it can be loaded from.
+    pub archive: Option<PathBuf>,
+}
+
+/// How to start a component in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerTemplate {
+    /// Its image.
+    pub image: Image,
+    /// The program, as the image knows it.
+    pub program: String,
+    /// Its arguments, with placeholders.
+    pub args: Vec<String>,
+    /// Its environment, with placeholders.
+    pub env: BTreeMap<String, String>,
+}
+
 /// Why a component cannot be had here, and how to get it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unavailable {
@@ -96,8 +120,11 @@ pub struct Component {
     pub store: Option<StoreIdentity>,
     /// How to start it as a process, unless it cannot be had here.
     pub process: Option<ProcessTemplate>,
-    /// Why it cannot be had here.
+    /// Why it cannot be had here as a process.
     pub unavailable: Option<Unavailable>,
+    /// How to start it in a container, if there is an image.
+    #[serde(default)]
+    pub container: Option<ContainerTemplate>,
 }
 
 /// The pinned set of components that a run uses: `bundle.json`.

@@ -30,7 +30,8 @@ mod text;
 mod trial;
 
 pub use bundle::{
-    Bundle, Component, ComponentKind, HttpPaths, ProcessTemplate, StoreIdentity, Unavailable,
+    Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, Image, ProcessTemplate,
+    StoreIdentity, Unavailable,
 };
 pub use experiment::{Case, ComponentName, Experiment, MOST_TRIALS, Order, Plan, Stack, Trial};
 pub use histogram::{Bucket, Histogram};

@@ -2,19 +2,23 @@
 
 use std::process::ExitCode;
 
+use bollard::Docker;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::report::{gather, shown, write};
-use crate::cli::args;
+use crate::cli::args::{self, LauncherChoice};
+use crate::cli::docker;
 use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
 use crate::cli::output::{Progress, case_table, note, print};
 use crate::clock::{Clock, UnixMillis};
-use crate::exec;
+use crate::exec::{self, Owner};
 use crate::host::{Topology, fingerprint, raise_open_file_limit};
 use crate::id::RunId;
-use crate::launch::{FakeLauncher, Launcher, ProcessLauncher};
+use crate::launch::{
+    ContainerLauncher, FakeLauncher, Launcher, ProcessLauncher, connect, ensure_image,
+};
 use crate::load::{FakeLoad, LoadDriver, OhaLoad};
-use crate::model::{Bundle, ComponentName, Experiment, Fingerprint, Plan};
+use crate::model::{Bundle, Component, ComponentName, Experiment, Fingerprint, Plan, Unavailable};
 use crate::query::Trust;
 use crate::run::{Beginning, RunRequest, RunSummary, differences};
 use crate::store::{Difference, Header, Store};
@@ -28,7 +32,7 @@ pub(super) struct Measure<'run> {
     pub bundle: &'run Bundle,
     pub unavailable: Vec<ComponentName>,
     pub store: &'run Store,
-    pub world: World,
+    pub world: &'run World,
     pub no_progress: bool,
     /// Where bundle and results are, as typed.
     pub places: &'run args::Places,
@@ -44,10 +48,11 @@ pub(super) struct Resumed {
     pub force: bool,
 }
 
-/// What is measured: the machine, or numbers that are made up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where stacks run: on this machine, or in numbers that are made up.
+#[derive(Debug)]
 pub(super) enum World {
-    Real,
+    Processes,
+    Containers(Docker),
     Fake {
         /// Whether the made-up time stands still.
         fixed_clock: bool,
@@ -55,23 +60,72 @@ pub(super) enum World {
 }
 
 impl World {
-    pub(super) fn new(fake: bool, fixed_clock: bool) -> Self {
-        if fake { Self::Fake { fixed_clock } } else { Self::Real }
+    /// What was asked for; for `auto`, containers when the bundle has images for everything that
+    /// there is and a Docker Engine answers.
+    pub(super) async fn choose(
+        fake: &args::Fake,
+        choice: LauncherChoice,
+        experiment: &Experiment,
+        bundle: &Bundle,
+    ) -> Result<Self, CliError> {
+        if fake.fake {
+            return Ok(Self::Fake { fixed_clock: fake.fixed_clock });
+        }
+        let names = experiment.apps.iter().chain(&experiment.stores);
+        let mut components = names.filter_map(|name| bundle.component(name));
+        let has_images = components.all(|one| one.container.is_some() || one.process.is_none());
+        match choice {
+            LauncherChoice::Process => Ok(Self::Processes),
+            LauncherChoice::Docker => Ok(Self::Containers(connect(&docker::hosts()).await?)),
+            LauncherChoice::Auto if !has_images => Ok(Self::Processes),
+            LauncherChoice::Auto => match connect(&docker::hosts()).await {
+                Ok(docker) => {
+                    note("stacks run in containers: the bundle has images, and Docker answers");
+                    Ok(Self::Containers(docker))
+                }
+                Err(error) => {
+                    note(&format!("stacks run as processes: {error}"));
+                    Ok(Self::Processes)
+                }
+            },
+        }
+    }
+
+    /// Why a component cannot be had in this world, if it cannot.
+    pub(super) fn lacks(&self, component: &Component) -> Option<Unavailable> {
+        match self {
+            Self::Fake { .. } => None,
+            Self::Processes => component.unavailable.clone(),
+            Self::Containers(_) => component.container.is_none().then(|| Unavailable {
+                reason: "the bundle has no image for it".to_owned(),
+                remedy: "run `make images`, which makes and pins the images".to_owned(),
+            }),
+        }
     }
 }
 
 /// Checks that this machine can hold what is to be measured, and ends what earlier runs left.
-pub(super) fn prepare(
-    world: World,
+pub(super) async fn prepare(
+    world: &World,
     experiment: &Experiment,
     bundle: &Bundle,
 ) -> Result<(), CliError> {
-    if world != World::Real {
-        return Ok(());
-    }
     let names = experiment.apps.iter().chain(&experiment.stores);
-    for component in names.filter_map(|name| bundle.component(name)) {
-        crate::bundle::check_unchanged(component)?;
+    let mut components = names.filter_map(|name| bundle.component(name));
+    match world {
+        World::Fake { .. } => return Ok(()),
+        World::Processes => components.try_for_each(crate::bundle::check_unchanged)?,
+        World::Containers(docker) => {
+            let removed = ContainerLauncher::new(docker.clone(), owner()?).sweep().await?;
+            if removed > 0 {
+                note(&format!("removed {removed} containers and networks of a run that is gone"));
+            }
+            for template in components.filter_map(|one| one.container.as_ref()) {
+                if ensure_image(docker, &template.image).await? {
+                    note(&format!("loaded the image {}", template.image.reference));
+                }
+            }
+        }
     }
     check_open_files(experiment)?;
     let ended = exec::sweep();
@@ -79,6 +133,11 @@ pub(super) fn prepare(
         note(&format!("ended {} processes that an earlier run had left behind", ended.len()));
     }
     Ok(())
+}
+
+fn owner() -> Result<Owner, CliError> {
+    Owner::this()
+        .map_err(|error| CliError::new(format!("cannot tell what this process is: {error}")))
 }
 
 /// Runs a plan, with progress on the screen, until its end or a signal.
@@ -113,7 +172,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     };
     progress.finish();
     let done = progress.done_trials();
-    exec::end_all().await?;
+    outside.launcher.end_all().await?;
     match finished {
         Some(Ok(summary)) => Ok(summary),
         Some(Err(error)) => {
@@ -168,43 +227,49 @@ struct Outside {
     host: Fingerprint,
     launcher: Box<dyn Launcher>,
     driver: Box<dyn LoadDriver>,
-    world: World,
+    is_fake: bool,
 }
 
 /// When a computed run begins: 2026-01-01 00:00 UTC.
 const FAKE_START: UnixMillis = UnixMillis(1_767_225_600_000);
 
 impl Outside {
-    fn new(world: World, seed: u64) -> Result<Self, CliError> {
-        if let World::Fake { fixed_clock } = world {
-            let clock = match fixed_clock {
-                true => Clock::Fixed(FAKE_START),
-                false => Clock::simulated(FAKE_START),
-            };
-            let (topology, host) = crate::host::imaginary();
-            return Ok(Self {
-                topology,
-                host,
-                launcher: Box::new(FakeLauncher::new(clock.clone())),
-                driver: Box::new(FakeLoad::new(clock.clone(), seed)),
-                clock,
-                world,
-            });
-        }
+    fn new(world: &World, seed: u64) -> Result<Self, CliError> {
+        let launcher: Box<dyn Launcher> = match world {
+            World::Fake { fixed_clock } => return Ok(Self::fake(*fixed_clock, seed)),
+            World::Processes => Box::new(ProcessLauncher),
+            World::Containers(docker) => Box::new(ContainerLauncher::new(docker.clone(), owner()?)),
+        };
         let topology = Topology::detect()?;
         Ok(Self {
             clock: Clock::System,
             host: fingerprint(&topology)?,
             topology,
-            launcher: Box::new(ProcessLauncher),
+            launcher,
             driver: Box::new(OhaLoad),
-            world,
+            is_fake: false,
         })
+    }
+
+    fn fake(fixed_clock: bool, seed: u64) -> Self {
+        let clock = match fixed_clock {
+            true => Clock::Fixed(FAKE_START),
+            false => Clock::simulated(FAKE_START),
+        };
+        let (topology, host) = crate::host::imaginary();
+        Self {
+            topology,
+            host,
+            launcher: Box::new(FakeLauncher::new(clock.clone())),
+            driver: Box::new(FakeLoad::new(clock.clone(), seed)),
+            clock,
+            is_fake: true,
+        }
     }
 
     fn run_id(&self) -> RunId {
         let time = self.clock.now().to_utc().map(|time| time.format("%Y%m%d-%H%M%S").to_string());
-        let pid = if self.world == World::Real { std::process::id() } else { 0 };
+        let pid = if self.is_fake { 0 } else { std::process::id() };
         RunId(format!("{}-{pid}", time.unwrap_or_default()))
     }
 }

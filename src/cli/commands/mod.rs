@@ -12,6 +12,7 @@ pub(super) mod sql;
 
 use std::path::Path;
 
+use self::measure::World;
 use super::args::Factors;
 use super::error::CliError;
 use crate::model::{Bundle, ComponentKind, ComponentName, Experiment};
@@ -40,22 +41,22 @@ fn spec_file(spec: &str) -> Result<Source, CliError> {
     Ok(Source { name: spec.to_owned(), text })
 }
 
-/// The components that an experiment asks for and that cannot be had here.
-fn missing(experiment: &Experiment, bundle: &Bundle) -> Vec<ComponentName> {
+/// The components that an experiment asks for and that cannot be had in `world`.
+fn missing(experiment: &Experiment, bundle: &Bundle, world: &World) -> Vec<ComponentName> {
     let asked = experiment.apps.iter().chain(&experiment.stores);
     let is_missing = |name: &&ComponentName| {
-        bundle.component(name).is_none_or(|component| component.unavailable.is_some())
+        bundle.component(name).is_none_or(|component| world.lacks(component).is_some())
     };
     asked.filter(is_missing).cloned().collect()
 }
 
-/// A table of what cannot be had here, why, and what to do.
-fn missing_table(names: &[ComponentName], bundle: &Bundle) -> String {
+/// A table of what cannot be had in `world`, why, and what to do.
+fn missing_table(names: &[ComponentName], bundle: &Bundle, world: &World) -> String {
     let rows: Vec<Vec<String>> = names
         .iter()
         .filter_map(|name| {
-            let unavailable = bundle.component(name)?.unavailable.as_ref()?;
-            Some(vec![name.to_string(), unavailable.reason.clone(), unavailable.remedy.clone()])
+            let lack = world.lacks(bundle.component(name)?)?;
+            Some(vec![name.to_string(), lack.reason, lack.remedy])
         })
         .collect();
     super::output::table(&["missing", "why", "what to do"], &rows, usize::MAX)

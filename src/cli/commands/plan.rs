@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::measure::World;
 use super::{experiment, missing, missing_table};
 use crate::cli::args::{self, Format};
 use crate::cli::error::CliError;
@@ -18,11 +19,11 @@ use crate::units::HumanDuration;
 pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
     let experiment = experiment(&args.spec, &args.factors, &bundle)?;
-    let missing = missing(&experiment, &bundle);
+    let missing = missing(&experiment, &bundle, &World::Processes);
     let plan = crate::plan::plan(&experiment);
     let topology = Topology::detect()?;
     if !missing.is_empty() {
-        note(&missing_table(&missing, &bundle));
+        note(&missing_table(&missing, &bundle, &World::Processes));
     }
     match args.format {
         Format::Table => print(&for_people(&plan, &topology))?,

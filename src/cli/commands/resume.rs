@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use super::measure::{Measure, Resumed, World, conclude, measure, prepare};
 use super::missing;
+use crate::cli::args::LauncherChoice;
 use crate::cli::error::CliError;
 use crate::cli::output::note;
 use crate::cli::{args, location};
 use crate::store::JournalContent;
 
 pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliError> {
-    let world = World::new(args.fake.fake, args.fake.fixed_clock);
     let bundle = crate::bundle::read(&args.places.bundle)?;
     let store = location::open(&args.places.results)?;
     let lock = store.lock()?;
@@ -30,21 +30,23 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
         trials.len(),
         plan.trials.len()
     ));
-    let lost = match world {
-        World::Real => missing(&header.experiment, &bundle),
-        World::Fake { .. } => Vec::new(),
+    let launcher = match header.launcher.as_str() {
+        "docker" => LauncherChoice::Docker,
+        _ => LauncherChoice::Process,
     };
+    let world = World::choose(&args.fake, launcher, &header.experiment, &bundle).await?;
+    let lost = missing(&header.experiment, &bundle, &world);
     if let Some(name) = lost.first() {
         return Err(CliError::new(format!("`{name}` cannot be had on this machine any more"))
             .hint("get it again, then `make setup`: what was measured stays as it is"));
     }
-    prepare(world, &header.experiment, &bundle)?;
+    prepare(&world, &header.experiment, &bundle).await?;
     let summary = measure(Measure {
         plan: &plan,
         bundle: &bundle,
         unavailable: header.unavailable.clone(),
         store: &store,
-        world,
+        world: &world,
         no_progress: args.no_progress,
         places: &args.places,
         resumed: Some(Resumed { run, header, force: args.force }),

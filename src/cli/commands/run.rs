@@ -14,15 +14,13 @@ pub(in crate::cli) async fn run(
     args: &args::Run,
     allow_missing: bool,
 ) -> Result<ExitCode, CliError> {
-    let world = World::new(args.fake.fake, args.fake.fixed_clock);
     let bundle = crate::bundle::read(&args.places.bundle)?;
     let experiment = experiment(spec, &args.factors, &bundle)?;
-    let missing = match world {
-        World::Real => missing(&experiment, &bundle),
-        World::Fake { .. } => Vec::new(),
-    };
-    let experiment = without(experiment, &missing, &bundle, args.allow_missing || allow_missing)?;
-    prepare(world, &experiment, &bundle)?;
+    let world = World::choose(&args.fake, args.launcher, &experiment, &bundle).await?;
+    let missing = missing(&experiment, &bundle, &world);
+    let allowed = args.allow_missing || allow_missing;
+    let experiment = without(experiment, &missing, &bundle, &world, allowed)?;
+    prepare(&world, &experiment, &bundle).await?;
     let store = location::create(&args.places.results)?;
     let lock = store.lock()?;
     // A place that cannot be reached is told now, and not hours later.
@@ -33,7 +31,7 @@ pub(in crate::cli) async fn run(
         bundle: &bundle,
         unavailable: missing,
         store: &store,
-        world,
+        world: &world,
         no_progress: args.no_progress,
         places: &args.places,
         resumed: None,
@@ -48,12 +46,13 @@ fn without(
     mut experiment: Experiment,
     missing: &[ComponentName],
     bundle: &Bundle,
+    world: &World,
     allowed: bool,
 ) -> Result<Experiment, CliError> {
     if missing.is_empty() {
         return Ok(experiment);
     }
-    note(&missing_table(missing, bundle));
+    note(&missing_table(missing, bundle, world));
     if !allowed {
         return Err(CliError::new("a component of the spec cannot be had on this machine")
             .hint("get it as the table says, then `make setup`")

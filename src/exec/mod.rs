@@ -8,6 +8,8 @@
 //!
 //! Start children from the main thread: the death signal is bound to the thread that forks.
 
+mod owner;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,6 +22,8 @@ use std::time::Duration;
 
 use procfs::process::Process;
 use rustix::process::{Pid, Signal, WaitOptions};
+
+pub use owner::Owner;
 
 use crate::clock::Stopwatch;
 use crate::units::{CpuSet, Nanos};

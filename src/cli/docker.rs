@@ -1,0 +1,40 @@
+//! Where a Docker Engine may answer: the environment, Docker's own settings, and the usual sockets.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::id::ContentHash;
+
+/// The addresses to try, the most wanted first. What somebody has set is the only one.
+pub(super) fn hosts() -> Vec<String> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(host) = set("DOCKER_HOST") {
+        return vec![host];
+    }
+    let home = set("HOME").map(PathBuf::from);
+    let settings = set("DOCKER_CONFIG").map(PathBuf::from);
+    let settings = settings.or_else(|| home.as_ref().map(|home| home.join(".docker")));
+    if let Some(host) = settings.and_then(|dir| context_host(&dir, set("DOCKER_CONTEXT"))) {
+        return vec![host];
+    }
+    let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
+    if let Some(runtime) = set("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        sockets.extend([runtime.join("docker.sock"), runtime.join("podman/podman.sock")]);
+    }
+    let there = sockets.iter().filter(|socket| socket.exists());
+    there.map(|socket| format!("unix://{}", socket.display())).collect()
+}
+
+/// The address of the context that `docker context use` chose.
+fn context_host(settings: &Path, name: Option<String>) -> Option<String> {
+    let json =
+        |path: &Path| -> Option<Value> { serde_json::from_slice(&std::fs::read(path).ok()?).ok() };
+    let chosen =
+        || json(&settings.join("config.json"))?["currentContext"].as_str().map(str::to_owned);
+    let name = name.or_else(chosen).filter(|name| name != "default")?;
+    // Docker keeps a context under the hash of its name.
+    let dir = settings.join("contexts/meta").join(ContentHash::of(name.as_bytes()).to_string());
+    let about = json(&dir.join("meta.json"))?;
+    about["Endpoints"]["docker"]["Host"].as_str().map(str::to_owned)
+}

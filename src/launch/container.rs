@@ -1,0 +1,467 @@
+//! Stacks as containers of a Docker Engine, on a private network of their own.
+//!
+//! A container gets CPUs both as a set and as a quota, limits on memory and processes, a read-only
+//! root, no capabilities, and no published port: the loader asks the container's own address, since
+//! the way through a published port costs a third of the rate and triples the p99 (measured).
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::models::{
+    ContainerCreateBody, ContainerStatsResponse, HostConfig, NetworkCreateRequest, ResourcesUlimits,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
+};
+use futures::StreamExt;
+use tokio::io::AsyncWriteExt;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::part::{
+    Running, STOP_GRACE, STORE_MEMORY_MIB, Starting, TAIL_LINES, Vessel, filled, http_paths,
+    placeholders, unsupported,
+};
+use super::{LaunchError, Launcher, RunningStack, StackRequest};
+use crate::clock::Stopwatch;
+use crate::exec::{Owner, Usage, log_tail};
+use crate::model::{Component, Part, ResourceSample, SelfReport};
+use crate::units::Nanos;
+
+/// The launcher's name in datasets.
+const NAME: &str = "docker";
+/// The label that says whose a container or network is.
+const OWNER_LABEL: &str = "perf-api.owner";
+/// The label that says which component a container is.
+const COMPONENT_LABEL: &str = "perf-api.component";
+/// Ports inside the network: nothing else is there.
+const STORE_PORT: u16 = 6379;
+const APP_PORT: u16 = 8000;
+/// Memory beside what a store is told to hold, and for an app and each of its workers.
+const STORE_OVERHEAD_MIB: i64 = 512;
+const APP_MEMORY_MIB: i64 = 512;
+const WORKER_MEMORY_MIB: i64 = 512;
+/// Processes and threads of one container.
+const MOST_PROCESSES: i64 = 1024;
+/// Open files beside two for each connection: logs, libraries, pipes.
+const FILES_BESIDE: i64 = 1024;
+/// The user that nothing on the host is.
+const USER: &str = "10001:10001";
+/// How often a container is sampled.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Starts components as containers.
+#[derive(Debug)]
+pub struct ContainerLauncher {
+    docker: Docker,
+    owner: Owner,
+    network: Option<String>,
+}
+
+impl ContainerLauncher {
+    /// A launcher on a daemon that answers.
+    #[must_use]
+    pub fn new(docker: Docker, owner: Owner) -> Self {
+        Self { docker, owner, network: None }
+    }
+
+    /// Removes containers and networks of runners that are gone; gives how many.
+    ///
+    /// # Errors
+    /// When the daemon cannot be asked, or will not remove one.
+    pub async fn sweep(&self) -> Result<usize, LaunchError> {
+        let own = self.owner.clone();
+        self.remove_labelled(move |label| own.is_gone(label)).await
+    }
+
+    async fn remove_labelled(&self, is_due: impl Fn(&str) -> bool) -> Result<usize, LaunchError> {
+        let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let mut removed = 0;
+        let listed = self.docker.list_containers(Some(options)).await;
+        for container in listed.map_err(refused("list containers"))? {
+            let label = container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
+            if let (Some(id), true) = (container.id, label.is_some_and(|label| is_due(label))) {
+                remove_container(&self.docker, &id).await?;
+                removed += 1;
+            }
+        }
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let listed = self.docker.list_networks(Some(options)).await;
+        for network in listed.map_err(refused("list networks"))? {
+            let label = network.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
+            if let (Some(id), true) = (network.id, label.is_some_and(|label| is_due(label))) {
+                gone_is_fine(self.docker.remove_network(&id).await, "remove a network")?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The network of this run, made when it is first needed.
+    async fn network(&mut self) -> Result<String, LaunchError> {
+        if let Some(network) = &self.network {
+            return Ok(network.clone());
+        }
+        let request = NetworkCreateRequest {
+            name: format!("perf-api-{}", self.owner.short()),
+            driver: Some("bridge".to_owned()),
+            // No way out: what is measured asks nobody else.
+            internal: Some(true),
+            labels: Some(HashMap::from([(OWNER_LABEL.to_owned(), self.owner.to_string())])),
+            ..NetworkCreateRequest::default()
+        };
+        let made = self.docker.create_network(request).await.map_err(refused("make a network"))?;
+        self.network = Some(made.id.clone());
+        Ok(made.id)
+    }
+
+    async fn launch(
+        &mut self,
+        request: &StackRequest<'_>,
+        part: Part,
+        component: &Component,
+        store: Option<SocketAddr>,
+    ) -> Result<Starting<Container>, LaunchError> {
+        let network = self.network().await?;
+        let port = if part == Part::Store { STORE_PORT } else { APP_PORT };
+        let body = container_body(&self.owner, &network, request, part, component, port, store)?;
+        let made = self.docker.create_container(None::<CreateContainerOptions>, body).await;
+        let id = made.map_err(refused("make a container"))?.id;
+        let mut container = Container {
+            docker: self.docker.clone(),
+            id: id.clone(),
+            log: request.log_dir.join(format!("{part}-{}.log", component.name)),
+            ended: Arc::default(),
+            watchers: Vec::new(),
+        };
+        let started = self.docker.start_container(&id, None::<StartContainerOptions>).await;
+        if let Err(error) = started {
+            container.stop().await?;
+            return Err(refused("start a container")(error));
+        }
+        container.watch();
+        match container.address(&network, port).await {
+            Ok(address) => {
+                Ok(Starting { part, name: component.name.to_string(), vessel: container, address })
+            }
+            Err(error) => {
+                container.stop().await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+fn container_body(
+    owner: &Owner,
+    network: &str,
+    request: &StackRequest<'_>,
+    part: Part,
+    component: &Component,
+    port: u16,
+    store: Option<SocketAddr>,
+) -> Result<ContainerCreateBody, LaunchError> {
+    let template = component.container.as_ref();
+    let template =
+        template.ok_or_else(|| unsupported(component, NAME, &"the bundle has no image for it"))?;
+    let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let values = placeholders(request, part, listen, store);
+    let command = filled(&template.args, &template.env, &values)
+        .map_err(|reason| unsupported(component, NAME, &reason))?;
+    let cpus = match part {
+        Part::Store => &request.placement.store,
+        _ => &request.placement.app,
+    };
+    let memory_mib = match part {
+        Part::Store => i64::from(STORE_MEMORY_MIB) + STORE_OVERHEAD_MIB,
+        _ => APP_MEMORY_MIB + WORKER_MEMORY_MIB * i64::from(request.stack.workers),
+    };
+    let files = 2 * i64::from(request.connections) + FILES_BESIDE;
+    let host = HostConfig {
+        cpuset_cpus: Some(cpus.to_string()),
+        nano_cpus: i64::try_from(cpus.len()).ok().map(|cpus| cpus * 1_000_000_000),
+        memory: Some(memory_mib << 20),
+        // As much as memory: none of it is swap.
+        memory_swap: Some(memory_mib << 20),
+        pids_limit: Some(MOST_PROCESSES),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        readonly_rootfs: Some(true),
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,size=64m".to_owned())])),
+        network_mode: Some(network.to_owned()),
+        ulimits: Some(vec![ResourcesUlimits {
+            name: Some("nofile".to_owned()),
+            soft: Some(files),
+            hard: Some(files),
+        }]),
+        ..HostConfig::default()
+    };
+    let cmd = std::iter::once(template.program.clone()).chain(command.args);
+    Ok(ContainerCreateBody {
+        // By id: what carries the name may be another one by now.
+        image: Some(template.image.id.clone()),
+        entrypoint: Some(vec![]),
+        cmd: Some(cmd.collect()),
+        env: Some(command.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        user: Some(USER.to_owned()),
+        labels: Some(HashMap::from([
+            (OWNER_LABEL.to_owned(), owner.to_string()),
+            (COMPONENT_LABEL.to_owned(), component.name.to_string()),
+        ])),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    })
+}
+
+#[async_trait]
+impl Launcher for ContainerLauncher {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn start(
+        &mut self,
+        request: &StackRequest<'_>,
+    ) -> Result<Box<dyn RunningStack>, LaunchError> {
+        let http = http_paths(request.app, NAME)?;
+        let mut store = self.launch(request, Part::Store, request.store, None).await?;
+        let report = match store.store(request.store).await {
+            Ok(report) => report,
+            Err(error) => {
+                store.vessel.stop().await?;
+                return Err(error);
+            }
+        };
+        let mut store = store.running(report);
+        let app = self.launch(request, Part::App, request.app, Some(store.address)).await;
+        let app = match app {
+            Ok(mut app) => match app.app(http).await {
+                Ok(report) => Ok(app.running(report)),
+                Err(error) => app.vessel.stop().await.and(Err(error)),
+            },
+            Err(error) => Err(error),
+        };
+        match app {
+            Ok(app) => Ok(Box::new(ContainerStack {
+                endpoint: format!("http://{}{}", app.address, http.endpoint),
+                self_reports: BTreeMap::from([
+                    (Part::Store, store.report.clone()),
+                    (Part::App, app.report.clone()),
+                ]),
+                app,
+                store,
+                samplers: JoinSet::new(),
+            })),
+            Err(error) => {
+                store.vessel.stop().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn end_all(&mut self) -> Result<(), LaunchError> {
+        let own = self.owner.to_string();
+        self.remove_labelled(|label| label == own).await?;
+        self.network = None;
+        crate::exec::end_all().await.map_err(LaunchError::from)
+    }
+}
+
+/// A container that was started.
+#[derive(Debug)]
+struct Container {
+    docker: Docker,
+    id: String,
+    log: PathBuf,
+    ended: Arc<OnceLock<String>>,
+    watchers: Vec<AbortHandle>,
+}
+
+impl Vessel for Container {
+    fn ended(&mut self) -> Option<String> {
+        self.ended.get().cloned()
+    }
+
+    fn log_tail(&self) -> Vec<String> {
+        log_tail(&self.log, TAIL_LINES)
+    }
+}
+
+impl Container {
+    /// Follows what it writes, and waits for its end, in the background.
+    fn watch(&mut self) {
+        let follow = follow_log(self.docker.clone(), self.id.clone(), self.log.clone());
+        let end = wait_for_end(self.docker.clone(), self.id.clone(), Arc::clone(&self.ended));
+        self.watchers = vec![tokio::spawn(follow).abort_handle(), tokio::spawn(end).abort_handle()];
+    }
+
+    async fn address(&self, network: &str, port: u16) -> Result<SocketAddr, LaunchError> {
+        let seen = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
+        let seen = seen.map_err(refused("look at a container"))?;
+        let networks = seen.network_settings.and_then(|settings| settings.networks);
+        let ends = networks.into_iter().flatten().map(|(_, end)| end);
+        let own = ends.into_iter().find(|end| end.network_id.as_deref() == Some(network));
+        let address: Option<IpAddr> =
+            own.and_then(|end| end.ip_address).and_then(|text| text.parse().ok());
+        let address = address.ok_or_else(|| LaunchError::Docker {
+            action: "find the address of a container",
+            source: bollard::errors::Error::IOError {
+                err: std::io::Error::other("it ended at once, or is not on its network"),
+            },
+        })?;
+        Ok(SocketAddr::from((address, port)))
+    }
+
+    /// Stops and removes it.
+    async fn stop(&mut self) -> Result<(), LaunchError> {
+        let grace = i32::try_from(STOP_GRACE.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(grace).build();
+        let stopped = self.docker.stop_container(&self.id, Some(options)).await;
+        gone_is_fine(stopped, "stop a container")?;
+        remove_container(&self.docker, &self.id).await
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        self.watchers.iter().for_each(AbortHandle::abort);
+    }
+}
+
+async fn follow_log(docker: Docker, id: String, path: PathBuf) {
+    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+    let mut pieces = std::pin::pin!(docker.logs(&id, Some(options)));
+    let Ok(mut file) = tokio::fs::File::create(&path).await else { return };
+    while let Some(Ok(piece)) = pieces.next().await {
+        if file.write_all(&piece.into_bytes()).await.and(file.flush().await).is_err() {
+            return;
+        }
+    }
+}
+
+async fn wait_for_end(docker: Docker, id: String, ended: Arc<OnceLock<String>>) {
+    let mut ends = std::pin::pin!(docker.wait_container(&id, None::<WaitContainerOptions>));
+    let end = ends.next().await;
+    let seen = docker.inspect_container(&id, None::<InspectContainerOptions>).await;
+    let state = seen.ok().and_then(|seen| seen.state);
+    let words = match (end, state) {
+        (_, Some(state)) if state.oom_killed == Some(true) => "out of memory".to_owned(),
+        (_, Some(state)) => format!("exit code {}", state.exit_code.unwrap_or(-1)),
+        (Some(Ok(end)), None) => format!("exit code {}", end.status_code),
+        (Some(Err(error)), None) => format!("gone: {error}"),
+        (None, None) => "gone".to_owned(),
+    };
+    let _ = ended.set(words);
+}
+
+async fn remove_container(engine: &Docker, id: &str) -> Result<(), LaunchError> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    gone_is_fine(engine.remove_container(id, Some(options)).await, "remove a container")
+}
+
+/// What is gone already is what was wanted; so is what is about to go.
+fn gone_is_fine(
+    result: Result<(), bollard::errors::Error>,
+    action: &'static str,
+) -> Result<(), LaunchError> {
+    use bollard::errors::Error::DockerResponseServerError;
+    match result {
+        Err(DockerResponseServerError { status_code: 304 | 404 | 409, .. }) => Ok(()),
+        result => result.map_err(refused(action)),
+    }
+}
+
+fn refused(action: &'static str) -> impl FnOnce(bollard::errors::Error) -> LaunchError {
+    move |source| LaunchError::Docker { action, source }
+}
+
+struct ContainerStack {
+    endpoint: String,
+    self_reports: BTreeMap<Part, SelfReport>,
+    app: Running<Container>,
+    store: Running<Container>,
+    /// Ended with the stack, should it end before their window is over.
+    samplers: JoinSet<(Part, Vec<(Nanos, Usage)>)>,
+}
+
+#[async_trait]
+impl RunningStack for ContainerStack {
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn self_reports(&self) -> &BTreeMap<Part, SelfReport> {
+        &self.self_reports
+    }
+
+    fn begin_sampling(&mut self, window: Duration) {
+        for (part, running) in [(Part::App, &self.app), (Part::Store, &self.store)] {
+            let (docker, id) = (running.vessel.docker.clone(), running.vessel.id.clone());
+            self.samplers.spawn(async move { (part, sample(&docker, &id, window).await) });
+        }
+    }
+
+    async fn end_sampling(&mut self) -> Vec<ResourceSample> {
+        let mut samples = Vec::new();
+        while let Some(sampled) = self.samplers.join_next().await {
+            // A sampler that panicked has no samples; the trial then has none for its part.
+            if let Ok((part, readings)) = sampled {
+                samples.extend(ResourceSample::series(part, &readings));
+            }
+        }
+        samples.sort_by_key(|sample| sample.part);
+        samples
+    }
+
+    fn ended_part(&mut self) -> Option<String> {
+        self.store.ended(Part::Store).or_else(|| self.app.ended(Part::App))
+    }
+
+    fn log_tail(&self) -> Vec<String> {
+        self.store.log_tail(Part::Store).chain(self.app.log_tail(Part::App)).collect()
+    }
+
+    async fn stop(mut self: Box<Self>) -> Result<(), LaunchError> {
+        let app = self.app.vessel.stop().await;
+        let store = self.store.vessel.stop().await;
+        app.and(store)
+    }
+}
+
+/// What a container had used, once a second for `window`, and at its end.
+async fn sample(docker: &Docker, id: &str, window: Duration) -> Vec<(Nanos, Usage)> {
+    let watch = Stopwatch::start();
+    let mut readings = Vec::new();
+    loop {
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        let mut answers = std::pin::pin!(docker.stats(id, Some(options)));
+        let answer = answers.next().await;
+        if let Some(usage) = answer.and_then(Result::ok).and_then(|stats| usage(&stats)) {
+            readings.push((Nanos::from(watch.elapsed()), usage));
+        }
+        let left = window.saturating_sub(watch.elapsed());
+        if left.is_zero() {
+            return readings;
+        }
+        tokio::time::sleep(left.min(SAMPLE_EVERY)).await;
+    }
+}
+
+fn usage(stats: &ContainerStatsResponse) -> Option<Usage> {
+    let cpu = stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?;
+    let memory = stats.memory_stats.as_ref();
+    let used = memory.and_then(|memory| memory.usage)?;
+    // What the kernel would give back at once is not used (as `docker stats` has it).
+    let details = memory.and_then(|memory| memory.stats.as_ref());
+    let cache = details.and_then(|details| {
+        details.get("total_inactive_file").or_else(|| details.get("inactive_file")).copied()
+    });
+    Some(Usage { cpu: Nanos(cpu), memory_bytes: used.saturating_sub(cache.unwrap_or(0)) })
+}
