@@ -27,8 +27,8 @@ pub async fn connect(hosts: &[String]) -> Result<Docker, LaunchError> {
         }
     }
     let (host, source) = last.unwrap_or_else(|| {
-        let none = Error::SocketNotFoundError("no socket".to_owned());
-        ("anywhere".to_owned(), none)
+        let none = Error::SocketNotFoundError("none is there".to_owned());
+        ("any of the usual sockets".to_owned(), none)
     });
     Err(LaunchError::NoDocker { host, source })
 }

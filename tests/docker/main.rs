@@ -77,20 +77,22 @@ impl Engine {
 /// A run in containers, in the middle of its first trial.
 struct LongRun {
     runner: Child,
+    /// The word of the loader's command line that tells a trial from a warm-up.
+    window: String,
     results: tempfile::TempDir,
 }
 
 impl LongRun {
-    fn start(engine: &Engine, args: &[&str]) -> Self {
+    fn start(engine: &Engine, seconds: u32, args: &[&str]) -> Self {
         let results = tempfile::tempdir().unwrap();
-        let runner =
-            perf_api(results.path(), &["quick", "--launcher", "docker", "--stores", "redis"])
-                .args(args)
-                .stdout(Stdio::null())
-                .stderr(std::fs::File::create(results.path().join("told")).unwrap())
-                .spawn()
-                .unwrap();
-        let run = Self { runner, results };
+        let runner = perf_api(results.path(), &["quick", "--launcher", "docker"])
+            .args(args)
+            .args(["--duration", &format!("{seconds}s")])
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(results.path().join("told")).unwrap())
+            .spawn()
+            .unwrap();
+        let run = Self { runner, window: format!("{seconds}000ms"), results };
         wait_until("the load", || run.loads(engine));
         run
     }
@@ -101,7 +103,7 @@ impl LongRun {
         engine.containers().len() == 2
             && family.iter().any(|(pid, _)| {
                 let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
-                command.is_ok_and(|command| command.contains("-z"))
+                command.is_ok_and(|command| command.contains(&self.window))
             })
     }
 
@@ -134,8 +136,7 @@ fn dataset(results: &Path) -> serde_json::Value {
 #[ignore = "needs a Docker Engine: `make docker-test`"]
 fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
     let engine = Engine::new();
-    let mut run =
-        LongRun::start(&engine, &["--stores", "redis,valkey", "--qps", "200", "--duration", "3s"]);
+    let mut run = LongRun::start(&engine, 3, &["--stores", "redis,valkey", "--qps", "200"]);
     let containers = engine.containers();
     for (component, seen) in &containers {
         let host = seen.host_config.as_ref().unwrap();
@@ -165,7 +166,7 @@ fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
 fn an_interrupted_run_leaves_no_container() {
     let engine = Engine::new();
     for signal in [Signal::INT, Signal::TERM] {
-        let mut run = LongRun::start(&engine, &["--duration", "30s"]);
+        let mut run = LongRun::start(&engine, 30, &["--stores", "redis"]);
         run.signal(signal);
         assert_eq!(run.runner.wait().unwrap().code(), Some(130), "{}", run.told());
         assert!(engine.nothing_is_left(), "{signal:?} left something");
@@ -176,7 +177,7 @@ fn an_interrupted_run_leaves_no_container() {
 #[ignore = "needs a Docker Engine: `make docker-test`"]
 fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
     let engine = Engine::new();
-    let mut run = LongRun::start(&engine, &["--duration", "30s"]);
+    let mut run = LongRun::start(&engine, 30, &["--stores", "redis"]);
     // Somebody else's, from the same image.
     let image = engine.containers()["redis"].image.clone();
     let body = ContainerCreateBody {
@@ -193,7 +194,7 @@ fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
     run.signal(Signal::KILL);
     run.runner.wait().unwrap();
     assert_eq!(engine.containers().len(), 2, "a killed runner cannot clean up");
-    let mut next = LongRun::start(&engine, &["--duration", "1s", "--qps", "100"]);
+    let mut next = LongRun::start(&engine, 3, &["--stores", "redis", "--qps", "100"]);
     assert!(
         next.told().contains("removed 3 containers and networks of a run that is gone"),
         "{}",
@@ -214,11 +215,8 @@ fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
 fn a_container_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
     let engine = Engine::new();
     for part in ["redis", "express"] {
-        let run = LongRun::start(
-            &engine,
-            &["--apps", "express", "--duration", "20s", "--repetitions", "2"],
-        );
-        let mut run = run;
+        let args = ["--apps", "express", "--stores", "redis", "--repetitions", "2"];
+        let mut run = LongRun::start(&engine, 20, &args);
         let id = engine.containers()[part].id.clone().unwrap();
         engine
             .runtime

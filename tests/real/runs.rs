@@ -32,7 +32,17 @@ fn a_load_within_capacity_is_served_whole() {
     let results = tempfile::tempdir().unwrap();
     let (code, told) = run(
         results.path(),
-        &["quick", "--stores", "redis,valkey", "--qps", "200", "--duration", "2s"],
+        &[
+            "quick",
+            "--launcher",
+            "process",
+            "--stores",
+            "redis,valkey",
+            "--qps",
+            "200",
+            "--duration",
+            "2s",
+        ],
     );
     assert_eq!(code, 0, "{told}");
     let cases = cases(results.path());
@@ -49,8 +59,19 @@ fn a_load_within_capacity_is_served_whole() {
 fn an_overload_is_told_honestly() {
     let _turn = take_turn();
     let results = tempfile::tempdir().unwrap();
-    let args =
-        ["quick", "--apps", "express", "--stores", "redis", "--qps", "20000", "--duration", "3s"];
+    let args = [
+        "quick",
+        "--launcher",
+        "process",
+        "--apps",
+        "express",
+        "--stores",
+        "redis",
+        "--qps",
+        "20000",
+        "--duration",
+        "3s",
+    ];
     let (code, told) = run(results.path(), &args);
     assert_eq!(code, 0, "{told}");
     let cases = cases(results.path());
@@ -72,6 +93,8 @@ impl LongRun {
         let results = tempfile::tempdir().unwrap();
         let args = [
             "quick",
+            "--launcher",
+            "process",
             "--apps",
             "fastapi",
             "--stores",

@@ -240,7 +240,7 @@ fn moment(rng: &mut ChaCha8Rng, whole: Duration) -> Moment {
 fn real_kills(root: &Path, dir: &Path, rng: &mut ChaCha8Rng) {
     let real = Program::new(
         root,
-        "quick --stores redis --qps 200,400 --repetitions 2 --duration 1s",
+        "quick --launcher process --stores redis --qps 200,400 --repetitions 2 --duration 1s",
         "--no-progress",
     );
     let mut counts = Counts::default();

@@ -98,7 +98,9 @@ impl World {
             Self::Processes => component.unavailable.clone(),
             Self::Containers(_) => component.container.is_none().then(|| Unavailable {
                 reason: "the bundle has no image for it".to_owned(),
-                remedy: "run `make images`, which makes and pins the images".to_owned(),
+                remedy:
+                    "run `make images`; what it does not make runs with `--launcher process` only"
+                        .to_owned(),
             }),
         }
     }
