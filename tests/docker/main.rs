@@ -133,7 +133,6 @@ fn dataset(results: &Path) -> serde_json::Value {
 }
 
 #[test]
-#[ignore = "needs a Docker Engine: `make docker-test`"]
 fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
     let engine = Engine::new();
     let mut run = LongRun::start(&engine, 3, &["--stores", "redis,valkey", "--qps", "200"]);
@@ -162,7 +161,6 @@ fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
 }
 
 #[test]
-#[ignore = "needs a Docker Engine: `make docker-test`"]
 fn an_interrupted_run_leaves_no_container() {
     let engine = Engine::new();
     for signal in [Signal::INT, Signal::TERM] {
@@ -174,7 +172,6 @@ fn an_interrupted_run_leaves_no_container() {
 }
 
 #[test]
-#[ignore = "needs a Docker Engine: `make docker-test`"]
 fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
     let engine = Engine::new();
     let mut run = LongRun::start(&engine, 30, &["--stores", "redis"]);
@@ -211,7 +208,6 @@ fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
 }
 
 #[test]
-#[ignore = "needs a Docker Engine: `make docker-test`"]
 fn a_container_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
     let engine = Engine::new();
     for part in ["redis", "express"] {

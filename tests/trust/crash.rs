@@ -16,12 +16,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::{datasets, store, verify};
-
-/// Kills of runs whose load is computed.
-const FAKE_KILLS: usize = 95;
-/// Kills of runs with real servers.
-const REAL_KILLS: usize = 5;
+use super::{amount, datasets, store, verify};
 
 /// How a run and its resumption are typed.
 struct Program {
@@ -195,7 +190,6 @@ fn check_kept(content: &JournalContent, dataset: &Path) {
 }
 
 #[test]
-#[ignore = "minutes, with real servers: `make crash-test`"]
 fn a_killed_run_goes_on_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -211,7 +205,7 @@ fn a_killed_run_goes_on_and_loses_nothing() {
     let whole = start.elapsed();
     let mut rng = ChaCha8Rng::seed_from_u64(20_261_123);
     let mut kills = 0;
-    while kills < FAKE_KILLS {
+    while kills < amount(6, 95) {
         let results = dir.path().join(format!("killed-{kills}"));
         let moments: Vec<Moment> = (0..=kills % 3).map(|_| moment(&mut rng, whole)).collect();
         let before: usize = counts.left.values().sum();
@@ -245,7 +239,7 @@ fn real_kills(root: &Path, dir: &Path, rng: &mut ChaCha8Rng) {
     );
     let mut counts = Counts::default();
     let mut kills = 0;
-    while kills < REAL_KILLS {
+    while kills < amount(1, 5) {
         let results = dir.join("real");
         let moment = Moment::After(Duration::from_millis(rng.random_range(1_000..15_000)));
         let before: usize = counts.left.values().sum();

@@ -12,10 +12,8 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::env::TestEnv;
 use super::journal::unsealed;
-use super::{datasets, store, verify};
+use super::{amount, datasets, store, verify};
 
-/// Cases when `PERF_API_FUZZ_CASES` says nothing.
-const DEFAULT_CASES: u64 = 1_000_000;
 /// What memory may grow by, over all cases.
 const MOST_GROWTH_KIB: u64 = 512 << 10;
 /// Pieces that parsers stumble over.
@@ -47,7 +45,8 @@ const PIECES: [&[u8]; 24] = [
 ];
 
 fn cases() -> u64 {
-    std::env::var("PERF_API_FUZZ_CASES").map_or(DEFAULT_CASES, |cases| cases.parse().unwrap())
+    let said = std::env::var("PERF_API_FUZZ_CASES");
+    said.map_or_else(|_| amount(20_000, 1_000_000), |cases| cases.parse().unwrap())
 }
 
 /// A changed copy of one of the inputs, a few thousand bytes long at most.
@@ -84,7 +83,6 @@ fn peak_kib() -> u64 {
 }
 
 #[test]
-#[ignore = "minutes: `make fuzz`"]
 fn no_text_makes_a_parser_panic_or_swallow_memory() {
     let env = TestEnv::new();
     env.good(&[
@@ -199,7 +197,6 @@ fn fuzzed_journal(rng: &mut ChaCha8Rng, lines: &[Vec<u8>]) -> Vec<u8> {
 
 /// Tables that are not what Parquet allows, under hashes that fit.
 #[test]
-#[ignore = "minutes: `make fuzz`"]
 fn no_table_makes_a_reader_panic_or_swallow_memory() {
     let env = TestEnv::new();
     env.good(&[

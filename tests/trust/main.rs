@@ -1,7 +1,7 @@
 //! Datasets under attack: killed runs, flipped bytes, hostile files, and very many of them.
 //!
-//! Each test takes minutes and is started by its own target of the Makefile, which shows what it
-//! counted.
+//! Each test does a little of its work in every `cargo test`, and all of it when a target of the
+//! Makefile asks for that with `PERF_API_THOROUGH`; it then takes minutes, and shows what it counted.
 
 #![expect(
     clippy::unwrap_used,
@@ -24,6 +24,11 @@ use std::path::Path;
 
 use perf_api::id::DatasetId;
 use perf_api::store::{Location, Manifest, Store, StoreError};
+
+/// How much a test does: `few`, or `many` when it is to be thorough.
+fn amount<T>(few: T, many: T) -> T {
+    if std::env::var_os("PERF_API_THOROUGH").is_some() { many } else { few }
+}
 
 /// Waits for an answer.
 fn wait<T>(future: impl Future<Output = T>) -> T {

@@ -1,33 +1,34 @@
 //! A thousand datasets, for `tests/store/scale.py` to ask.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use futures::StreamExt;
 use perf_api::clock::UnixMillis;
 use perf_api::model::{Bucket, Counts, Histogram, Measurement, Outcome};
 use perf_api::plan::Overrides;
+use perf_api::query::{Session, Trust};
 use perf_api::stats::latency_figures;
 use perf_api::store::JournalContent;
 use perf_api::units::Nanos;
 
 use super::env::TestEnv;
 use super::journal::unsealed;
-use super::{datasets, store, wait};
+use super::{amount, datasets, store, wait};
 
-/// Datasets to make.
-const DATASETS: u64 = 1_000;
 /// Buckets of each trial: fewer than a real one has, so that a thousand fit on a small disk.
 const BUCKETS: u64 = 40;
 
-/// Makes the datasets in the folder that `PERF_API_SCALE_DIR` names: the trials of the full matrix
-/// (960), each with numbers of its own.
+/// Datasets of the full matrix (960 trials), each with numbers of its own, are listed and counted.
+/// In the folder that `PERF_API_SCALE_DIR` names they stay, for `tests/store/scale.py`.
 #[test]
-#[ignore = "makes files: `make scale-test`"]
-fn make_a_thousand_datasets() {
-    let target = std::env::var("PERF_API_SCALE_DIR").expect("PERF_API_SCALE_DIR names a folder");
-    let target = store(Path::new(&target));
+fn many_datasets_are_listed_and_counted() {
+    let temporary = tempfile::tempdir().unwrap();
+    let named = std::env::var_os("PERF_API_SCALE_DIR").map(PathBuf::from);
+    let target = store(named.as_deref().unwrap_or(temporary.path()));
+    let made = amount(3, 1_000);
     let mut content = full_matrix();
     assert_eq!(content.trials.len(), 960);
-    for dataset in 0..DATASETS {
+    for dataset in 0..made {
         content.header.started = UnixMillis(1_767_225_600_000 + dataset * 86_400_000);
         content.header.experiment.seed = dataset;
         for record in &mut content.trials {
@@ -49,7 +50,16 @@ fn make_a_thousand_datasets() {
         }
         wait(target.seal_content(&content)).unwrap();
     }
-    println!("{} datasets of {} trials", datasets(&target).len(), content.trials.len());
+    assert_eq!(datasets(&target).len() as u64, made);
+    let counted = wait(async {
+        let session = Session::open(&target, Trust::Verify, 2).await.unwrap();
+        let sql = "select dataset from trials group by dataset having count(*) = 960";
+        let plan = session.plans(sql).await.unwrap().remove(0);
+        let batches = session.run(plan).await.unwrap().batches;
+        batches.map(|batch| batch.unwrap().num_rows() as u64).fold(0, async |a, b| a + b).await
+    });
+    assert_eq!(counted, made);
+    println!("scale: {made} datasets of 960 trials");
 }
 
 fn histogram(noise: u64) -> Histogram {
