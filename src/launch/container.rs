@@ -4,7 +4,7 @@
 //! root, no capabilities, and no published port: the loader asks the container's own address, since
 //! the way through a published port costs a third of the rate and triples the p99 (measured).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -20,18 +20,19 @@ use bollard::query_parameters::{
     ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
 };
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 
 use super::part::{
-    Running, STOP_GRACE, STORE_MEMORY_MIB, Starting, TAIL_LINES, Vessel, filled, http_paths,
-    placeholders, unsupported,
+    STOP_GRACE, STORE_MEMORY_MIB, Starting, TAIL_LINES, Vessel, filled, placeholders, unsupported,
 };
+use super::stack::{self, Launch};
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Stopwatch;
 use crate::exec::{Owner, Usage, log_tail};
-use crate::model::{Component, Part, ResourceSample, SelfReport};
+use crate::model::{Component, Part};
 use crate::units::Nanos;
 
 /// The launcher's name in datasets.
@@ -121,42 +122,6 @@ impl ContainerLauncher {
         self.network = Some(made.id.clone());
         Ok(made.id)
     }
-
-    async fn launch(
-        &mut self,
-        request: &StackRequest<'_>,
-        part: Part,
-        component: &Component,
-        store: Option<SocketAddr>,
-    ) -> Result<Starting<Container>, LaunchError> {
-        let network = self.network().await?;
-        let port = if part == Part::Store { STORE_PORT } else { APP_PORT };
-        let body = container_body(&self.owner, &network, request, part, component, port, store)?;
-        let made = self.docker.create_container(None::<CreateContainerOptions>, body).await;
-        let id = made.map_err(refused("make a container"))?.id;
-        let mut container = Container {
-            docker: self.docker.clone(),
-            id: id.clone(),
-            log: request.log_dir.join(format!("{part}-{}.log", component.name)),
-            ended: Arc::default(),
-            watchers: Vec::new(),
-        };
-        let started = self.docker.start_container(&id, None::<StartContainerOptions>).await;
-        if let Err(error) = started {
-            container.stop().await?;
-            return Err(refused("start a container")(error));
-        }
-        container.watch();
-        match container.address(&network, port).await {
-            Ok(address) => {
-                Ok(Starting { part, name: component.name.to_string(), vessel: container, address })
-            }
-            Err(error) => {
-                container.stop().await?;
-                Err(error)
-            }
-        }
-    }
 }
 
 fn container_body(
@@ -223,47 +188,14 @@ fn container_body(
 #[async_trait]
 impl Launcher for ContainerLauncher {
     fn name(&self) -> &'static str {
-        NAME
+        <Self as Launch>::NAME
     }
 
     async fn start(
         &mut self,
         request: &StackRequest<'_>,
     ) -> Result<Box<dyn RunningStack>, LaunchError> {
-        let http = http_paths(request.app, NAME)?;
-        let mut store = self.launch(request, Part::Store, request.store, None).await?;
-        let report = match store.store(request.store).await {
-            Ok(report) => report,
-            Err(error) => {
-                store.vessel.stop().await?;
-                return Err(error);
-            }
-        };
-        let mut store = store.running(report);
-        let app = self.launch(request, Part::App, request.app, Some(store.address)).await;
-        let app = match app {
-            Ok(mut app) => match app.app(http).await {
-                Ok(report) => Ok(app.running(report)),
-                Err(error) => app.vessel.stop().await.and(Err(error)),
-            },
-            Err(error) => Err(error),
-        };
-        match app {
-            Ok(app) => Ok(Box::new(ContainerStack {
-                endpoint: format!("http://{}{}", app.address, http.endpoint),
-                self_reports: BTreeMap::from([
-                    (Part::Store, store.report.clone()),
-                    (Part::App, app.report.clone()),
-                ]),
-                app,
-                store,
-                samplers: JoinSet::new(),
-            })),
-            Err(error) => {
-                store.vessel.stop().await?;
-                Err(error)
-            }
-        }
+        stack::start(self, request).await
     }
 
     async fn end_all(&mut self) -> Result<(), LaunchError> {
@@ -274,9 +206,52 @@ impl Launcher for ContainerLauncher {
     }
 }
 
+#[async_trait]
+impl Launch for ContainerLauncher {
+    type Vessel = Container;
+
+    const NAME: &'static str = NAME;
+
+    async fn launch(
+        &mut self,
+        request: &StackRequest<'_>,
+        part: Part,
+        component: &Component,
+        store: Option<SocketAddr>,
+    ) -> Result<Starting<Container>, LaunchError> {
+        let network = self.network().await?;
+        let port = if part == Part::Store { STORE_PORT } else { APP_PORT };
+        let body = container_body(&self.owner, &network, request, part, component, port, store)?;
+        let made = self.docker.create_container(None::<CreateContainerOptions>, body).await;
+        let id = made.map_err(refused("make a container"))?.id;
+        let mut container = Container {
+            docker: self.docker.clone(),
+            id: id.clone(),
+            log: request.log_dir.join(format!("{part}-{}.log", component.name)),
+            ended: Arc::default(),
+            watchers: Vec::new(),
+        };
+        let started = self.docker.start_container(&id, None::<StartContainerOptions>).await;
+        if let Err(error) = started {
+            container.end().await?;
+            return Err(refused("start a container")(error));
+        }
+        container.watch();
+        match container.address(&network, port).await {
+            Ok(address) => {
+                Ok(Starting { part, name: component.name.to_string(), vessel: container, address })
+            }
+            Err(error) => {
+                container.end().await?;
+                Err(error)
+            }
+        }
+    }
+}
+
 /// A container that was started.
 #[derive(Debug)]
-struct Container {
+pub(super) struct Container {
     docker: Docker,
     id: String,
     log: PathBuf,
@@ -284,6 +259,7 @@ struct Container {
     watchers: Vec<AbortHandle>,
 }
 
+#[async_trait]
 impl Vessel for Container {
     fn ended(&mut self) -> Option<String> {
         self.ended.get().cloned()
@@ -291,6 +267,15 @@ impl Vessel for Container {
 
     fn log_tail(&self) -> Vec<String> {
         log_tail(&self.log, TAIL_LINES)
+    }
+
+    fn sample(&self, window: Duration) -> BoxFuture<'static, Vec<(Nanos, Usage)>> {
+        let (docker, id) = (self.docker.clone(), self.id.clone());
+        async move { sample(&docker, &id, window).await }.boxed()
+    }
+
+    async fn stop(self) -> Result<(), LaunchError> {
+        self.end().await
     }
 }
 
@@ -320,7 +305,7 @@ impl Container {
     }
 
     /// Stops and removes it.
-    async fn stop(&mut self) -> Result<(), LaunchError> {
+    async fn end(&self) -> Result<(), LaunchError> {
         let grace = i32::try_from(STOP_GRACE.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(grace).build();
         let stopped = self.docker.stop_container(&self.id, Some(options)).await;
@@ -380,59 +365,6 @@ fn gone_is_fine(
 
 fn refused(action: &'static str) -> impl FnOnce(bollard::errors::Error) -> LaunchError {
     move |source| LaunchError::Docker { action, source }
-}
-
-struct ContainerStack {
-    endpoint: String,
-    self_reports: BTreeMap<Part, SelfReport>,
-    app: Running<Container>,
-    store: Running<Container>,
-    /// Ended with the stack, should it end before their window is over.
-    samplers: JoinSet<(Part, Vec<(Nanos, Usage)>)>,
-}
-
-#[async_trait]
-impl RunningStack for ContainerStack {
-    fn endpoint(&self) -> &str {
-        &self.endpoint
-    }
-
-    fn self_reports(&self) -> &BTreeMap<Part, SelfReport> {
-        &self.self_reports
-    }
-
-    fn begin_sampling(&mut self, window: Duration) {
-        for (part, running) in [(Part::App, &self.app), (Part::Store, &self.store)] {
-            let (docker, id) = (running.vessel.docker.clone(), running.vessel.id.clone());
-            self.samplers.spawn(async move { (part, sample(&docker, &id, window).await) });
-        }
-    }
-
-    async fn end_sampling(&mut self) -> Vec<ResourceSample> {
-        let mut samples = Vec::new();
-        while let Some(sampled) = self.samplers.join_next().await {
-            // A sampler that panicked has no samples; the trial then has none for its part.
-            if let Ok((part, readings)) = sampled {
-                samples.extend(ResourceSample::series(part, &readings));
-            }
-        }
-        samples.sort_by_key(|sample| sample.part);
-        samples
-    }
-
-    fn ended_part(&mut self) -> Option<String> {
-        self.store.ended(Part::Store).or_else(|| self.app.ended(Part::App))
-    }
-
-    fn log_tail(&self) -> Vec<String> {
-        self.store.log_tail(Part::Store).chain(self.app.log_tail(Part::App)).collect()
-    }
-
-    async fn stop(mut self: Box<Self>) -> Result<(), LaunchError> {
-        let app = self.app.vessel.stop().await;
-        let store = self.store.vessel.stop().await;
-        app.and(store)
-    }
 }
 
 /// What a container had used, once a second for `window`, and at its end.

@@ -9,6 +9,7 @@ mod fake;
 mod part;
 mod probe;
 mod process;
+mod stack;
 
 use std::collections::BTreeMap;
 use std::io;

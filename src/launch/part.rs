@@ -6,9 +6,14 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+
 use super::{LaunchError, StackRequest, probe};
 use crate::clock::Stopwatch;
+use crate::exec::Usage;
 use crate::model::{Component, HttpPaths, KEY, Part, SelfReport, fill};
+use crate::units::Nanos;
 
 /// How long a component may take until it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -23,12 +28,19 @@ pub(super) const STORE_MEMORY_MIB: u32 = 1024;
 pub(super) const TAIL_LINES: usize = 10;
 
 /// What a component runs in: a process, or a container.
+#[async_trait]
 pub(super) trait Vessel: Send {
     /// How it ended, if it did.
     fn ended(&mut self) -> Option<String>;
 
     /// The last lines that it wrote.
     fn log_tail(&self) -> Vec<String>;
+
+    /// What it has used, once a second for `window`, and at its end.
+    fn sample(&self, window: Duration) -> BoxFuture<'static, Vec<(Nanos, Usage)>>;
+
+    /// Ends it and everything in it.
+    async fn stop(self) -> Result<(), LaunchError>;
 }
 
 /// A component that was started and is not known to answer yet.
@@ -48,8 +60,37 @@ pub(super) struct Running<V> {
 }
 
 impl<V: Vessel> Starting<V> {
-    /// Waits for a store, sees that it is what its component says, and seeds it.
-    pub(super) async fn store(&mut self, component: &Component) -> Result<SelfReport, LaunchError> {
+    /// Waits for a store, sees that it is what its component says, and seeds it. One that is not is
+    /// stopped.
+    pub(super) async fn into_store(
+        mut self,
+        component: &Component,
+    ) -> Result<Running<V>, LaunchError> {
+        let report = self.store_report(component).await;
+        self.running_or_stopped(report).await
+    }
+
+    /// Waits for an app and sees that it answers what was stored. One that does not is stopped.
+    pub(super) async fn into_app(mut self, http: &HttpPaths) -> Result<Running<V>, LaunchError> {
+        let report = self.app_report(http).await;
+        self.running_or_stopped(report).await
+    }
+
+    async fn running_or_stopped(
+        self,
+        report: Result<SelfReport, LaunchError>,
+    ) -> Result<Running<V>, LaunchError> {
+        let Self { name, vessel, address, .. } = self;
+        match report {
+            Ok(report) => Ok(Running { name, vessel, address, report }),
+            Err(error) => {
+                vessel.stop().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn store_report(&mut self, component: &Component) -> Result<SelfReport, LaunchError> {
         let address = self.address;
         self.ready(|| probe::store_ready(address)).await?;
         let report = probe::ask_info(address).await.map_err(|reason| self.seed_error(reason))?;
@@ -62,8 +103,7 @@ impl<V: Vessel> Starting<V> {
         Ok(report)
     }
 
-    /// Waits for an app and sees that it answers what was stored.
-    pub(super) async fn app(&mut self, http: &HttpPaths) -> Result<SelfReport, LaunchError> {
+    async fn app_report(&mut self, http: &HttpPaths) -> Result<SelfReport, LaunchError> {
         let address = self.address;
         self.ready(|| probe::app_ready(address, &http.ready)).await?;
         probe::check_answer(address, &http.endpoint)
@@ -74,11 +114,6 @@ impl<V: Vessel> Starting<V> {
             None => Ok(SelfReport::new()),
         };
         report.map_err(|reason| self.seed_error(reason))
-    }
-
-    /// It answers.
-    pub(super) fn running(self, report: SelfReport) -> Running<V> {
-        Running { name: self.name, vessel: self.vessel, address: self.address, report }
     }
 
     async fn ready<F>(&mut self, ask: impl Fn() -> F) -> Result<(), LaunchError>

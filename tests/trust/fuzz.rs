@@ -16,6 +16,9 @@ use super::{amount, datasets, store, verify};
 
 /// What memory may grow by, over all cases.
 const MOST_GROWTH_KIB: u64 = 512 << 10;
+/// A run whose dataset is small.
+const SMALL: [&str; 9] =
+    ["quick", "--fake", "--no-progress", "--stores", "redis", "--qps", "1000", "--duration", "1s"];
 /// Pieces that parsers stumble over.
 const PIECES: [&[u8]; 24] = [
     b"",
@@ -85,17 +88,7 @@ fn peak_kib() -> u64 {
 #[test]
 fn no_text_makes_a_parser_panic_or_swallow_memory() {
     let env = TestEnv::new();
-    env.good(&[
-        "quick",
-        "--fake",
-        "--no-progress",
-        "--stores",
-        "redis",
-        "--qps",
-        "1000",
-        "--duration",
-        "1s",
-    ]);
+    env.good(&SMALL);
     let store = store(&env.path("results"));
     let manifest =
         std::fs::read(env.path(&format!("results/{}/manifest.json", datasets(&store)[0]))).unwrap();
@@ -199,17 +192,7 @@ fn fuzzed_journal(rng: &mut ChaCha8Rng, lines: &[Vec<u8>]) -> Vec<u8> {
 #[test]
 fn no_table_makes_a_reader_panic_or_swallow_memory() {
     let env = TestEnv::new();
-    env.good(&[
-        "quick",
-        "--fake",
-        "--no-progress",
-        "--stores",
-        "redis",
-        "--qps",
-        "1000",
-        "--duration",
-        "1s",
-    ]);
+    env.good(&SMALL);
     let original = store(&env.path("results"));
     let id = datasets(&original)[0];
     let dir = env.path(&format!("results/{id}"));
