@@ -72,7 +72,9 @@ store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/t
 # A daemon of its own, ended with the test.
 DOCKER_DIR := $(CARGO_TARGET_DIR)/docker
 .PHONY: docker-test
-docker-test: images ## the quick run and faults in containers of a Docker daemon of its own
+docker-test: images ## the images made twice are the same; the quick run and faults in containers of a Docker daemon of its own
+	tools/make-images $(CARGO_TARGET_DIR)/images-again
+	for image in images/*.tar; do cmp $$image $(CARGO_TARGET_DIR)/images-again/$$(basename $$image); done
 	trap 'tools/dockerd stop $(DOCKER_DIR)' EXIT; tools/dockerd start $(DOCKER_DIR); \
 	export DOCKER_HOST=unix://$(DOCKER_DIR)/docker.sock; \
 	./perf-api quick --launcher docker --stores redis,valkey; \

@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 /// # Errors
 /// When it cannot be written; what was there before is then still there.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = folder_of(path);
     let temporary = NamedTempFile::new_in(dir)?;
     temporary.as_file().write_all(bytes)?;
     publish(temporary.as_file())?;
@@ -27,8 +27,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When there is one, or when it cannot be written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = NamedTempFile::new_in(dir)?;
+    let temporary = NamedTempFile::new_in(folder_of(path))?;
     temporary.as_file().write_all(bytes)?;
     keep_new(temporary, path)
 }
@@ -39,9 +38,14 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// When there is one, or when it cannot be written.
 pub fn keep_new(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
     publish(temporary.as_file())?;
-    let dir = temporary.path().parent().map(Path::to_owned);
     temporary.persist_noclobber(path).map_err(|error| error.error)?;
-    dir.map_or(Ok(()), |dir| sync_dir(&dir))
+    sync_dir(folder_of(path))
+}
+
+/// The folder that holds the file `path`.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A temporary file is private; what is written for people is not, and is on the disk.

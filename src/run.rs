@@ -154,7 +154,7 @@ pub async fn record(
         journal.append(&Entry::Resumed { accepted_differences })?;
     }
     on_event(&Event::Begun(journal.dir(), finished.len()));
-    let failed = finished.iter().filter(|record| is_failed(record)).count();
+    let failed = finished.iter().filter(|record| record.is_failed()).count();
     let plan = request.plan;
     let mut runner =
         Runner { request, journal, on_event, measured: finished.len() - failed, failed };
@@ -219,10 +219,6 @@ fn identities(bundle: &PinnedBundle) -> BTreeMap<String, String> {
         Some(unavailable) => unavailable.reason.clone(),
     };
     components.map(|component| (component.name.to_string(), identity(component))).collect()
-}
-
-fn is_failed(record: &TrialRecord) -> bool {
-    matches!(record.outcome, Outcome::Failed(_))
 }
 
 /// The CPUs that each part of a stack gets on a host, for the loads of `plan`.

@@ -38,3 +38,32 @@ fn context_host(settings: &Path, name: Option<String>) -> Option<String> {
     let about = json(&dir.join("meta.json"))?;
     about["Endpoints"]["docker"]["Host"].as_str().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chosen_context_says_where_docker_is() {
+        let settings = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = settings.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let host = |name: Option<&str>| context_host(settings.path(), name.map(str::to_owned));
+        assert_eq!(host(None), None);
+        // As `docker context create rootless` writes it (the folder is the SHA-256 of the name).
+        write(
+            &format!("contexts/meta/{}/meta.json", ContentHash::of(b"rootless")),
+            r#"{"Name":"rootless","Endpoints":{"docker":{"Host":"unix:///run/user/1000/docker.sock"}}}"#,
+        );
+        let socket = Some("unix:///run/user/1000/docker.sock".to_owned());
+        assert_eq!(host(Some("rootless")), socket);
+        assert_eq!(host(None), None);
+        write("config.json", r#"{"currentContext":"rootless"}"#);
+        assert_eq!(host(None), socket);
+        assert_eq!(host(Some("default")), None);
+        assert_eq!(host(Some("unknown")), None);
+    }
+}

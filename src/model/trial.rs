@@ -265,3 +265,11 @@ pub struct TrialRecord {
     /// How it ended.
     pub outcome: Outcome,
 }
+
+impl TrialRecord {
+    /// Whether it gave no measurement.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed(_))
+    }
+}

@@ -10,8 +10,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, ListBuilder, StructArray, StructBuilder, UInt64Array,
-    UInt64Builder,
+    Array, ArrayRef, AsArray, ListArray, ListBuilder, StringArray, StructArray, StructBuilder,
+    UInt64Array, UInt64Builder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, UInt64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
@@ -352,6 +352,6 @@ impl ScalarUDFImpl for FindDataset {
         let [names] = &arrays[..] else { return exec_err!("dataset takes a name") };
         let ids: Result<Vec<Option<String>>> =
             names.as_string::<i32>().iter().map(|name| name.map(find).transpose()).collect();
-        Ok(ColumnarValue::Array(Arc::new(datafusion::arrow::array::StringArray::from(ids?))))
+        Ok(ColumnarValue::Array(Arc::new(StringArray::from(ids?))))
     }
 }

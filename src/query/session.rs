@@ -323,7 +323,7 @@ fn dataset_columns(listed: &[Listed], names: &Names) -> Vec<DatasetColumn> {
     );
     add("spec", "the experiment's name", text(&|m| m.experiment.name.clone()));
     add("seed", "where its random order begins", count(&|m| Some(m.experiment.seed)));
-    add("trials", "how many trials it has", count(&|m| Some(m.files["trials.parquet"].rows)));
+    add("trials", "how many trials it has", count(&|m| Some(m.trial_count())));
     add(
         "failed_trials",
         "how many of them failed; missing before version 2",

@@ -1,6 +1,5 @@
 //! One kind of table over many datasets, for DataFusion.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -68,41 +67,25 @@ fn dataset_field() -> FieldRef {
 }
 
 impl DatasetTable {
-    /// The files of the datasets that fit the conditions on the column `dataset`.
-    fn files(&self, conditions: &[Expr]) -> Result<Vec<PartitionedFile>> {
+    /// The files of the datasets that fit the conditions on the column `dataset`, and the rows that
+    /// their manifests list.
+    fn files(&self, conditions: &[Expr]) -> Result<(Vec<PartitionedFile>, u64)> {
         let schema = DFSchema::try_from(Schema::new(vec![dataset_field()]))?;
-        let mut files = Vec::new();
+        let (mut files, mut rows) = (Vec::new(), 0_u64);
         for entry in self.entries.iter() {
-            let size = entry.manifest.as_ref().map(|manifest| manifest.files[self.file].bytes);
+            let listed = entry.manifest.as_ref().map(|manifest| &manifest.files[self.file]);
             let path = format!("{}/{}", entry.id, self.file);
             // The schema that a file carries is not parsed: what parses it trusts it.
-            let mut file = PartitionedFile::new(path, *size.as_ref().unwrap_or(&0))
+            let mut file = PartitionedFile::new(path, listed.map_or(0, |listed| listed.bytes))
                 .with_arrow_schema(Arc::clone(self.schema.file_schema()));
             file.partition_values = vec![ScalarValue::Utf8(Some(entry.id.to_string()))];
             let Some(file) = filter_partitioned_file(file, conditions, &schema)? else { continue };
-            if let Err(error) = size {
-                return Err(DataFusionError::External(Box::new(Arc::clone(error))));
-            }
+            let listed =
+                listed.map_err(|error| DataFusionError::External(Box::new(Arc::clone(error))))?;
+            rows = rows.saturating_add(listed.rows);
             files.push(file);
         }
-        Ok(files)
-    }
-
-    /// What the manifests say of the sizes, so that joins hold the smaller table in memory. They are
-    /// told as estimates: what is counted is what was read.
-    fn statistics(&self, files: &[PartitionedFile]) -> Statistics {
-        let chosen: BTreeSet<&str> = files
-            .iter()
-            .filter_map(|file| file.object_meta.location.as_ref().split('/').next())
-            .collect();
-        let entries = self.entries.iter().filter(|entry| chosen.contains(&*entry.id.to_string()));
-        let rows = entries
-            .flat_map(|entry| &entry.manifest)
-            .map(|manifest| manifest.files[self.file].rows);
-        let rows = rows.fold(0, u64::saturating_add);
-        let mut statistics = Statistics::new_unknown(self.schema.table_schema());
-        statistics.num_rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
-        statistics
+        Ok((files, rows))
     }
 }
 
@@ -140,7 +123,7 @@ impl TableProvider for DatasetTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (on_dataset, others): (Vec<Expr>, Vec<Expr>) =
             filters.iter().cloned().partition(is_on_dataset);
-        let files = self.files(&on_dataset)?;
+        let (files, rows) = self.files(&on_dataset)?;
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
         }
@@ -149,7 +132,10 @@ impl TableProvider for DatasetTable {
             let schema = DFSchema::try_from(self.schema())?;
             source = source.with_predicate(session.create_physical_expr(condition, &schema)?);
         }
-        let statistics = self.statistics(&files);
+        // So that joins hold the smaller table in memory. An estimate: what is counted is what was
+        // read.
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.num_rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
         let group_size = files.len().div_ceil(session.config().target_partitions());
         let groups = files.chunks(group_size).map(|group| FileGroup::new(group.to_vec()));
         let config = FileScanConfigBuilder::new(self.place.clone(), Arc::new(source))

@@ -52,7 +52,7 @@ impl Store {
         if path.exists() {
             return Err(StoreError::Exists(path.to_owned()));
         }
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = crate::file::folder_of(path);
         let staged = self.copy_files(id, dir).await?;
         let write = || StoreError::io("write", path);
         let temporary = NamedTempFile::new_in(dir).map_err(write())?;
@@ -72,11 +72,9 @@ impl Store {
         // Raw: extensions, such as long names, would be read into memory whatever their size.
         let entries = archive.entries().map_err(|error| wrong(error.to_string()))?;
         let mut entries = entries.raw(true);
-        let mut next = || match entries.next() {
-            Some(entry) => entry.map_err(|error| wrong(error.to_string())),
-            None => Err(wrong("it ends too early".to_owned())),
-        };
-        let mut first = next()?;
+        let mut next = || entries.next().transpose().map_err(|error| wrong(error.to_string()));
+        let too_early = || wrong("it ends too early".to_owned());
+        let mut first = next()?.ok_or_else(too_early)?;
         let id = named_id(&first)
             .ok_or_else(|| wrong("it does not begin with a manifest".to_owned()))?;
         check_entry(&first, id, manifest::FILE).map_err(wrong)?;
@@ -88,13 +86,13 @@ impl Store {
         let bytes = bytes.map_err(StoreError::io("read", &staged.files()))?;
         let manifest = Manifest::parse(&bytes, id, &format!("{}: {id}", path.display()))?;
         for (name, listed) in &manifest.files {
-            let mut entry = next()?;
+            let mut entry = next()?.ok_or_else(too_early)?;
             check_entry(&entry, id, name).map_err(wrong)?;
             if staged.copy(name, &mut entry, listed.bytes)? > listed.bytes {
                 return Err(wrong(format!("`{name}` has more than {} bytes", listed.bytes)));
             }
         }
-        if next().is_ok() {
+        if next()?.is_some() {
             return Err(wrong("something follows the tables".to_owned()));
         }
         Incoming::new(staged, path.display().to_string())

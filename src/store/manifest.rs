@@ -9,8 +9,7 @@ use super::{StoreError, parquet, schema};
 use crate::clock::UnixMillis;
 use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
 use crate::model::{
-    Bundle, ComponentKind, ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport,
-    TrialRecord, Unavailable,
+    Bundle, ComponentKind, ComponentName, Experiment, Fingerprint, Order, SelfReport, Unavailable,
 };
 
 /// The version of the tables and the manifest that is written, and the newest that is read.
@@ -145,6 +144,12 @@ impl Manifest {
         DatasetId(ContentHash::of(canonical_bytes))
     }
 
+    /// How many trials there are, in every version.
+    #[must_use]
+    pub fn trial_count(&self) -> u64 {
+        self.files.get(schema::TRIALS_FILE).map_or(0, |file| file.rows)
+    }
+
     /// Size of all tables.
     #[must_use]
     pub fn table_bytes(&self) -> u64 {
@@ -231,8 +236,7 @@ pub(super) fn build(
         entries.insert(table.file_name(), entry);
         files.insert(table.file_name(), bytes);
     }
-    let is_failed = |record: &&TrialRecord| matches!(record.outcome, Outcome::Failed(_));
-    let failed = content.trials.iter().filter(is_failed);
+    let failed = content.trials.iter().filter(|record| record.is_failed());
     let manifest = Manifest {
         schema_version: SCHEMA_VERSION,
         writer: header.writer.clone(),

@@ -137,14 +137,6 @@ impl Store {
         })
     }
 
-    /// The dataset that a name stands for; see [`Names::find`].
-    ///
-    /// # Errors
-    /// When there is none, or more than one, or when the place cannot be read.
-    pub async fn find(&self, name: &str) -> Result<DatasetId, StoreError> {
-        self.names().await?.find(name)
-    }
-
     /// Gives a dataset a tag. A tag of another dataset moves only when `force` says so.
     ///
     /// # Errors

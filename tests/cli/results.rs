@@ -172,8 +172,17 @@ fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
     let bomb = vec![0; 64 << 20];
     let long_name = tar(&[(&manifest_path, tar::EntryType::GNULongName, &bomb)]);
     let more = tar(&[(&manifest_path, regular, &manifest), (&latency_path, regular, b"short")]);
+    let tables = ["latency", "resources", "timeline", "trials"].map(|name| {
+        let file = format!("{name}.parquet");
+        (of(&file), env.read(&format!("results/{first}/{file}")))
+    });
+    let mut entries: Vec<(&str, tar::EntryType, &[u8])> =
+        vec![(&manifest_path, regular, &manifest)];
+    entries.extend(tables.iter().map(|(path, bytes)| (path.as_str(), regular, &bytes[..])));
+    entries.push(("extra", regular, b"x"));
+    let followed = tar(&entries);
     let mut told_all = String::new();
-    let hostile: [(&str, Vec<u8>); 11] = [
+    let hostile: [(&str, Vec<u8>); 12] = [
         ("empty", vec![]),
         ("text", b"no archive".to_vec()),
         ("short", good[..good.len() / 2].to_vec()),
@@ -191,6 +200,7 @@ fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
         ("manifest", tar(&[(&manifest_path, regular, b"{}")])),
         ("long name", long_name),
         ("early end", more),
+        ("something more", followed),
     ];
     for (name, bytes) in hostile {
         std::fs::write(env.path("hostile.tar.zst"), bytes).unwrap();

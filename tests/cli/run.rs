@@ -140,7 +140,7 @@ fn sql_and_rust_find_the_same_p95() {
     let store = perf_api::store::Store::open(&place).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let cases = runtime.block_on(async {
-        let id = store.find("latest").await.unwrap();
+        let id = store.names().await.unwrap().find("latest").unwrap();
         let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
         dataset.cases().await.unwrap()
     });

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
@@ -27,18 +26,16 @@ mod system;
 
 use system::{perf_api, wait_until};
 
-static TURN: Mutex<()> = Mutex::new(());
-
 /// The daemon, and the right to use it alone.
 struct Engine {
     docker: Docker,
     runtime: tokio::runtime::Runtime,
-    _turn: MutexGuard<'static, ()>,
+    _turn: std::sync::MutexGuard<'static, ()>,
 }
 
 impl Engine {
     fn new() -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = system::take_turn();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let host = std::env::var("DOCKER_HOST").expect("`make docker-test` sets DOCKER_HOST");
         let docker = runtime.block_on(perf_api::launch::connect(&[host])).unwrap();
@@ -85,7 +82,7 @@ struct LongRun {
 impl LongRun {
     fn start(engine: &Engine, seconds: u32, args: &[&str]) -> Self {
         let results = tempfile::tempdir().unwrap();
-        let runner = perf_api(results.path(), &["quick", "--launcher", "docker"])
+        let runner = perf_api(results.path(), &["quick"])
             .args(args)
             .args(["--duration", &format!("{seconds}s")])
             .stdout(Stdio::null())
@@ -132,6 +129,17 @@ fn dataset(results: &Path) -> serde_json::Value {
     serde_json::from_slice(&found.unwrap()).unwrap()
 }
 
+/// Trials whose parts were all seen to use CPU and memory.
+const SAMPLED: &str = "select count(*) as trials from trials where least(app_cpu_s, store_cpu_s,
+    loader_cpu_s, app_peak_memory_bytes, store_peak_memory_bytes) > 0";
+
+#[expect(clippy::disallowed_methods, reason = "the program under test")]
+fn answer(results: &Path, sql: &str) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_perf-api"));
+    let output = command.args(["sql", sql, "--format", "csv", "--results"]).arg(results).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
 #[test]
 fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
     let engine = Engine::new();
@@ -155,19 +163,28 @@ fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
     assert!(engine.nothing_is_left());
     let manifest = dataset(run.results.path());
     assert_eq!(manifest["launcher"], "docker");
+    assert!(run.told().contains("stacks run in containers"), "{}", run.told());
+    assert_eq!(
+        answer(run.results.path(), SAMPLED),
+        "trials\n4\n",
+        "use of containers was not sampled"
+    );
     assert_eq!((&manifest["trials"], &manifest["failed_trials"]), (&4.into(), &0.into()));
     let sampled = perf_api(run.results.path(), &["--help"]);
     drop(sampled);
 }
 
 #[test]
-fn an_interrupted_run_leaves_no_container() {
+fn an_interrupted_run_leaves_no_container_and_goes_on_in_containers() {
     let engine = Engine::new();
     for signal in [Signal::INT, Signal::TERM] {
-        let mut run = LongRun::start(&engine, 30, &["--stores", "redis"]);
+        let mut run = LongRun::start(&engine, 5, &["--stores", "redis", "--apps", "express"]);
         run.signal(signal);
         assert_eq!(run.runner.wait().unwrap().code(), Some(130), "{}", run.told());
         assert!(engine.nothing_is_left(), "{signal:?} left something");
+        let status = perf_api(run.results.path(), &["resume"]).status().unwrap();
+        assert!(status.success());
+        assert_eq!(dataset(run.results.path())["launcher"], "docker");
     }
 }
 

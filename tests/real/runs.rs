@@ -14,7 +14,7 @@ fn cases(results: &Path) -> Vec<CaseSummary> {
     let store = Store::open(&Location::Folder(results.to_owned())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let id = store.find("latest").await.unwrap();
+        let id = store.names().await.unwrap().find("latest").unwrap();
         let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
         dataset.cases().await.unwrap()
     })

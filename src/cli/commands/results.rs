@@ -13,7 +13,7 @@ use crate::cli::location;
 use crate::cli::output::{note, print, table};
 use crate::id::DatasetId;
 use crate::query::verify;
-use crate::store::{Condition, Incoming, Listed, Manifest, Names, Store, StoreError};
+use crate::store::{Condition, Incoming, Listed, Names, Store, StoreError};
 
 pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, CliError> {
     let open = || location::open(&args.results);
@@ -81,7 +81,7 @@ fn in_words(listed: &Listed, names: &Names) -> Option<Vec<String>> {
         manifest.experiment.name.clone(),
         manifest.host.class(),
         names.tags(listed.id).join(", "),
-        trials(manifest).to_string(),
+        manifest.trial_count().to_string(),
         failed,
         HumanBytes(manifest.table_bytes()).to_string(),
     ])
@@ -97,7 +97,7 @@ fn in_json(listed: &Listed, names: &Names) -> Value {
             "started_ms": manifest.started,
             "spec": manifest.experiment.name,
             "host": manifest.host.class(),
-            "trials": trials(manifest),
+            "trials": manifest.trial_count(),
             "failed_trials": manifest.failed_trials,
             "table_bytes": manifest.table_bytes(),
         }),
@@ -108,10 +108,6 @@ fn in_json(listed: &Listed, names: &Names) -> Value {
             "error": error.to_string(),
         }),
     }
-}
-
-fn trials(manifest: &Manifest) -> u64 {
-    manifest.files.get("trials.parquet").map_or(0, |file| file.rows)
 }
 
 async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, CliError> {
@@ -193,7 +189,7 @@ async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<Exi
         worst = worst.max(condition);
         let what = match &verified {
             Ok(manifest) => {
-                format!("{} trials, {}", trials(manifest), HumanBytes(manifest.table_bytes()))
+                format!("{} trials, {}", manifest.trial_count(), HumanBytes(manifest.table_bytes()))
             }
             Err(error) => crate::model::with_causes(error),
         };
