@@ -71,14 +71,28 @@ store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/t
 
 # A daemon of its own, ended with the test.
 DOCKER_DIR := $(CARGO_TARGET_DIR)/docker
+WITH_DOCKER := trap 'tools/dockerd stop $(DOCKER_DIR)' EXIT; tools/dockerd start $(DOCKER_DIR); \
+	export DOCKER_HOST=unix://$(DOCKER_DIR)/docker.sock
+DOCKER_TESTS := cargo test --release --locked --test docker -- --nocapture --test-threads 1
 .PHONY: docker-test
 docker-test: images ## the images made twice are the same; the quick run and faults in containers of a Docker daemon of its own
+	@tools/setup-system docker-test
 	tools/make-images $(CARGO_TARGET_DIR)/images-again
 	for image in images/*.tar; do cmp $$image $(CARGO_TARGET_DIR)/images-again/$$(basename $$image); done
-	trap 'tools/dockerd stop $(DOCKER_DIR)' EXIT; tools/dockerd start $(DOCKER_DIR); \
-	export DOCKER_HOST=unix://$(DOCKER_DIR)/docker.sock; \
-	./perf-api quick --launcher docker --stores redis,valkey; \
-	cargo test --release --locked --test docker -- --nocapture --test-threads 1
+	$(WITH_DOCKER); ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS)
+
+.PHONY: fault-test
+fault-test: images ## faults in the middle of a run in containers: a table of what each became
+	@tools/setup-system docker-test
+	$(WITH_DOCKER); $(DOCKER_TESTS) faults
+
+.PHONY: measure-way
+measure-way: images ## what a published port costs, as ratios
+	$(WITH_DOCKER); tests/docker/measure-way.sh
+
+.PHONY: measure-overhead
+measure-overhead: images ## what a run takes beside its trials, and where
+	$(WITH_DOCKER); tests/docker/measure-overhead.sh
 
 .PHONY: crash-test
 crash-test: setup ## kill 100 runs at random moments, 5 of them with real servers

@@ -8,19 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock::{Clock, UnixMillis};
+use crate::clock::{Clock, Stopwatch, UnixMillis};
 use crate::host::{Demand, Topology, place};
 use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::{LoadDriver, LoadRequest};
 use crate::model::{
     Bundle, ComponentName, Failure, Fingerprint, Flag, Measurement, Outcome, Part, Placement, Plan,
-    Stack, Stage, Trial, TrialRecord, VALUE_BYTES, with_causes,
+    Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES, stack_runs, with_causes,
 };
+use crate::plan::stacks;
 use crate::stats::latency_figures;
 use crate::store::{
     Difference, Entry, Header, Journal, PinnedBundle, PinnedComponent, Store, StoreError,
+    count_failure,
 };
+use crate::units::Nanos;
 
 /// How a run begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,21 +74,23 @@ pub enum Event<'run> {
     WarmingUp(&'run Stack),
     /// A trial begins.
     Trial(&'run Trial),
-    /// A trial is over.
+    /// A trial is over for the first time.
     Done(&'run TrialRecord),
+    /// A trial that had failed is over again.
+    Repeated(&'run TrialRecord),
+    /// A stack failed so often that no more of its trials are executed.
+    GivenUp(&'run Stack),
     /// The journal is being turned into a dataset.
     Sealing,
 }
 
 /// What came of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSummary {
     /// The sealed dataset.
     pub dataset: DatasetId,
-    /// Trials that were measured.
-    pub measured: usize,
-    /// Trials that failed.
-    pub failed: usize,
+    /// What stands in it.
+    pub recorded: Recorded,
 }
 
 /// Why a run ended without a dataset.
@@ -116,20 +121,25 @@ pub async fn run(
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<RunSummary, RunError> {
     let (store, id) = (request.store, request.id.clone());
-    let Recorded { measured, failed } = record(request, on_event).await?;
+    let recorded = record(request, on_event).await?;
     on_event(&Event::Sealing);
     let dataset = store.seal(&id).await?;
-    Ok(RunSummary { dataset, measured, failed })
+    Ok(RunSummary { dataset, recorded })
 }
 
-/// How many trials stand in a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What stands in a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// Trials that were measured.
     pub measured: usize,
     /// Trials that failed.
     pub failed: usize,
+    /// Stacks that were given up.
+    pub given_up: Vec<Stack>,
 }
+
+/// After this many failures in a row a stack is given up.
+pub const MOST_FAILURES: u32 = 3;
 
 /// Runs a plan until every trial stands in the journal.
 ///
@@ -140,11 +150,11 @@ pub async fn record(
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Recorded, RunError> {
     let store = request.store;
-    let (mut journal, finished) = match &request.beginning {
-        Beginning::New => (store.begin(&request.id, &header(&request))?, vec![]),
+    let (mut journal, finished, failures_in_a_row) = match &request.beginning {
+        Beginning::New => (store.begin(&request.id, &header(&request))?, vec![], BTreeMap::new()),
         Beginning::Resumed { .. } => {
             let (journal, content) = store.resume(&request.id)?;
-            (journal, content.trials)
+            (journal, content.trials, content.failures_in_a_row)
         }
     };
     if let Beginning::Resumed { accepted_differences } = &request.beginning
@@ -154,19 +164,24 @@ pub async fn record(
         journal.append(&Entry::Resumed { accepted_differences })?;
     }
     on_event(&Event::Begun(journal.dir(), finished.len()));
-    let failed = finished.iter().filter(|record| record.is_failed()).count();
     let plan = request.plan;
-    let mut runner =
-        Runner { request, journal, on_event, measured: finished.len() - failed, failed };
     let is_planned = |record: &&TrialRecord| plan.trials.contains(&record.trial);
     if let Some(foreign) = finished.iter().find(|record| !is_planned(record)) {
         return Err(RunError::OtherPlan(foreign.trial.id));
     }
-    let finished: BTreeSet<TrialId> = finished.iter().map(|record| record.trial.id).collect();
-    for trials in plan.stack_runs() {
-        runner.stack_run(trials, &finished).await?;
+    let executed =
+        finished.iter().map(|record| (record.trial.id, Executed::from(record))).collect();
+    let mut runner = Runner { request, journal, on_event, executed, failures_in_a_row };
+    for block in plan.blocks() {
+        runner.block(block).await?;
     }
-    Ok(Recorded { measured: runner.measured, failed: runner.failed })
+    let failed = runner.executed.values().filter(|one| one.is_failed).count();
+    let given_up = stacks(&plan.experiment);
+    Ok(Recorded {
+        measured: runner.executed.len() - failed,
+        failed,
+        given_up: given_up.into_iter().filter(|stack| runner.is_given_up(stack)).collect(),
+    })
 }
 
 /// What is not the same now as when a run began: program, spec, order, components, and host.
@@ -224,8 +239,14 @@ fn identities(bundle: &PinnedBundle) -> BTreeMap<String, String> {
 /// The CPUs that each part of a stack gets on a host, for the loads of `plan`.
 #[must_use]
 pub fn placement(topology: &Topology, plan: &Plan, stack: &Stack) -> Placement {
+    place(topology, demand(plan, stack))
+}
+
+/// The CPUs that each part of a stack wants, for the loads of `plan`.
+#[must_use]
+pub fn demand(plan: &Plan, stack: &Stack) -> Demand {
     let rates = plan.experiment.qps.iter().copied();
-    place(topology, Demand::of(stack.workers, rates.max().unwrap_or(0)))
+    Demand::of(stack.workers, rates.max().unwrap_or(0))
 }
 
 fn header(request: &RunRequest<'_>) -> Header {
@@ -246,8 +267,24 @@ struct Runner<'run, 'event> {
     request: RunRequest<'run>,
     journal: Journal,
     on_event: &'event mut dyn FnMut(&Event<'_>),
-    measured: usize,
-    failed: usize,
+    /// The trials that were executed so far.
+    executed: BTreeMap<TrialId, Executed>,
+    /// How many trials of each stack failed last, one after another.
+    failures_in_a_row: BTreeMap<Stack, u32>,
+}
+
+/// How often a trial was executed, and how that ended last.
+#[derive(Clone, Copy, Debug)]
+struct Executed {
+    times: u32,
+    is_failed: bool,
+}
+
+impl From<&TrialRecord> for Executed {
+    fn from(record: &TrialRecord) -> Self {
+        let earlier = u32::try_from(record.earlier_failures.len()).unwrap_or(u32::MAX);
+        Self { times: earlier.saturating_add(1), is_failed: record.is_failed() }
+    }
 }
 
 /// Everything about a stack that stays the same from trial to trial.
@@ -257,62 +294,102 @@ struct StackContext<'run> {
     first: &'run Trial,
 }
 
+/// A stack that was started and warmed up, with the trials that it has had.
+struct Live {
+    stack: Box<dyn RunningStack>,
+    times: Option<StackTimes>,
+    trials: Vec<TrialId>,
+}
+
 impl Runner<'_, '_> {
-    /// Runs the trials that share one start of a stack, without those that are finished. A stack
-    /// that broke is started again.
-    async fn stack_run(
-        &mut self,
-        trials: &[Trial],
-        finished: &BTreeSet<TrialId>,
-    ) -> Result<(), RunError> {
-        let Some(first) = trials.first() else { return Ok(()) };
-        let trials: Vec<&Trial> =
-            trials.iter().filter(|trial| !finished.contains(&trial.id)).collect();
+    /// Runs the trials of a block, and then those again that failed, as often as the spec says.
+    async fn block(&mut self, trials: &[Trial]) -> Result<(), RunError> {
+        for round in 0..=self.request.plan.experiment.retries {
+            for trials in stack_runs(trials) {
+                let due: Vec<&Trial> =
+                    trials.iter().filter(|trial| self.is_due(trial, round)).collect();
+                self.stack_run(&due).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a trial is to be executed when each has been `round` times.
+    fn is_due(&self, trial: &Trial, round: u32) -> bool {
+        match self.executed.get(&trial.id) {
+            None => round == 0,
+            Some(before) => {
+                before.is_failed && before.times == round && !self.is_given_up(&trial.case.stack)
+            }
+        }
+    }
+
+    fn is_given_up(&self, stack: &Stack) -> bool {
+        self.failures_in_a_row.get(stack).is_some_and(|&failures| failures >= MOST_FAILURES)
+    }
+
+    /// Runs trials that share one start of a stack. A stack that broke is started again.
+    async fn stack_run(&mut self, trials: &[&Trial]) -> Result<(), RunError> {
+        let Some(&first) = trials.first() else { return Ok(()) };
         let stack = &first.case.stack;
         let placement = placement(self.request.topology, self.request.plan, stack);
         let context = StackContext { stack, placement, first };
-        let mut running: Option<Box<dyn RunningStack>> = None;
-        for (index, &trial) in trials.iter().enumerate() {
-            let mut live = match running.take() {
-                Some(live) => live,
-                None => match self.start(&context).await? {
-                    Ok(live) => live,
-                    Err(failure) => {
-                        // What does not start now does not start a moment later either.
-                        for &trial in &trials[index..] {
-                            self.record(&context, trial, Outcome::Failed(failure.clone()))?;
-                        }
-                        return Ok(());
-                    }
-                },
+        let mut running: Option<Live> = None;
+        for &trial in trials {
+            let started = self.request.clock.now();
+            if self.is_given_up(stack) {
+                self.record(&context, trial, started, None, Outcome::Failed(given_up(stack)))?;
+                continue;
+            }
+            let live = match running.take() {
+                Some(live) => Ok(live),
+                None => self.start(&context).await?,
+            };
+            let mut live = match live {
+                Ok(live) => live,
+                Err(failure) => {
+                    self.record(&context, trial, started, None, Outcome::Failed(failure))?;
+                    continue;
+                }
             };
             (self.on_event)(&Event::Trial(trial));
             let started = self.request.clock.now();
-            let duration = self.request.plan.experiment.duration.0;
-            let outcome =
-                match self.load(&context, trial, live.as_mut(), duration, Stage::Load).await {
-                    Ok(measurement) => Outcome::Measured(measurement),
-                    Err(failure) => Outcome::Failed(failure),
-                };
-            let is_measured = matches!(outcome, Outcome::Measured(_));
-            self.record_at(&context, trial, started, outcome)?;
-            if is_measured {
-                running = Some(live);
-            } else {
-                live.stop().await.map_err(RunError::Stop)?;
+            live.trials.push(trial.id);
+            match self.trial(&context, trial, live.stack.as_mut()).await {
+                Ok(measurement) => {
+                    let outcome = Outcome::Measured(measurement);
+                    self.record(&context, trial, started, Some(&live), outcome)?;
+                    running = Some(live);
+                }
+                Err(failure) => {
+                    let outcome = Outcome::Failed(failure);
+                    self.record(&context, trial, started, Some(&live), outcome)?;
+                    self.stop(live).await?;
+                }
             }
         }
         match running {
-            Some(live) => live.stop().await.map_err(RunError::Stop),
+            Some(live) => self.stop(live).await,
             None => Ok(()),
         }
+    }
+
+    /// Stops a stack, and writes down how long that took.
+    async fn stop(&mut self, live: Live) -> Result<(), RunError> {
+        let watch = Stopwatch::start();
+        live.stack.stop().await.map_err(RunError::Stop)?;
+        if live.times.is_some() {
+            let took = Nanos::from(watch.elapsed());
+            self.journal.append(&Entry::Stopped { trials: live.trials, took })?;
+        }
+        Ok(())
     }
 
     /// Starts and warms up a stack; the inner error is why it could not be.
     async fn start(
         &mut self,
         context: &StackContext<'_>,
-    ) -> Result<Result<Box<dyn RunningStack>, Failure>, RunError> {
+    ) -> Result<Result<Live, Failure>, RunError> {
         (self.on_event)(&Event::Starting(context.stack));
         let component = |name: &ComponentName| {
             self.request.bundle.component(name).ok_or_else(|| RunError::NoComponent(name.clone()))
@@ -324,6 +401,7 @@ impl Runner<'_, '_> {
             store: component(&context.stack.store)?,
             placement: &context.placement,
             connections: connections.unwrap_or(1),
+            run: &self.request.id,
             log_dir: self.journal.dir(),
         };
         let mut live = match self.request.launcher.start(&request).await {
@@ -339,27 +417,57 @@ impl Runner<'_, '_> {
             self.journal.append(&entry)?;
         }
         let warm_up = self.request.plan.experiment.warm_up.0;
+        let watch = Stopwatch::start();
         if !warm_up.is_zero() {
             (self.on_event)(&Event::WarmingUp(context.stack));
-            let warmed =
-                self.load(context, context.first, live.as_mut(), warm_up, Stage::WarmUp).await;
-            let answered = warmed.and_then(|measurement| match measurement.counts.completed {
-                0 => Err(Failure {
-                    stage: Stage::WarmUp,
-                    reason: format!(
-                        "no request was answered as expected: {:?}",
-                        measurement.counts
-                    ),
-                    log_tail: live.log_tail(),
-                }),
-                _ => Ok(()),
-            });
-            if let Err(failure) = answered {
+            if let Err(failure) = self.warm_up(context, live.as_mut(), warm_up).await {
                 live.stop().await.map_err(RunError::Stop)?;
                 return Ok(Err(failure));
             }
         }
-        Ok(Ok(live))
+        let warm_up = Nanos::from(watch.elapsed());
+        let times = live.times().map(|times| StackTimes { warm_up, ..times });
+        Ok(Ok(Live { stack: live, times, trials: vec![] }))
+    }
+
+    /// The first load on a stack, which is not measured and has to be answered.
+    async fn warm_up(
+        &mut self,
+        context: &StackContext<'_>,
+        live: &mut dyn RunningStack,
+        duration: Duration,
+    ) -> Result<(), Failure> {
+        let warmed = self.load(context, context.first, live, duration, Stage::WarmUp).await?;
+        match warmed.counts.completed {
+            0 => Err(Failure {
+                stage: Stage::WarmUp,
+                reason: format!("no request was answered as expected: {:?}", warmed.counts),
+                log_tail: live.log_tail(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The load of a trial, after which the app has to answer as before.
+    async fn trial(
+        &mut self,
+        context: &StackContext<'_>,
+        trial: &Trial,
+        live: &mut dyn RunningStack,
+    ) -> Result<Measurement, Failure> {
+        let duration = self.request.plan.experiment.duration.0;
+        let measurement = self.load(context, trial, live, duration, Stage::Load).await?;
+        match live.check().await {
+            Ok(()) => Ok(measurement),
+            Err(reason) => Err(Failure {
+                stage: Stage::Load,
+                reason: format!(
+                    "the app does not answer as it did before the load: {reason} ({} of {} requests were answered as expected)",
+                    measurement.counts.completed, measurement.counts.planned
+                ),
+                log_tail: live.log_tail(),
+            }),
+        }
     }
 
     /// Offers the load of a trial to a stack.
@@ -406,38 +514,50 @@ impl Runner<'_, '_> {
         &mut self,
         context: &StackContext<'_>,
         trial: &Trial,
-        outcome: Outcome,
-    ) -> Result<(), RunError> {
-        let now = self.request.clock.now();
-        self.record_at(context, trial, now, outcome)
-    }
-
-    fn record_at(
-        &mut self,
-        context: &StackContext<'_>,
-        trial: &Trial,
         started: UnixMillis,
+        live: Option<&Live>,
         outcome: Outcome,
     ) -> Result<(), RunError> {
         let figures = match &outcome {
             Outcome::Measured(measurement) => latency_figures(&measurement.latency),
             Outcome::Failed(_) => BTreeMap::new(),
         };
-        match &outcome {
-            Outcome::Measured(_) => self.measured += 1,
-            Outcome::Failed(_) => self.failed += 1,
-        }
+        let is_published = live.is_some_and(|live| live.stack.is_published());
         let record = TrialRecord {
             trial: trial.clone(),
             started,
             placement: context.placement.clone(),
-            flags: flags(context, &outcome),
+            flags: flags(&context.placement, is_published, &outcome),
             figures,
             outcome,
+            stack_times: live.and_then(|live| live.times),
+            // The journal has them.
+            earlier_failures: vec![],
         };
         self.journal.append(&Entry::Trial(Box::new(record.clone())))?;
-        (self.on_event)(&Event::Done(&record));
+        let was_given_up = self.is_given_up(context.stack);
+        count_failure(&mut self.failures_in_a_row, &record);
+        let executed =
+            self.executed.entry(trial.id).or_insert(Executed { times: 0, is_failed: true });
+        executed.times += 1;
+        executed.is_failed = record.is_failed();
+        let event = match executed.times {
+            1 => Event::Done(&record),
+            _ => Event::Repeated(&record),
+        };
+        (self.on_event)(&event);
+        if self.is_given_up(context.stack) && !was_given_up {
+            (self.on_event)(&Event::GivenUp(context.stack));
+        }
         Ok(())
+    }
+}
+
+fn given_up(stack: &Stack) -> Failure {
+    Failure {
+        stage: Stage::GivenUp,
+        reason: format!("not executed: {MOST_FAILURES} trials of {stack} had failed in a row"),
+        log_tail: vec![],
     }
 }
 
@@ -454,13 +574,16 @@ async fn first_end(live: &mut dyn RunningStack) -> String {
 /// How often the parts of a stack are looked at while a load goes on.
 const LIFE_POLL: Duration = Duration::from_millis(200);
 
-fn flags(context: &StackContext<'_>, outcome: &Outcome) -> Vec<Flag> {
+fn flags(placement: &Placement, is_published: bool, outcome: &Outcome) -> Vec<Flag> {
     let too_many_failed = match outcome {
         Outcome::Measured(measurement) => measurement.counts.too_many_failed(),
         Outcome::Failed(_) => false,
     };
-    let raised =
-        [(Flag::CpusShared, context.placement.shared), (Flag::RequestsFailed, too_many_failed)];
+    let raised = [
+        (Flag::CpusShared, placement.shared),
+        (Flag::PathPublished, is_published),
+        (Flag::RequestsFailed, too_many_failed),
+    ];
     raised.into_iter().filter(|(_, is_raised)| *is_raised).map(|(flag, _)| flag).collect()
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::BundleError;
 use crate::model::{
-    ComponentKind, ComponentName, HttpPaths, PLACEHOLDERS, StoreIdentity, fill, line_at,
+    ComponentKind, ComponentName, HttpPaths, Image, PLACEHOLDERS, StoreIdentity, fill, line_at,
 };
 
 /// A component folder's own description.
@@ -19,6 +19,7 @@ pub(super) struct Manifest {
     pub title: String,
     pub summary: String,
     pub process: ProcessSection,
+    pub image: Option<ImageSection>,
     pub http: Option<HttpPaths>,
     pub store: Option<StoreIdentity>,
 }
@@ -37,6 +38,48 @@ pub(super) struct ProcessSection {
     pub version: Vec<String>,
     /// What to do when the program is missing.
     pub missing: String,
+}
+
+/// The image that the component runs from in a container: one that is pulled, or one that is there.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImageSection {
+    /// `name@sha256:digest`.
+    pub pull: Option<String>,
+    /// The id of an image that Docker has, as `docker build --quiet` prints it.
+    pub id: Option<String>,
+    /// The program, as the image knows it; that of the process when not given.
+    pub program: Option<String>,
+}
+
+impl ImageSection {
+    /// The image, if it is pinned as it has to be.
+    pub(super) fn image(&self) -> Result<Image, (String, String)> {
+        let is_digest = |text: &str| {
+            let hex = text.strip_prefix("sha256:").unwrap_or_default();
+            hex.len() == 64 && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+        };
+        let wrong = |text: &str, message: &str| Err((text.to_owned(), message.to_owned()));
+        match (&self.pull, &self.id) {
+            (Some(pull), None) => match pull.split_once('@') {
+                Some((name, digest))
+                    if is_digest(digest)
+                        && !name.is_empty()
+                        && !name.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+                {
+                    Ok(Image { id: None, reference: pull.clone(), archive: None })
+                }
+                _ => wrong(pull, "`pull` is `name@sha256:` and 64 hex digits: a tag can be moved"),
+            },
+            (None, Some(id)) if is_digest(id) => {
+                Ok(Image { id: Some(id.clone()), reference: id.clone(), archive: None })
+            }
+            (None, Some(id)) => {
+                wrong(id, "`id` is `sha256:` and 64 hex digits, as `docker build --quiet` prints")
+            }
+            _ => wrong("[image]", "[image] has either `pull` or `id`"),
+        }
+    }
 }
 
 impl Manifest {
@@ -92,6 +135,9 @@ impl Manifest {
                 return Err((path.clone(), message));
             }
         }
+        if let Some(section) = &self.image {
+            section.image()?;
+        }
         let templates = self.process.args.iter().chain(self.process.env.values());
         for template in templates {
             fill(template, |name| PLACEHOLDERS.contains(&name).then(String::new))
@@ -130,6 +176,11 @@ mod tests {
                 "missing = \"get it\"\n",
                 "missing = \"get it\"\n[http]\nready = \"/\"\nendpoint = \"/\"\n",
             ),
+            ("missing = \"get it\"\n", "missing = \"get it\"\nprivileged = true\n"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[image]\npull = \"redis:7\"\n"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[image]\nid = \"redis\"\n"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[image]\nprogram = \"a\"\n"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[image]\nvolumes = [\"/:/host\"]\n"),
         ];
         let dir = tempfile::tempdir().unwrap();
         let errors = edits.map(|(from, to)| {

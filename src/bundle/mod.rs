@@ -192,18 +192,25 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
             .map_err(|error| format!("`{}` does not tell its version: {error}", section.program))?;
         Ok((program, console::strip_ansi_codes(&line).into_owned()))
     });
-    let image = images.map(|images| image_of(images, &manifest.name)).transpose()?.flatten();
-    let container = image.map(|image| ContainerTemplate {
+    let made = images.map(|images| image_of(images, &manifest.name)).transpose()?.flatten();
+    let program = match section.program.contains('/') {
+        true => format!("/app/{}", section.program),
+        false => section.program.clone(),
+    };
+    // An image that was made here comes before one that the component names.
+    let named = manifest.image.and_then(|named| Some((named.image().ok()?, named.program)));
+    let image = match made {
+        Some(image) => Some((image, None)),
+        None => named,
+    };
+    let container = image.map(|(image, own_program)| ContainerTemplate {
         image,
-        program: match section.program.contains('/') {
-            true => format!("/app/{}", section.program),
-            false => section.program.clone(),
-        },
+        program: own_program.unwrap_or(program),
         args: section.args.clone(),
         env: section.env.clone(),
     });
     if let Some(container) = &container {
-        facts.insert("image".to_owned(), container.image.id.clone());
+        facts.insert("image".to_owned(), container.image.pin().to_owned());
     }
     let (process, version, unavailable) = match found {
         Ok((program, version)) => {

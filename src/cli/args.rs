@@ -67,9 +67,16 @@ pub(super) struct Run {
     /// Measure the rest when a component cannot be had here (`quick` always does)
     #[arg(long)]
     pub allow_missing: bool,
+    /// Measure although this host is too small to give loader, app and store CPUs of their own, and
+    /// mark each such trial (`quick` always does)
+    #[arg(long)]
+    pub fit: bool,
     /// Where stacks run
     #[arg(long, value_enum, value_name = "LAUNCHER", default_value_t = LauncherChoice::Auto)]
     pub launcher: LauncherChoice,
+    /// Load containers through a published port, as where their own addresses cannot be reached
+    #[arg(long)]
+    pub publish: bool,
     /// Say nothing while the run goes on
     #[arg(long)]
     pub no_progress: bool,
@@ -107,6 +114,9 @@ pub(super) struct Resume {
     /// The run, by the name of its folder in `journal`; the latest when not given
     #[arg(default_value = "latest")]
     pub run: String,
+    /// Load containers through a published port, as where their own addresses cannot be reached
+    #[arg(long)]
+    pub publish: bool,
     /// Go on although program, components or host are not the same, and record that
     #[arg(long)]
     pub force: bool,
@@ -168,6 +178,9 @@ pub(super) struct Factors {
     /// Where the random order begins
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub seed: Option<i64>,
+    /// How often a trial that failed is repeated at the end of its block
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
+    pub retries: Option<i64>,
 }
 
 impl From<&Factors> for Overrides {
@@ -181,6 +194,7 @@ impl From<&Factors> for Overrides {
             repetitions: factors.repetitions,
             duration: factors.duration.clone(),
             seed: factors.seed,
+            retries: factors.retries,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::model::{Outcome, Plan, TrialRecord};
 use crate::plan::{STACK_START_AND_STOP, estimate, trial_time};
 use crate::query::CaseSummary;
 use crate::report::{p95_text, rate_text};
-use crate::run::Event;
+use crate::run::{Event, MOST_FAILURES};
 use crate::units::{HumanDuration, Nanos};
 
 /// Prints text to standard output. A reader that went away is no error.
@@ -146,6 +146,10 @@ impl Progress {
             Event::WarmingUp(stack) => self.now(&format!("warming up {stack}")),
             Event::Trial(trial) => self.now(&trial.case.to_string()),
             Event::Done(record) => self.done(record),
+            Event::Repeated(record) => self.repeated(record),
+            Event::GivenUp(stack) => {
+                self.say(&format!("{stack}: {MOST_FAILURES} failures in a row, given up"));
+            }
             Event::Sealing => self.now("sealing the dataset"),
         }
     }
@@ -180,6 +184,20 @@ impl Progress {
         }
     }
 
+    /// A line that stays.
+    fn say(&self, text: &str) {
+        match &self.mode {
+            Mode::Bar(bar) => bar.println(visible(text)),
+            Mode::Lines => note(text),
+            Mode::Silent => {}
+        }
+    }
+
+    fn repeated(&mut self, record: &TrialRecord) {
+        self.last = format!("{}: {}", record.trial.case, outcome_words(record, &self.plan));
+        self.say(&format!("[again] {}", self.last));
+    }
+
     fn done(&mut self, record: &TrialRecord) {
         self.done += 1;
         self.expected_done += trial_time(&self.plan.experiment, &record.trial);
@@ -202,6 +220,32 @@ impl Progress {
         let left = self.expected.saturating_sub(self.expected_done);
         let pace = self.watch.elapsed().as_secs_f64() / self.expected_done.as_secs_f64().max(1.0);
         Duration::from_secs(left.mul_f64(pace).as_secs())
+    }
+}
+
+/// Shows how far an image is that is being fetched.
+pub(super) struct Download {
+    bar: ProgressBar,
+}
+
+impl Download {
+    /// Of something with this name. It is shown once there is progress, on a terminal.
+    pub(super) fn new(name: &str) -> Self {
+        let style = "{msg}\n{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+        let style = ProgressStyle::with_template(style);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(format!("pulling {}", visible(name)));
+        Self { bar }
+    }
+
+    pub(super) fn show(&mut self, done: u64, of: u64) {
+        self.bar.set_length(of);
+        self.bar.set_position(done);
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

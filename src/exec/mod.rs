@@ -219,6 +219,8 @@ pub struct Usage {
     pub cpu: Nanos,
     /// Memory now, shared pages divided among their users (PSS), in bytes.
     pub memory_bytes: u64,
+    /// How long a quota has kept it from a CPU; `None` without one.
+    pub throttled: Option<Nanos>,
 }
 
 impl ProcessGroup {

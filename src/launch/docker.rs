@@ -1,13 +1,23 @@
 //! A Docker Engine that answers, and the images that it has to have.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::ImportImageOptions;
+use bollard::models::CreateImageInfo;
+use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptions};
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 
 use super::LaunchError;
+use crate::clock::Stopwatch;
 use crate::model::Image;
+
+/// How long a Docker Engine that was there may be away: a restart takes seconds.
+const AWAY_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is asked whether it is back.
+const AWAY_POLL: Duration = Duration::from_millis(250);
 
 /// The first of `hosts` (`unix:///var/run/docker.sock`, `tcp://…`) where a daemon answers.
 ///
@@ -33,16 +43,61 @@ pub async fn connect(hosts: &[String]) -> Result<Docker, LaunchError> {
     Err(LaunchError::NoDocker { host, source })
 }
 
-/// Makes sure that the daemon has an image: loads its archive when it has not. Gives whether it did.
+/// How many CPUs a Docker Engine has for its containers: those of its host, or of its machine.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn cpus(docker: &Docker) -> Result<usize, LaunchError> {
+    let about = docker.info().await;
+    let about = about.map_err(|source| LaunchError::Docker { action: "ask Docker", source })?;
+    Ok(about.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(0))
+}
+
+/// Waits until a Docker Engine that was there answers again.
+pub(super) async fn answering(docker: &Docker) -> Result<(), LaunchError> {
+    let watch = Stopwatch::start();
+    while let Err(source) = docker.ping().await {
+        if watch.elapsed() >= AWAY_LIMIT {
+            return Err(LaunchError::Docker { action: "reach Docker any more", source });
+        }
+        tokio::time::sleep(AWAY_POLL).await;
+    }
+    Ok(())
+}
+
+/// How an image came to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there.
+    Present,
+    /// It was loaded from its archive.
+    Archive,
+    /// It was pulled from its registry.
+    Registry,
+}
+
+/// Makes sure that the daemon has an image: loads its archive, or pulls it, when it has not. A pull
+/// tells how many bytes it has, of how many it knows.
 ///
 /// # Errors
 /// When the image cannot be had, or is another one than the bundle pinned.
-pub async fn ensure_image(docker: &Docker, image: &Image) -> Result<bool, LaunchError> {
-    if has(docker, image).await? {
-        return Ok(false);
+pub async fn ensure_image(
+    docker: &Docker,
+    image: &Image,
+    on_progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<Origin, LaunchError> {
+    if image_id(docker, image).await?.is_some() {
+        return Ok(Origin::Present);
     }
     let missing =
         |reason: String| LaunchError::Image { reference: image.reference.clone(), reason };
+    if image.id.is_none() {
+        pull(docker, image, on_progress).await?;
+        return match image_id(docker, image).await? {
+            Some(_) => Ok(Origin::Registry),
+            None => Err(missing("the registry gave another one".to_owned())),
+        };
+    }
     let archive = image.archive.as_ref().ok_or_else(|| missing("it is not there".to_owned()))?;
     let file = tokio::fs::File::open(archive)
         .await
@@ -53,16 +108,84 @@ pub async fn ensure_image(docker: &Docker, image: &Image) -> Result<bool, Launch
     while let Some(told) = loading.next().await {
         told.map_err(|source| LaunchError::Docker { action: "load an image", source })?;
     }
-    match has(docker, image).await? {
-        true => Ok(true),
-        false => Err(missing(format!("{} holds another image", archive.display()))),
+    match image_id(docker, image).await? {
+        Some(_) => Ok(Origin::Archive),
+        None => Err(missing(format!("{} holds another image", archive.display()))),
     }
 }
 
-async fn has(docker: &Docker, image: &Image) -> Result<bool, LaunchError> {
-    match docker.inspect_image(&image.id).await {
-        Ok(found) => Ok(found.id.as_deref() == Some(&image.id)),
-        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+async fn pull(
+    docker: &Docker,
+    image: &Image,
+    on_progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<(), LaunchError> {
+    let name = name_and_digest(&image.reference);
+    let options = CreateImageOptionsBuilder::new().from_image(&name).build();
+    let mut told = std::pin::pin!(docker.create_image(Some(options), None, None));
+    let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
+    while let Some(told) = told.next().await {
+        let told = told.map_err(|error| LaunchError::Image {
+            reference: image.reference.clone(),
+            reason: format!("it cannot be pulled: {}", words(&error)),
+        })?;
+        if let Some((layer, progress)) = layer_progress(told) {
+            layers.insert(layer, progress);
+            let sum = |of: fn(&(u64, u64)) -> u64| layers.values().map(of).sum();
+            on_progress(sum(|layer| layer.0), sum(|layer| layer.1));
+        }
+    }
+    Ok(())
+}
+
+/// An error without the protocol around it.
+fn words(error: &Error) -> String {
+    match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        error => error.to_string(),
+    }
+}
+
+/// Which layer a line of a pull is about, and how many bytes of it are here, of how many.
+fn layer_progress(told: CreateImageInfo) -> Option<(String, (u64, u64))> {
+    let is_download = told.status.as_deref() == Some("Downloading");
+    let detail = told.progress_detail.filter(|_| is_download)?;
+    let bytes = |count: Option<i64>| u64::try_from(count.unwrap_or(0)).unwrap_or(0);
+    Some((told.id?, (bytes(detail.current), bytes(detail.total))))
+}
+
+/// `redis:7@sha256:…` as `redis@sha256:…`: a digest needs no tag, and Docker knows images without.
+fn name_and_digest(reference: &str) -> String {
+    let Some((name, digest)) = reference.split_once('@') else { return reference.to_owned() };
+    let path = name.rfind('/').map_or(0, |slash| slash + 1);
+    let end = name[path..].find(':').map_or(name.len(), |colon| path + colon);
+    format!("{}@{digest}", &name[..end])
+}
+
+/// The id of an image, if the daemon has it.
+pub(super) async fn image_id(
+    docker: &Docker,
+    image: &Image,
+) -> Result<Option<String>, LaunchError> {
+    let pin = image.id.clone().unwrap_or_else(|| name_and_digest(&image.reference));
+    match docker.inspect_image(&pin).await {
+        Ok(found) => Ok(found.id.filter(|id| image.id.as_ref().is_none_or(|pinned| pinned == id))),
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
         Err(source) => Err(LaunchError::Docker { action: "look for an image", source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_needs_no_tag() {
+        for (reference, name) in [
+            ("docker.io/library/redis:7.4-alpine@sha256:ab", "docker.io/library/redis@sha256:ab"),
+            ("127.0.0.1:5000/redis@sha256:ab", "127.0.0.1:5000/redis@sha256:ab"),
+            ("redis:7@sha256:ab", "redis@sha256:ab"),
+        ] {
+            assert_eq!(name_and_digest(reference), name);
+        }
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Clock;
-use crate::model::{Part, ResourceSample, SelfReport};
+use crate::model::{Part, ResourceSample, SelfReport, StackTimes};
 use crate::units::Nanos;
 
 /// Starts nothing, and lets simulated time pass.
@@ -68,6 +68,18 @@ impl RunningStack for FakeStack {
         &self.self_reports
     }
 
+    fn times(&self) -> Option<StackTimes> {
+        None
+    }
+
+    fn is_published(&self) -> bool {
+        false
+    }
+
+    async fn check(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn begin_sampling(&mut self, window: Duration) {
         self.window = window;
     }
@@ -81,6 +93,7 @@ impl RunningStack for FakeStack {
                 offset: Nanos(second * 1_000_000_000),
                 cpu: Nanos(second * busy_ms * 1_000_000),
                 memory_bytes,
+                throttled: None,
             };
         parts
             .into_iter()

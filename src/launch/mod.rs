@@ -18,14 +18,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use container::ContainerLauncher;
-pub use docker::{connect, ensure_image};
+pub use container::{ContainerLauncher, Way};
+pub use docker::{Origin, connect, cpus, ensure_image};
 pub use fake::FakeLauncher;
 pub use probe::{HttpAnswer, ask_info, get, seed, stored_value};
 pub use process::ProcessLauncher;
 
 use crate::exec::ExecError;
-use crate::model::{Component, Part, Placement, ResourceSample, SelfReport, Stack, Stage};
+use crate::id::RunId;
+use crate::model::{
+    Component, Part, Placement, ResourceSample, SelfReport, Stack, StackTimes, Stage,
+};
 
 /// What is to be started.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,8 @@ pub struct StackRequest<'run> {
     pub placement: &'run Placement,
     /// The most connections that the loader will open.
     pub connections: u32,
+    /// The run that it is for.
+    pub run: &'run RunId,
     /// Where logs go.
     pub log_dir: &'run Path,
 }
@@ -74,6 +79,18 @@ pub trait RunningStack: Send {
 
     /// What app and store say of themselves.
     fn self_reports(&self) -> &BTreeMap<Part, SelfReport>;
+
+    /// What bringing it up took, without a warm-up; `None` when it is computed.
+    fn times(&self) -> Option<StackTimes>;
+
+    /// Whether the load goes through a published port.
+    fn is_published(&self) -> bool;
+
+    /// Checks that the app still answers the stored value byte for byte.
+    ///
+    /// # Errors
+    /// What it answers instead, for seconds on end, in words.
+    async fn check(&mut self) -> Result<(), String>;
 
     /// Begins to sample what app and store use, once a second for `window`.
     fn begin_sampling(&mut self, window: Duration);
@@ -126,8 +143,8 @@ pub enum LaunchError {
         /// Why not.
         source: bollard::errors::Error,
     },
-    /// An image is not the one that the bundle pinned.
-    #[error("the image {reference} cannot be had: {reason}")]
+    /// An image is not there, or not the one that the bundle pinned.
+    #[error("image {reference}: {reason}")]
     Image {
         /// Its name.
         reference: String,

@@ -48,7 +48,12 @@ pub(super) struct Starting<V> {
     pub part: Part,
     pub name: String,
     pub vessel: V,
+    /// Where it listens, as seen from here.
     pub address: SocketAddr,
+    /// Where it listens, as seen from the app.
+    pub inside: SocketAddr,
+    /// Since when it is being started.
+    pub watch: Stopwatch,
 }
 
 /// A component that runs and answers.
@@ -56,7 +61,12 @@ pub(super) struct Running<V> {
     pub name: String,
     pub vessel: V,
     pub address: SocketAddr,
+    pub inside: SocketAddr,
     pub report: SelfReport,
+    /// From its start to its first answer.
+    pub ready: Duration,
+    /// From then until it was seeded and checked.
+    pub seed: Duration,
 }
 
 impl<V: Vessel> Starting<V> {
@@ -78,11 +88,14 @@ impl<V: Vessel> Starting<V> {
 
     async fn running_or_stopped(
         self,
-        report: Result<SelfReport, LaunchError>,
+        report: Result<(SelfReport, Duration), LaunchError>,
     ) -> Result<Running<V>, LaunchError> {
-        let Self { name, vessel, address, .. } = self;
+        let Self { name, vessel, address, inside, watch, .. } = self;
         match report {
-            Ok(report) => Ok(Running { name, vessel, address, report }),
+            Ok((report, ready)) => {
+                let seed = watch.elapsed().saturating_sub(ready);
+                Ok(Running { name, vessel, address, inside, report, ready, seed })
+            }
             Err(error) => {
                 vessel.stop().await?;
                 Err(error)
@@ -90,9 +103,12 @@ impl<V: Vessel> Starting<V> {
         }
     }
 
-    async fn store_report(&mut self, component: &Component) -> Result<SelfReport, LaunchError> {
+    async fn store_report(
+        &mut self,
+        component: &Component,
+    ) -> Result<(SelfReport, Duration), LaunchError> {
         let address = self.address;
-        self.ready(|| probe::store_ready(address)).await?;
+        let ready = self.ready(|| probe::store_ready(address)).await?;
         let report = probe::ask_info(address).await.map_err(|reason| self.seed_error(reason))?;
         if let Some(identity) = &component.store {
             let name = component.name.to_string();
@@ -100,12 +116,15 @@ impl<V: Vessel> Starting<V> {
                 .map_err(|reason| LaunchError::Impostor { name, reason })?;
         }
         probe::seed(address, KEY).await.map_err(|reason| self.seed_error(reason))?;
-        Ok(report)
+        Ok((report, ready))
     }
 
-    async fn app_report(&mut self, http: &HttpPaths) -> Result<SelfReport, LaunchError> {
+    async fn app_report(
+        &mut self,
+        http: &HttpPaths,
+    ) -> Result<(SelfReport, Duration), LaunchError> {
         let address = self.address;
-        self.ready(|| probe::app_ready(address, &http.ready)).await?;
+        let ready = self.ready(|| probe::app_ready(address, &http.ready)).await?;
         probe::check_answer(address, &http.endpoint)
             .await
             .map_err(|reason| self.seed_error(reason))?;
@@ -113,14 +132,15 @@ impl<V: Vessel> Starting<V> {
             Some(path) => probe::ask_about(address, path).await,
             None => Ok(SelfReport::new()),
         };
-        report.map_err(|reason| self.seed_error(reason))
+        let report = report.map_err(|reason| self.seed_error(reason))?;
+        Ok((report, ready))
     }
 
-    async fn ready<F>(&mut self, ask: impl Fn() -> F) -> Result<(), LaunchError>
+    /// Waits until it answers; gives how long that took from its start.
+    async fn ready<F>(&mut self, ask: impl Fn() -> F) -> Result<Duration, LaunchError>
     where
         F: Future<Output = Result<(), String>>,
     {
-        let watch = Stopwatch::start();
         loop {
             if let Some(status) = self.vessel.ended() {
                 return Err(LaunchError::Ended {
@@ -130,8 +150,8 @@ impl<V: Vessel> Starting<V> {
                     log_tail: self.vessel.log_tail(),
                 });
             }
-            let Err(last) = ask().await else { return Ok(()) };
-            if watch.elapsed() >= READY_LIMIT {
+            let Err(last) = ask().await else { return Ok(self.watch.elapsed()) };
+            if self.watch.elapsed() >= READY_LIMIT {
                 return Err(LaunchError::NotReady {
                     part: self.part,
                     name: self.name.clone(),

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use super::part::{STOP_GRACE, Starting, TAIL_LINES, Vessel, filled, placeholders, unsupported};
 use super::stack::{self, Launch};
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
+use crate::clock::Stopwatch;
 use crate::exec::{Child, ChildSpec, Usage, sample_usage};
 use crate::model::{Component, Part};
 use crate::units::Nanos;
@@ -54,6 +55,7 @@ impl Launch for ProcessLauncher {
         let template = template.ok_or_else(|| {
             unsupported(component, Self::NAME, &"the bundle has no program for it")
         })?;
+        let watch = Stopwatch::start();
         let address = free_address()?;
         let values = placeholders(request, part, address, store);
         let command = filled(&template.args, &template.env, &values)
@@ -70,7 +72,7 @@ impl Launch for ProcessLauncher {
             cpus: cpus.clone(),
             log: request.log_dir.join(format!("{part}-{name}.log")),
         })?;
-        Ok(Starting { part, name, vessel: child, address })
+        Ok(Starting { part, name, vessel: child, address, inside: address, watch })
     }
 }
 

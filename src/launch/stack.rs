@@ -8,10 +8,16 @@ use async_trait::async_trait;
 use tokio::task::JoinSet;
 
 use super::part::{Running, Starting, Vessel, http_paths};
-use super::{LaunchError, RunningStack, StackRequest};
+use super::{LaunchError, RunningStack, StackRequest, probe};
+use crate::clock::Stopwatch;
 use crate::exec::Usage;
-use crate::model::{Component, Part, ResourceSample, SelfReport};
+use crate::model::{Component, Part, ResourceSample, SelfReport, StackTimes};
 use crate::units::Nanos;
+
+/// How long an app may take, after a load, until it answers as it should: an overload has to drain.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is asked.
+const CHECK_POLL: Duration = Duration::from_millis(100);
 
 /// What starts a component in a vessel.
 #[async_trait]
@@ -42,14 +48,21 @@ where
     let http = http_paths(request.app, L::NAME)?;
     let store = launcher.launch(request, Part::Store, request.store, None).await?;
     let store = store.into_store(request.store).await?;
-    let app = launcher.launch(request, Part::App, request.app, Some(store.address)).await;
+    let app = launcher.launch(request, Part::App, request.app, Some(store.inside)).await;
     let app = match app {
         Ok(app) => app.into_app(http).await,
         Err(error) => Err(error),
     };
     match app {
         Ok(app) => Ok(Box::new(ComponentStack {
-            endpoint: format!("http://{}{}", app.address, http.endpoint),
+            endpoint: http.endpoint.clone(),
+            url: format!("http://{}{}", app.address, http.endpoint),
+            times: StackTimes {
+                store_ready: store.ready.into(),
+                app_ready: app.ready.into(),
+                seed: (store.seed + app.seed).into(),
+                ..StackTimes::default()
+            },
             self_reports: BTreeMap::from([
                 (Part::Store, store.report.clone()),
                 (Part::App, app.report.clone()),
@@ -66,7 +79,10 @@ where
 }
 
 struct ComponentStack<V> {
+    /// The path that is measured, and its URL.
     endpoint: String,
+    url: String,
+    times: StackTimes,
     self_reports: BTreeMap<Part, SelfReport>,
     app: Running<V>,
     store: Running<V>,
@@ -77,11 +93,32 @@ struct ComponentStack<V> {
 #[async_trait]
 impl<V: Vessel> RunningStack for ComponentStack<V> {
     fn endpoint(&self) -> &str {
-        &self.endpoint
+        &self.url
     }
 
     fn self_reports(&self) -> &BTreeMap<Part, SelfReport> {
         &self.self_reports
+    }
+
+    fn times(&self) -> Option<StackTimes> {
+        Some(self.times)
+    }
+
+    fn is_published(&self) -> bool {
+        self.app.address != self.app.inside
+    }
+
+    async fn check(&mut self) -> Result<(), String> {
+        let watch = Stopwatch::start();
+        loop {
+            let Err(reason) = probe::check_answer(self.app.address, &self.endpoint).await else {
+                return Ok(());
+            };
+            if watch.elapsed() >= CHECK_LIMIT {
+                return Err(reason);
+            }
+            tokio::time::sleep(CHECK_POLL).await;
+        }
     }
 
     fn begin_sampling(&mut self, window: Duration) {

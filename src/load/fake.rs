@@ -102,6 +102,7 @@ fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
         ..Counts::default()
     };
     Measurement {
+        ingest: None,
         counts,
         latency: recorder.finish(),
         timeline,
@@ -128,6 +129,7 @@ fn loader_usage(duration: Duration) -> Vec<ResourceSample> {
         offset: Nanos(second * 1_000_000_000),
         cpu: Nanos(second * 300_000_000),
         memory_bytes: 40 << 20,
+        throttled: None,
     };
     (0..=duration.as_secs()).map(sample).collect()
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::tally::{Answer, Unanswered, tally};
 use super::{LoadDriver, LoadError, LoadRequest};
+use crate::clock::Stopwatch;
 use crate::exec::{Child, ChildSpec, own_program, sample_usage};
 use crate::model::{Measurement, Part, ResourceSample};
 use crate::units::Nanos;
@@ -45,6 +46,7 @@ impl LoadDriver for OhaLoad {
         let files = Files::within(request.scratch_dir);
         files.remove();
         let seconds = u32::try_from(request.duration.as_secs()).unwrap_or(u32::MAX);
+        let watch = Stopwatch::start();
         let mut child = Child::spawn(&child_spec(request, &files)?)?;
         let mut usage = JoinSet::new();
         usage.spawn(sample_usage(child.group(), request.duration));
@@ -62,6 +64,7 @@ impl LoadDriver for OhaLoad {
         files.remove();
         let mut measurement = tally(request, &answers, &unanswered);
         let readings = usage.join_next().await.and_then(Result::ok).unwrap_or_default();
+        measurement.ingest = Some(Nanos::from(watch.elapsed().saturating_sub(request.duration)));
         measurement.resources = ResourceSample::series(Part::Loader, &readings);
         Ok(measurement)
     }

@@ -67,6 +67,7 @@ pub(super) fn tally(
         latency: recorder.finish(),
         timeline: seconds.finish(),
         resources: vec![],
+        ingest: None,
     }
 }
 

@@ -64,15 +64,24 @@ pub struct ProcessTemplate {
     pub dir: PathBuf,
 }
 
-/// An image, pinned by its id.
+/// An image, pinned by its id, or by the digest that it is pulled by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// `sha256:` and the hash of its configuration.
-    pub id: String,
-    /// Its name for people.
+    /// `sha256:` and the hash of its configuration; `None` for one that is pulled.
+    pub id: Option<String>,
+    /// Its name for people; `name@sha256:digest` for one that is pulled.
     pub reference: String,
     /// The archive that it can be loaded from.
+    #[serde(default)]
     pub archive: Option<PathBuf>,
+}
+
+impl Image {
+    /// What it is and nothing else can be: its id, or its name with a digest.
+    #[must_use]
+    pub fn pin(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.reference)
+    }
 }
 
 /// How to start a component in a container.

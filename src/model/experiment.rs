@@ -72,6 +72,9 @@ pub struct Experiment {
     pub warm_up: HumanDuration,
     /// Where the random order begins.
     pub seed: u64,
+    /// How often a trial that failed is repeated at the end of its block.
+    #[serde(default)]
+    pub retries: u32,
 }
 
 /// The most trials that an experiment may have: more than a month of the shortest ones.
@@ -166,8 +169,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The trials block by block.
+    pub fn blocks(&self) -> impl Iterator<Item = &[Trial]> {
+        self.trials.chunk_by(|a, b| a.block == b.block)
+    }
+
     /// The trials in runs that share one start of one stack: block by block, stack by stack.
     pub fn stack_runs(&self) -> impl Iterator<Item = &[Trial]> {
-        self.trials.chunk_by(|a, b| a.block == b.block && a.case.stack == b.case.stack)
+        self.blocks().flat_map(stack_runs)
     }
+}
+
+/// The trials of a block in runs that share one start of one stack.
+pub fn stack_runs(block: &[Trial]) -> impl Iterator<Item = &[Trial]> {
+    block.chunk_by(|a, b| a.case.stack == b.case.stack)
 }

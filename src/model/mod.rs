@@ -33,13 +33,15 @@ pub use bundle::{
     Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, Image, ProcessTemplate,
     StoreIdentity, Unavailable,
 };
-pub use experiment::{Case, ComponentName, Experiment, MOST_TRIALS, Order, Plan, Stack, Trial};
+pub use experiment::{
+    Case, ComponentName, Experiment, MOST_TRIALS, Order, Plan, Stack, Trial, stack_runs,
+};
 pub use histogram::{Bucket, Histogram};
 pub use host::{Fingerprint, Part, Placement};
 pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
 pub use trial::{
     Counts, Failure, Flag, LatencyFigure, Measurement, Outcome, PartUsage, ResourceSample,
-    SelfReport, Stage, TimelineLatency, TimelineSecond, TrialRecord,
+    SelfReport, StackTimes, Stage, TimelineLatency, TimelineSecond, TrialRecord,
 };
 
 /// The key that is seeded, and the value's size: the reference's 1 KiB.

@@ -95,19 +95,24 @@ pub struct ResourceSample {
     pub cpu: Nanos,
     /// Memory at that moment, in bytes.
     pub memory_bytes: u64,
+    /// How long it was kept from a CPU by its quota since the trial began; `None` without one.
+    #[serde(default)]
+    pub throttled: Option<Nanos>,
 }
 
 impl ResourceSample {
     /// The readings of one part, with CPU time counted from the first of them.
     #[must_use]
     pub fn series(part: Part, readings: &[(Nanos, Usage)]) -> Vec<Self> {
-        let start = readings.first().map_or(Nanos(0), |(_, usage)| usage.cpu);
+        let start = readings.first().map_or_else(Usage::default, |(_, usage)| *usage);
+        let from_start = |now: Nanos, start: Nanos| Nanos(now.0.saturating_sub(start.0));
         let sample = |&(offset, usage): &(Nanos, Usage)| Self {
             part,
             offset,
             // A process that ended unreaped takes its time along: never count backwards.
-            cpu: Nanos(usage.cpu.0.saturating_sub(start.0)),
+            cpu: from_start(usage.cpu, start.cpu),
             memory_bytes: usage.memory_bytes,
+            throttled: usage.throttled.map(|now| from_start(now, start.throttled.unwrap_or(now))),
         };
         readings.iter().map(sample).collect()
     }
@@ -120,6 +125,8 @@ pub struct PartUsage {
     pub cpu: Nanos,
     /// The most memory that was seen, in bytes.
     pub peak_memory_bytes: u64,
+    /// How long its quota kept it from a CPU; `None` without one.
+    pub throttled: Option<Nanos>,
 }
 
 /// What a load driver measured in one trial.
@@ -133,6 +140,10 @@ pub struct Measurement {
     pub timeline: Vec<TimelineSecond>,
     /// What each part used, by time.
     pub resources: Vec<ResourceSample>,
+    /// How long it took from the deadline until the loader's record was read; `None` for a load that
+    /// is computed.
+    #[serde(default)]
+    pub ingest: Option<Nanos>,
 }
 
 impl Measurement {
@@ -143,6 +154,7 @@ impl Measurement {
         Some(PartUsage {
             cpu: samples().map(|sample| sample.cpu).max()?,
             peak_memory_bytes: samples().map(|sample| sample.memory_bytes).max()?,
+            throttled: samples().filter_map(|sample| sample.throttled).max(),
         })
     }
 }
@@ -159,6 +171,8 @@ pub enum Stage {
     WarmUp,
     /// The measured load.
     Load,
+    /// None: its stack was given up before.
+    GivenUp,
 }
 
 impl Stage {
@@ -170,6 +184,7 @@ impl Stage {
             Self::Seed => "seed",
             Self::WarmUp => "warm-up",
             Self::Load => "load",
+            Self::GivenUp => "given-up",
         }
     }
 }
@@ -191,6 +206,8 @@ pub struct Failure {
 pub enum Flag {
     /// Parts shared CPUs, or had fewer than they want.
     CpusShared,
+    /// The loader came through a published port.
+    PathPublished,
     /// More than one request in a hundred was answered wrongly or refused.
     RequestsFailed,
 }
@@ -200,13 +217,14 @@ const MOST_FAILED: f64 = 0.01;
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Self; 2] = [Self::CpusShared, Self::RequestsFailed];
+    pub const ALL: [Self; 3] = [Self::CpusShared, Self::PathPublished, Self::RequestsFailed];
 
     /// The flag's name in columns.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CpusShared => "cpus_shared",
+            Self::PathPublished => "path_published",
             Self::RequestsFailed => "requests_failed",
         }
     }
@@ -217,6 +235,8 @@ impl Flag {
         match self {
             // The disturbance is the same for every case, and a small host has no other way.
             Self::CpusShared => false,
+            // So is the way, and some hosts have no other.
+            Self::PathPublished => false,
             // What answers wrongly is fast: its latency is no merit.
             Self::RequestsFailed => true,
         }
@@ -228,6 +248,9 @@ impl Flag {
         match self {
             Self::CpusShared => {
                 "loader, app and store shared CPUs, so each may have slowed the others"
+            }
+            Self::PathPublished => {
+                "the load went through a published port, which costs rate and latency of its own"
             }
             Self::RequestsFailed => {
                 "more than 1 % of the requests failed, so rate and latency are not those of the work"
@@ -249,7 +272,23 @@ pub enum Outcome {
 /// What a component says of itself at run time, by name.
 pub type SelfReport = BTreeMap<String, String>;
 
-/// Everything that is kept of one trial: one line of the journal.
+/// How long it took to bring the stack of a trial to where it could be measured, and to end it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackTimes {
+    /// From starting the store to its first answer.
+    pub store_ready: Nanos,
+    /// From starting the app to its first answer.
+    pub app_ready: Nanos,
+    /// Seeding the store, and checking what store and app answer.
+    pub seed: Nanos,
+    /// The first load, which is not measured.
+    pub warm_up: Nanos,
+    /// Stopping both; `None` when the runner ended before that.
+    #[serde(default)]
+    pub stop: Option<Nanos>,
+}
+
+/// Everything that is kept of one trial: one line of the journal for each time it was executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialRecord {
     /// What was executed.
@@ -264,6 +303,12 @@ pub struct TrialRecord {
     pub figures: BTreeMap<String, LatencyFigure>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What its stack took; `None` when it did not come up, or is computed.
+    #[serde(default)]
+    pub stack_times: Option<StackTimes>,
+    /// How it ended before, when it failed and was repeated; the first time first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_failures: Vec<Failure>,
 }
 
 impl TrialRecord {

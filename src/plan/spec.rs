@@ -50,6 +50,8 @@ pub struct Overrides {
     pub duration: Option<String>,
     /// `--seed`
     pub seed: Option<i64>,
+    /// `--retries`
+    pub retries: Option<i64>,
 }
 
 /// The names that a spec may use.
@@ -116,6 +118,11 @@ pub fn check(
             .duration(DURATION)?,
         warm_up: List::from_spec_value(source, &spec.warm_up).duration(WARM_UP)?,
         seed: given(source, "--seed", overrides.seed, &spec.seed).seed()?,
+        retries: match (overrides.retries, &spec.retries) {
+            (None, None) => 0,
+            (Some(flag), _) => List::from_flag("--retries", &[flag]).number(RETRIES)?,
+            (None, Some(own)) => List::from_spec_value(source, own).number(RETRIES)?,
+        },
     };
     check_size(source, &experiment)?;
     Ok(experiment)
@@ -129,6 +136,8 @@ const CONCURRENCY: RangeInclusive<u32> = 1..=60_000;
 const QPS: RangeInclusive<u32> = 1..=10_000_000;
 /// Repetitions of each case.
 const REPETITIONS: RangeInclusive<u32> = 1..=10_000;
+/// Repetitions of a trial that failed.
+const RETRIES: RangeInclusive<u32> = 0..=10;
 /// Length of a trial.
 const DURATION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Length of the first load on a started stack.
@@ -146,6 +155,7 @@ struct Spec {
     duration: Spanned<String>,
     warm_up: Spanned<String>,
     seed: Spanned<i64>,
+    retries: Option<Spanned<i64>>,
     factors: Factors,
 }
 

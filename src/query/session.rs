@@ -30,8 +30,8 @@ use super::table::{DATASET, DatasetTable, Entry};
 use super::{QueryError, functions};
 use crate::id::DatasetId;
 use crate::store::{
-    Condition, FILE_NAMES, Listed, Manifest, Names, Store, StoreError, VerifiedObjects,
-    arrow_schemas, tables,
+    Condition, FILE_NAMES, Listed, Manifest, Names, SCHEMA_VERSION, Store, StoreError,
+    VerifiedObjects, arrow_schemas, tables,
 };
 
 /// Under this name the tables' files are known to DataFusion, wherever they are.
@@ -101,8 +101,10 @@ impl Session {
             listed.into_iter().partition(|one| trust == Trust::Blind && one.manifest.is_err());
         let left_out = left_out.iter().map(|one| (one.id, condition(one))).collect();
         let entries: Arc<[Entry]> = used.into_iter().map(Entry::from).collect();
-        for (file, schema) in FILE_NAMES.into_iter().zip(arrow_schemas()) {
-            let table = DatasetTable::new(file, schema, place.clone(), Arc::clone(&entries));
+        let versions: Vec<_> = (1..=SCHEMA_VERSION).map(arrow_schemas).collect();
+        for (index, file) in FILE_NAMES.into_iter().enumerate() {
+            let versions = versions.iter().map(|tables| Arc::clone(&tables[index])).collect();
+            let table = DatasetTable::new(file, versions, place.clone(), Arc::clone(&entries));
             context.register_table(file.trim_end_matches(".parquet"), Arc::new(table))?;
         }
         let unreadable = names.unreadable();

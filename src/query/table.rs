@@ -21,7 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
 use crate::id::DatasetId;
-use crate::store::{Listed, Manifest, StoreError};
+use crate::store::{Listed, Manifest, SCHEMA_VERSION, StoreError};
 
 /// The column that says of which dataset a row is.
 pub(super) const DATASET: &str = "dataset";
@@ -44,21 +44,30 @@ impl From<Listed> for Entry {
 pub(super) struct DatasetTable {
     file: &'static str,
     schema: TableSchema,
+    /// The columns that a file has, by version of the tables from 1 on: later ones have more.
+    versions: Vec<SchemaRef>,
     place: ObjectStoreUrl,
     entries: Arc<[Entry]>,
 }
 
 impl DatasetTable {
-    /// The files called `file`, with the columns of `schema`, of all `entries` under `place`.
+    /// The files called `file` of all `entries` under `place`, with the columns of the newest of
+    /// `versions`: what an earlier one has not is null.
     pub(super) fn new(
         file: &'static str,
-        schema: SchemaRef,
+        versions: Vec<SchemaRef>,
         place: ObjectStoreUrl,
         entries: Arc<[Entry]>,
     ) -> Self {
+        let newest = versions.last().map_or_else(|| Arc::new(Schema::empty()), Arc::clone);
         let schema =
-            TableSchema::builder(schema).with_table_partition_cols(vec![dataset_field()]).build();
-        Self { file, schema, place, entries }
+            TableSchema::builder(newest).with_table_partition_cols(vec![dataset_field()]).build();
+        Self { file, schema, versions, place, entries }
+    }
+
+    fn columns(&self, version: u32) -> SchemaRef {
+        let index = usize::try_from(version).unwrap_or(usize::MAX).saturating_sub(1);
+        self.versions.get(index).map_or_else(|| Arc::clone(self.schema.file_schema()), Arc::clone)
     }
 }
 
@@ -76,8 +85,9 @@ impl DatasetTable {
             let listed = entry.manifest.as_ref().map(|manifest| &manifest.files[self.file]);
             let path = format!("{}/{}", entry.id, self.file);
             // The schema that a file carries is not parsed: what parses it trusts it.
+            let version = entry.manifest.as_ref().map_or(SCHEMA_VERSION, |one| one.schema_version);
             let mut file = PartitionedFile::new(path, listed.map_or(0, |listed| listed.bytes))
-                .with_arrow_schema(Arc::clone(self.schema.file_schema()));
+                .with_arrow_schema(self.columns(version));
             file.partition_values = vec![ScalarValue::Utf8(Some(entry.id.to_string()))];
             let Some(file) = filter_partitioned_file(file, conditions, &schema)? else { continue };
             let listed =

@@ -148,6 +148,8 @@ fn wrong_figure(
         ("loader_cpu_s", cpu(row.maybe_count("seen_loader_ns")?)),
         ("app_cpu_s", cpu(row.maybe_count("seen_app_ns")?)),
         ("store_cpu_s", cpu(row.maybe_count("seen_store_ns")?)),
+        ("app_throttled_s", cpu(row.maybe_count("seen_app_throttled")?)),
+        ("store_throttled_s", cpu(row.maybe_count("seen_store_throttled")?)),
     ] {
         if row.number(column)? != expected {
             return Ok(Some(format!("`{column}` does not follow from the rest")));

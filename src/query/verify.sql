@@ -7,7 +7,9 @@ WITH seen AS (
     max(cpu_ns) FILTER (WHERE part = 'store') AS seen_store_ns,
     max(memory_bytes) FILTER (WHERE part = 'loader') AS seen_loader_memory,
     max(memory_bytes) FILTER (WHERE part = 'app') AS seen_app_memory,
-    max(memory_bytes) FILTER (WHERE part = 'store') AS seen_store_memory
+    max(memory_bytes) FILTER (WHERE part = 'store') AS seen_store_memory,
+    max(throttled_ns) FILTER (WHERE part = 'app') AS seen_app_throttled,
+    max(throttled_ns) FILTER (WHERE part = 'store') AS seen_store_throttled
   FROM resources
   GROUP BY trial
 ),

@@ -3,6 +3,7 @@
 //! A line is the first 16 hex digits of the SHA-256 of its JSON, a space, the JSON, a line feed.
 //! The last line may be torn by a crash: it is dropped and told. Any other damage is an error.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::manifest::{Difference, PinnedBundle};
 use crate::clock::UnixMillis;
-use crate::id::{ContentHash, RunId};
-use crate::model::{ComponentName, Experiment, Fingerprint, Order, SelfReport, TrialRecord};
+use crate::id::{ContentHash, RunId, TrialId};
+use crate::model::{
+    ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport, Stack, Stage, TrialRecord,
+};
+use crate::units::Nanos;
 
 /// The journal's name in its folder.
 pub(super) const FILE: &str = "journal.jsonl";
@@ -56,8 +60,15 @@ pub enum Entry {
         /// Its words.
         report: SelfReport,
     },
-    /// A trial that is over.
+    /// A trial that is over. One that failed may stand again, with how it ended then.
     Trial(Box<TrialRecord>),
+    /// A stack was stopped.
+    Stopped {
+        /// The trials that it had.
+        trials: Vec<TrialId>,
+        /// How long that took.
+        took: Nanos,
+    },
     /// The run was interrupted and went on, although these were not the same.
     Resumed {
         /// What was not the same.
@@ -126,6 +137,8 @@ pub struct JournalContent {
     pub reports: Vec<(ComponentName, SelfReport)>,
     /// The trials that are over, in the order of their ids.
     pub trials: Vec<TrialRecord>,
+    /// How many trials of each stack failed last, one after another.
+    pub failures_in_a_row: BTreeMap<Stack, u32>,
     /// What was not the same when the run was interrupted and went on, each once.
     pub accepted_differences: Vec<Difference>,
     /// Bytes of a torn last line that were left out.
@@ -168,15 +181,31 @@ impl JournalContent {
             header: *header,
             reports: vec![],
             trials: vec![],
+            failures_in_a_row: BTreeMap::new(),
             accepted_differences: vec![],
             torn_bytes: (bytes.len() - whole) as u64,
             whole_bytes: whole as u64,
         };
+        let mut trials: BTreeMap<TrialId, TrialRecord> = BTreeMap::new();
         for (line, number) in lines {
             match parse(line).map_err(|message| damaged(number, &message))? {
                 Entry::Begin(_) => return Err(damaged(number, "a second header")),
                 Entry::Report { component, report } => content.reports.push((component, report)),
-                Entry::Trial(record) => content.trials.push(*record),
+                Entry::Trial(record) => {
+                    count_failure(&mut content.failures_in_a_row, &record);
+                    let before = trials.remove(&record.trial.id);
+                    let record = repeated(*record, before, content.header.experiment.retries);
+                    let record = record.map_err(|message| damaged(number, &message))?;
+                    trials.insert(record.trial.id, record);
+                }
+                Entry::Stopped { trials: stopped, took } => {
+                    for id in stopped {
+                        let times = trials.get_mut(&id).and_then(|one| one.stack_times.as_mut());
+                        if let Some(times) = times {
+                            times.stop = Some(took);
+                        }
+                    }
+                }
                 Entry::Resumed { accepted_differences } => {
                     content.accepted_differences.extend(accepted_differences);
                 }
@@ -184,13 +213,40 @@ impl JournalContent {
         }
         content.accepted_differences.sort();
         content.accepted_differences.dedup();
-        content.trials.sort_by_key(|record| record.trial.id);
-        let is_twice = |pair: &[TrialRecord]| pair[0].trial.id == pair[1].trial.id;
-        if let Some(pair) = content.trials.windows(2).find(|pair| is_twice(pair)) {
-            return Err(damaged(1, &format!("trial {} stands twice", pair[0].trial.id)));
-        }
+        content.trials = trials.into_values().collect();
         Ok(content)
     }
+}
+
+/// A trial that is over, with how it ended before. Only one that failed may be executed again.
+fn repeated(
+    mut record: TrialRecord,
+    before: Option<TrialRecord>,
+    retries: u32,
+) -> Result<TrialRecord, String> {
+    let Some(before) = before else { return Ok(record) };
+    let twice = || format!("trial {} stands twice", before.trial.id);
+    let Outcome::Failed(failure) = before.outcome else { return Err(twice()) };
+    if before.trial != record.trial || before.earlier_failures.len() >= to_usize(retries) {
+        return Err(twice());
+    }
+    record.earlier_failures = before.earlier_failures;
+    record.earlier_failures.push(failure);
+    Ok(record)
+}
+
+/// Counts failures of a stack that follow one another. What was not executed counts for nothing.
+pub fn count_failure(in_a_row: &mut BTreeMap<Stack, u32>, record: &TrialRecord) {
+    let own = in_a_row.entry(record.trial.case.stack.clone()).or_default();
+    match &record.outcome {
+        Outcome::Measured(_) => *own = 0,
+        Outcome::Failed(failure) if failure.stage == Stage::GivenUp => {}
+        Outcome::Failed(_) => *own += 1,
+    }
+}
+
+fn to_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Bytes of the lines that were written whole. A power cut can leave a last line that has its end
@@ -283,6 +339,7 @@ mod tests {
                 duration: "1s".parse().unwrap(),
                 warm_up: "0s".parse().unwrap(),
                 seed: 1,
+                retries: 0,
             },
             order: Order::RandomisedBlocks,
             bundle: PinnedBundle {

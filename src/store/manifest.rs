@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::journal::JournalContent;
+use super::schema::SCHEMA_VERSION;
 use super::{StoreError, parquet, schema};
 use crate::clock::UnixMillis;
 use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
 use crate::model::{
     Bundle, ComponentKind, ComponentName, Experiment, Fingerprint, Order, SelfReport, Unavailable,
 };
-
-/// The version of the tables and the manifest that is written, and the newest that is read.
-pub const SCHEMA_VERSION: u32 = 2;
 
 /// The manifest's name in a dataset's folder.
 pub(super) const FILE: &str = "manifest.json";

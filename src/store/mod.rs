@@ -51,13 +51,11 @@ use object_store::ObjectStore;
 
 pub use archive::Incoming;
 pub use error::{Condition, StoreError};
-pub use journal::{Entry, Header, Journal, JournalContent};
+pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
 pub use location::Location;
-pub use manifest::{
-    Difference, Manifest, PinnedBundle, PinnedComponent, SCHEMA_VERSION, TableFile,
-};
+pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, TableFile};
 pub use names::Names;
-pub use schema::{Column, FILE_NAMES, Table, arrow_schemas, tables};
+pub use schema::{Column, FILE_NAMES, SCHEMA_VERSION, Table, arrow_schemas, tables};
 pub use verified::VerifiedObjects;
 
 use crate::id::{DatasetId, RunId};

@@ -15,13 +15,15 @@ use datafusion::arrow::datatypes::{Field, Schema};
 
 use crate::id::TrialId;
 use crate::model::{
-    Bucket, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample, TimelineSecond,
-    TrialRecord,
+    Bucket, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample, StackTimes,
+    TimelineSecond, TrialRecord,
 };
 use crate::units::Nanos;
 
 /// The file of the table `trials`.
 pub(super) const TRIALS_FILE: &str = "trials.parquet";
+/// The version of the tables and the manifest that is written, and the newest that is read.
+pub const SCHEMA_VERSION: u32 = 3;
 /// The files of a dataset beside its manifest, in alphabetical order.
 pub const FILE_NAMES: [&str; 4] =
     ["latency.parquet", "resources.parquet", "timeline.parquet", TRIALS_FILE];
@@ -53,7 +55,13 @@ impl Table {
     /// Its Arrow schema. Each column's line of documentation is in its field's metadata.
     #[must_use]
     pub fn arrow_schema(&self) -> Arc<Schema> {
-        let fields = self.columns.iter().map(|column| {
+        self.arrow_schema_of(SCHEMA_VERSION)
+    }
+
+    /// Its Arrow schema in a version of the tables.
+    fn arrow_schema_of(&self, version: u32) -> Arc<Schema> {
+        let columns = self.columns.iter().filter(|column| column.since <= version);
+        let fields = columns.map(|column| {
             let kind = column.values.data_type().clone();
             let doc = ("doc".to_owned(), column.doc.clone().into_owned());
             Field::new(&*column.name, kind, column.nullable).with_metadata([doc].into())
@@ -62,7 +70,7 @@ impl Table {
     }
 
     fn new<R>(name: &'static str, doc: &'static str, rows: &[R], columns: Columns<R>) -> Self {
-        let columns = columns.0.into_iter().map(|source| source.column(rows)).collect();
+        let columns = columns.sources.into_iter().map(|source| source.column(rows)).collect();
         Self { name, doc, columns }
     }
 }
@@ -78,6 +86,8 @@ pub struct Column {
     pub values: ArrayRef,
     /// Whether a value may be missing.
     pub nullable: bool,
+    /// The first version of the tables that has it.
+    pub since: u32,
     /// Whether values mostly grow from row to row, so that their differences are small.
     pub is_ascending: bool,
 }
@@ -89,18 +99,19 @@ pub fn tables(duration: Duration, records: &[TrialRecord]) -> [Table; 4] {
     [trials(duration, records), latency(records), timeline(records), resources(records)]
 }
 
-/// The Arrow schema of each table, in the order of [`FILE_NAMES`].
+/// The Arrow schema of each table in a version of the tables, in the order of [`FILE_NAMES`].
 #[must_use]
-pub fn arrow_schemas() -> Vec<Arc<Schema>> {
+pub fn arrow_schemas(version: u32) -> Vec<Arc<Schema>> {
     let mut tables = tables(Duration::ZERO, &[]);
     tables.sort_by_key(|table| table.name);
-    tables.iter().map(|table| table.arrow_schema()).collect()
+    tables.iter().map(|table| table.arrow_schema_of(version)).collect()
 }
 
 /// Where a column comes from.
 struct Source<R> {
     name: Cow<'static, str>,
     doc: Cow<'static, str>,
+    since: u32,
     cells: Cells<R>,
 }
 
@@ -146,12 +157,17 @@ impl<R> Source<R> {
             Cells::MaybeText(cell) => Arc::new(rows.iter().map(cell).collect::<StringArray>()),
         };
         let is_ascending = ["low_ns", "high_ns"].contains(&&*self.name);
-        Column { name: self.name, doc: self.doc, values, nullable, is_ascending }
+        let Self { name, doc, since, .. } = self;
+        Column { name, doc, values, nullable, since, is_ascending }
     }
 }
 
-/// The columns of a table, in order.
-struct Columns<R>(Vec<Source<R>>);
+/// The columns of a table, in order, and the version of the tables since which those that are added
+/// are there.
+struct Columns<R> {
+    sources: Vec<Source<R>>,
+    since: u32,
+}
 
 /// Declares the method that adds one kind of column.
 macro_rules! column {
@@ -163,12 +179,17 @@ macro_rules! column {
             cell: impl Fn(&R) -> $value + 'static,
         ) {
             let cells = Cells::$variant(Box::new(cell));
-            self.0.push(Source { name: name.into(), doc: doc.into(), cells });
+            let (name, doc, since) = (name.into(), doc.into(), self.since);
+            self.sources.push(Source { name, doc, since, cells });
         }
     };
 }
 
 impl<R> Columns<R> {
+    fn new() -> Self {
+        Self { sources: vec![], since: 1 }
+    }
+
     column!(u32, U32, u32);
     column!(u64, U64, u64);
     column!(f64, F64, f64);
@@ -183,7 +204,7 @@ impl<R> Columns<R> {
 
 fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
     let seconds = duration.as_secs_f64();
-    let mut columns = Columns::<TrialRecord>(vec![]);
+    let mut columns = Columns::<TrialRecord>::new();
     columns.u32("trial", "the trial: its place in the unshuffled matrix", |r| r.trial.id.0);
     columns.u32("position", "its place in the order of execution", |r| r.trial.position);
     columns.u32("block", "the repetition that it belongs to, from 0", |r| r.trial.block);
@@ -250,7 +271,42 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
             },
         );
     }
+    columns.since = 3;
+    executions(&mut columns);
     Table::new("trials", "one execution of a case", records, columns)
+}
+
+/// What a trial took beside its load, and how often it was executed.
+fn executions(columns: &mut Columns<TrialRecord>) {
+    for (part, name) in [(Part::App, "app"), (Part::Store, "store")] {
+        columns.maybe_f64(
+            format!("{name}_throttled_s"),
+            format!("how long the {part}'s quota kept it from a CPU, each of its threads counted"),
+            move |r| measured(r).and_then(|m| Some(m.usage(part)?.throttled?.as_secs_f64())),
+        );
+    }
+    columns.maybe_u64("executions", "how often it was executed: more than once after failures", {
+        |r| Some(r.earlier_failures.len() as u64 + 1)
+    });
+    columns.maybe_text("earlier_failures", "how it failed before, a JSON list, if it did", |r| {
+        let is_repeated = !r.earlier_failures.is_empty();
+        is_repeated.then(|| serde_json::json!(r.earlier_failures).to_string())
+    });
+    let times: [(&str, &str, fn(StackTimes) -> Option<Nanos>); 5] = [
+        ("store_ready_s", "from starting its store to the first answer", |t| Some(t.store_ready)),
+        ("app_ready_s", "from starting its app to the first answer", |t| Some(t.app_ready)),
+        ("seed_s", "seeding its store, and checking what store and app answer", |t| Some(t.seed)),
+        ("warm_up_s", "the first load on its stack, which is not measured", |t| Some(t.warm_up)),
+        ("stop_s", "stopping its app and store, when it was the runner that did", |t| t.stop),
+    ];
+    for (name, doc, of) in times {
+        columns.maybe_f64(name, format!("how long it took: {doc}"), move |r| {
+            r.stack_times.and_then(of).map(Nanos::as_secs_f64)
+        });
+    }
+    columns.maybe_f64("ingest_s", "from the deadline until the loader's record was read", |r| {
+        measured(r)?.ingest.map(Nanos::as_secs_f64)
+    });
 }
 
 fn latency_figures(columns: &mut Columns<TrialRecord>) {
@@ -274,7 +330,7 @@ fn latency_figures(columns: &mut Columns<TrialRecord>) {
 
 fn latency(records: &[TrialRecord]) -> Table {
     let rows = details(records, |measurement| &measurement.latency.buckets);
-    let mut columns = Columns::<(TrialId, &Bucket)>(vec![]);
+    let mut columns = Columns::<(TrialId, &Bucket)>::new();
     columns.u32("trial", "the trial", |(trial, _)| trial.0);
     columns.u64("low_ns", "the lowest latency of the bucket", |(_, b)| b.low.0);
     columns.u64("high_ns", "the highest latency of the bucket", |(_, b)| b.high.0);
@@ -287,7 +343,7 @@ fn latency(records: &[TrialRecord]) -> Table {
 
 fn timeline(records: &[TrialRecord]) -> Table {
     let rows = details(records, |measurement| &measurement.timeline);
-    let mut columns = Columns::<(TrialId, &TimelineSecond)>(vec![]);
+    let mut columns = Columns::<(TrialId, &TimelineSecond)>::new();
     columns.u32("trial", "the trial", |(trial, _)| trial.0);
     columns.u32("second", "which second of the load, from 0", |(_, s)| s.second);
     columns.u64("planned", "requests that the schedule offered in it", |(_, s)| s.planned);
@@ -319,13 +375,16 @@ fn timeline(records: &[TrialRecord]) -> Table {
 
 fn resources(records: &[TrialRecord]) -> Table {
     let rows = details(records, |measurement| &measurement.resources);
-    let mut columns = Columns::<(TrialId, &ResourceSample)>(vec![]);
+    let mut columns = Columns::<(TrialId, &ResourceSample)>::new();
     columns.u32("trial", "the trial", |(trial, _)| trial.0);
     columns.text("part", "loader, app or store", |(_, s)| s.part.to_string());
     columns.u64("offset_ns", "time since the trial began", |(_, s)| s.offset.0);
     columns
         .u64("cpu_ns", "CPU time that the part had used since the trial began", |(_, s)| s.cpu.0);
     columns.u64("memory_bytes", "memory of the part at that moment (PSS)", |(_, s)| s.memory_bytes);
+    columns.since = 3;
+    let throttled = "how long its quota had kept it from a CPU since the trial began";
+    columns.maybe_u64("throttled_ns", throttled, |(_, s)| s.throttled.map(|time| time.0));
     Table::new("resources", "what a part had used at a moment of a trial", &rows, columns)
 }
 

@@ -51,7 +51,7 @@ impl Store {
             let parsed =
                 reader.try_parse_sized(&bytes, listed.bytes).and_then(|()| reader.finish());
             let metadata = parsed.map_err(|error| corrupt(error.to_string()))?;
-            check_table(name, &metadata, listed).map_err(corrupt)?;
+            check_table(name, &metadata, listed, manifest.schema_version).map_err(corrupt)?;
         }
         Ok(manifest)
     }
@@ -82,7 +82,12 @@ impl Store {
     }
 }
 
-fn check_table(name: &str, metadata: &ParquetMetaData, listed: &TableFile) -> Result<(), String> {
+fn check_table(
+    name: &str,
+    metadata: &ParquetMetaData,
+    listed: &TableFile,
+    version: u32,
+) -> Result<(), String> {
     let file = metadata.file_metadata();
     let rows: i64 = metadata.row_groups().iter().map(|group| group.num_rows()).sum();
     if u64::try_from(rows) != Ok(listed.rows) || file.num_rows() != rows {
@@ -97,7 +102,7 @@ fn check_table(name: &str, metadata: &ParquetMetaData, listed: &TableFile) -> Re
     let found = parquet_to_arrow_schema(file.schema_descr(), None);
     let found = found.map_err(|error| error.to_string())?;
     let index = FILE_NAMES.iter().position(|known| *known == name);
-    let expected = index.and_then(|index| schema::arrow_schemas().into_iter().nth(index));
+    let expected = index.and_then(|index| schema::arrow_schemas(version).into_iter().nth(index));
     same_columns(&found, &expected.ok_or("it is no table of this schema")?)
 }
 

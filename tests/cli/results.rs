@@ -2,6 +2,7 @@
 
 use super::env::TestEnv;
 use super::run::{SMALL, dataset};
+use perf_api::store::SCHEMA_VERSION;
 
 /// A folder of results with the dataset of [`SMALL`], and a smaller one.
 fn two_datasets() -> (TestEnv, String, String) {
@@ -38,13 +39,17 @@ fn what_is_wrong_with_a_dataset_has_its_own_exit_code() {
 
     let manifest = std::fs::read(folder(&second, "manifest.json")).unwrap();
     let newer = String::from_utf8(manifest.clone()).unwrap();
-    let newer = newer.replace("\"schema_version\":2", "\"schema_version\":99");
+    let version = format!("\"schema_version\":{SCHEMA_VERSION}");
+    let newer = newer.replace(&version, "\"schema_version\":99");
     let newer_id = super::run::hash(newer.as_bytes());
     std::fs::create_dir(env.path(&format!("results/{newer_id}"))).unwrap();
     std::fs::write(folder(&newer_id, "manifest.json"), newer).unwrap();
     assert!(verify().starts_with("exit 8\n"), "{}", verify());
     let told = env.told(&["report", &newer_id]);
-    assert!(told.starts_with("exit 8\n") && told.contains("reads up to 2"), "{told}");
+    assert!(
+        told.starts_with("exit 8\n") && told.contains(&format!("reads up to {SCHEMA_VERSION}")),
+        "{told}"
+    );
     // A newer one is in nobody's way.
     assert!(env.good(&["results", "show", "latest"]).contains("quick"));
     let counted = env.good(&[

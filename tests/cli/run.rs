@@ -16,10 +16,10 @@ pub fn hash(bytes: &[u8]) -> String {
 }
 
 /// The report of [`KNOWN_DATASET`].
-const KNOWN_REPORT: &str = "b2f2bf4b030a9cb9efccf19a1aa6435117432fe83b1ed164672e1d6f50e3b7cc";
+const KNOWN_REPORT: &str = "f75c4da84a6486a0e001c52ad2d85f91c079508d5c33f44b21d8efb616895844";
 
 /// What [`SMALL`] gives, on any day and any machine.
-const KNOWN_DATASET: &str = "dbf530b6fc54b49f1b247f0aef704bd1a71046b40417d01d7a7bccf9d2d918ea";
+const KNOWN_DATASET: &str = "c5eb185845b2aa02660556ec64eb3d412ed46c33cd60239be1dd14598a614eaa";
 
 pub const SMALL: [&str; 8] = [
     "quick",

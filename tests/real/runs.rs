@@ -7,7 +7,7 @@ use perf_api::query::{CaseSummary, Dataset, Trust};
 use perf_api::store::{Location, Store};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::system::{Identity, descendants, is_alive, perf_api, take_turn, wait_until};
+use super::system::{Identity, command, descendants, is_alive, perf_api, take_turn, wait_until};
 
 /// The cases of the only dataset in a results folder.
 fn cases(results: &Path) -> Vec<CaseSummary> {
@@ -193,4 +193,68 @@ fn a_store_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
     assert!(failure.reason.contains("store `redis` ended"), "{}", failure.reason);
     run.kill(Signal::INT);
     run.runner.wait().unwrap();
+}
+
+/// An app that ends as soon as it is started.
+const BROKEN: &str = r#"
+name = "broken"
+kind = "app"
+title = "Broken"
+summary = "It ends at once."
+[process]
+program = "sh"
+args = ["-c", "echo no licence; exit 3"]
+version = ["-c", "echo 1"]
+missing = "get a shell"
+[http]
+ready = "/"
+endpoint = "/"
+"#;
+
+#[test]
+fn a_stack_that_fails_three_times_in_a_row_is_given_up_and_the_others_go_on() {
+    let _turn = take_turn();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("broken");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("component.toml"), BROKEN).unwrap();
+    let apps = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps");
+    let bundle = dir.path().join("bundle.json");
+    let mut make = command(env!("CARGO_BIN_EXE_perf-api"));
+    make.arg("bundle").arg(&folder).arg(apps.join("express")).arg(apps.join("redis"));
+    assert!(make.arg("--output").arg(&bundle).output().unwrap().status.success());
+    for (retries, executions) in [("0", "1,1,1,1"), ("1", "2,1,1,1")] {
+        let results = dir.path().join(retries);
+        let mut run = command(env!("CARGO_BIN_EXE_perf-api"));
+        run.args(["quick", "--launcher", "process", "--apps", "broken,express"]);
+        run.args(["--stores", "redis", "--repetitions", "4", "--qps", "100", "--duration", "1s"]);
+        run.args(["--retries", retries, "--bundle"]).arg(&bundle).arg("--results").arg(&results);
+        let output = run.output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        let why = "broken on redis, 1 worker was given up after 3 failures in a row: \
+                   app `broken` ended before it was ready (exit status: 3)";
+        assert!(told.contains(why), "{told}");
+        assert!(told.contains("4 of 8 trials failed"), "{told}");
+        let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
+        ask.args(["sql", "--format", "csv", "--results"]).arg(&results);
+        let answer = ask.arg(
+            "select app, string_agg(coalesce(failure_stage, 'fine'), ',' order by position) as stages,
+                string_agg(cast(executions as text), ',' order by position) as executions
+            from trials group by app order by app",
+        );
+        let answer = String::from_utf8(answer.output().unwrap().stdout).unwrap();
+        let stages = if retries == "0" {
+            "launch,launch,launch,given-up"
+        } else {
+            "launch,launch,given-up,given-up"
+        };
+        assert_eq!(
+            answer,
+            format!(
+                "app,stages,executions\nbroken,\"{stages}\",\"{executions}\"\n\
+                 express,\"fine,fine,fine,fine\",\"1,1,1,1\"\n"
+            )
+        );
+    }
 }

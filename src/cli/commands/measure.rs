@@ -1,5 +1,6 @@
 //! What `run` and `resume` share: the outside world of a run, and its end.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use bollard::Docker;
@@ -9,18 +10,25 @@ use super::report::{gather, shown, write};
 use crate::cli::args::{self, LauncherChoice};
 use crate::cli::docker;
 use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
-use crate::cli::output::{Progress, case_table, note, print};
+use crate::cli::output::{Download, Progress, case_table, note, print};
 use crate::clock::{Clock, UnixMillis};
 use crate::exec::{self, Owner};
-use crate::host::{Topology, fingerprint, raise_open_file_limit};
+use crate::host::{Demand, Topology, fingerprint, raise_open_file_limit};
 use crate::id::RunId;
 use crate::launch::{
-    ContainerLauncher, FakeLauncher, Launcher, ProcessLauncher, connect, ensure_image,
+    ContainerLauncher, FakeLauncher, LaunchError, Launcher, Origin, ProcessLauncher, Way, connect,
+    cpus, ensure_image,
 };
 use crate::load::{FakeLoad, LoadDriver, OhaLoad};
-use crate::model::{Bundle, Component, ComponentName, Experiment, Fingerprint, Plan, Unavailable};
+use crate::model::{
+    Bundle, Component, ComponentName, Experiment, Fingerprint, Plan, Stage, Unavailable,
+    with_causes,
+};
+use crate::plan::stacks;
 use crate::query::Trust;
-use crate::run::{Beginning, RunRequest, RunSummary, differences};
+use crate::run::{
+    Beginning, MOST_FAILURES, Recorded, RunRequest, RunSummary, demand, differences, placement,
+};
 use crate::store::{Difference, Header, Store};
 
 /// More rows than this are for the report, not for the terminal.
@@ -52,11 +60,20 @@ pub(super) struct Resumed {
 #[derive(Debug)]
 pub(super) enum World {
     Processes,
-    Containers(Docker),
+    Containers(Engine),
     Fake {
         /// Whether the made-up time stands still.
         fixed_clock: bool,
     },
+}
+
+/// A Docker Engine that answers.
+#[derive(Debug)]
+pub(super) struct Engine {
+    docker: Docker,
+    way: Way,
+    /// Components whose images could not be had.
+    refused: BTreeMap<ComponentName, Unavailable>,
 }
 
 impl World {
@@ -65,23 +82,30 @@ impl World {
     pub(super) async fn choose(
         fake: &args::Fake,
         choice: LauncherChoice,
+        is_published: bool,
         experiment: &Experiment,
         bundle: &Bundle,
     ) -> Result<Self, CliError> {
         if fake.fake {
             return Ok(Self::Fake { fixed_clock: fake.fixed_clock });
         }
-        let names = experiment.apps.iter().chain(&experiment.stores);
-        let mut components = names.filter_map(|name| bundle.component(name));
-        let has_images = components.all(|one| one.container.is_some() || one.process.is_none());
+        let has_images = components(experiment, bundle)
+            .all(|one| one.container.is_some() || one.process.is_none());
+        let way = if is_published { Way::Published } else { Way::Unknown };
+        let engine = |docker| Self::Containers(Engine { docker, way, refused: BTreeMap::new() });
         match choice {
             LauncherChoice::Process => Ok(Self::Processes),
-            LauncherChoice::Docker => Ok(Self::Containers(connect(&docker::hosts()).await?)),
-            LauncherChoice::Auto if !has_images => Ok(Self::Processes),
+            LauncherChoice::Docker => Ok(engine(connect(&docker::hosts()).await?)),
+            LauncherChoice::Auto if !has_images => {
+                note(
+                    "stacks run as processes: the bundle has no images (`make images` makes them)",
+                );
+                Ok(Self::Processes)
+            }
             LauncherChoice::Auto => match connect(&docker::hosts()).await {
                 Ok(docker) => {
                     note("stacks run in containers: the bundle has images, and Docker answers");
-                    Ok(Self::Containers(docker))
+                    Ok(engine(docker))
                 }
                 Err(error) => {
                     note(&format!("stacks run as processes: {error}"));
@@ -91,19 +115,106 @@ impl World {
         }
     }
 
+    /// Fetches the images that are not there: loads their archives, pulls the others.
+    pub(super) async fn fetch(
+        &mut self,
+        experiment: &Experiment,
+        bundle: &Bundle,
+    ) -> Result<(), CliError> {
+        let Self::Containers(engine) = self else { return Ok(()) };
+        for component in components(experiment, bundle) {
+            let Some(template) = &component.container else { continue };
+            let image = &template.image;
+            let mut progress = Download::new(&image.reference);
+            let fetched =
+                ensure_image(&engine.docker, image, &mut |done, of| progress.show(done, of)).await;
+            progress.finish();
+            match fetched {
+                Ok(Origin::Present) => {}
+                Ok(Origin::Archive) => note(&format!("loaded the image {}", image.reference)),
+                Ok(Origin::Registry) => note(&format!("pulled the image {}", image.reference)),
+                Err(error @ LaunchError::Image { .. }) => {
+                    let lack = Unavailable {
+                        reason: with_causes(&error),
+                        remedy: match &image.id {
+                            Some(_) => {
+                                "make it again, then `perf-api bundle`: `make images` does both"
+                                    .to_owned()
+                            }
+                            None => {
+                                format!("see that `docker pull {}` works here", image.reference)
+                            }
+                        },
+                    };
+                    engine.refused.insert(component.name.clone(), lack);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Why a component cannot be had in this world, if it cannot.
     pub(super) fn lacks(&self, component: &Component) -> Option<Unavailable> {
         match self {
             Self::Fake { .. } => None,
             Self::Processes => component.unavailable.clone(),
-            Self::Containers(_) => component.container.is_none().then(|| Unavailable {
+            Self::Containers(_) if component.container.is_none() => Some(Unavailable {
                 reason: "the bundle has no image for it".to_owned(),
-                remedy:
-                    "run `make images`; what it does not make runs with `--launcher process` only"
-                        .to_owned(),
+                remedy: "run `make images`, or name one in its component.toml; `--launcher process` needs none".to_owned(),
             }),
+            Self::Containers(engine) => engine.refused.get(&component.name).cloned(),
         }
     }
+
+    /// The CPUs that can be divided.
+    pub(super) fn topology(&self) -> Result<Topology, CliError> {
+        match self {
+            Self::Fake { .. } => Ok(crate::host::imaginary().0),
+            Self::Processes | Self::Containers(_) => Ok(Topology::detect()?),
+        }
+    }
+}
+
+/// The components of an experiment that the bundle has.
+fn components<'run>(
+    experiment: &'run Experiment,
+    bundle: &'run Bundle,
+) -> impl Iterator<Item = &'run Component> {
+    let names = experiment.apps.iter().chain(&experiment.stores);
+    names.filter_map(|name| bundle.component(name))
+}
+
+/// Checks that each part gets CPUs of its own. On a host that is too small the run is refused, unless
+/// it may share them: that is then said.
+pub(super) fn check_room(
+    plan: &Plan,
+    topology: &Topology,
+    may_share: bool,
+) -> Result<(), CliError> {
+    let mut all = stacks(&plan.experiment);
+    all.sort_by_key(|stack| stack.workers);
+    let Some(largest) = all.iter().rev().find(|one| placement(topology, plan, one).shared) else {
+        return Ok(());
+    };
+    let Demand { loader, app, store } = demand(plan, largest);
+    let room = format!(
+        "this host has {} for {largest} at {} requests per second, which wants {}: loader {loader}, app {app}, store {store}",
+        cpus_in_words(topology.cpus.len()),
+        plan.experiment.qps.iter().max().unwrap_or(&0),
+        loader + app + store,
+    );
+    if may_share {
+        note(&format!("{room}. They share, and each such trial is marked `cpus_shared`"));
+        return Ok(());
+    }
+    Err(CliError::new(room)
+        .hint("`--fit` lets them share CPUs; each such trial is then marked `cpus_shared`")
+        .hint("fewer `--workers` or a lower `--qps` want fewer"))
+}
+
+fn cpus_in_words(count: usize) -> String {
+    if count == 1 { "1 CPU".to_owned() } else { format!("{count} CPUs") }
 }
 
 /// Checks that this machine can hold what is to be measured, and ends what earlier runs left.
@@ -112,20 +223,23 @@ pub(super) async fn prepare(
     experiment: &Experiment,
     bundle: &Bundle,
 ) -> Result<(), CliError> {
-    let names = experiment.apps.iter().chain(&experiment.stores);
-    let mut components = names.filter_map(|name| bundle.component(name));
     match world {
         World::Fake { .. } => return Ok(()),
-        World::Processes => components.try_for_each(crate::bundle::check_unchanged)?,
-        World::Containers(docker) => {
-            let removed = ContainerLauncher::new(docker.clone(), owner()?).sweep().await?;
+        World::Processes => {
+            components(experiment, bundle).try_for_each(crate::bundle::check_unchanged)?;
+        }
+        World::Containers(engine) => {
+            let removed = engine.launcher()?.sweep().await?;
             if removed > 0 {
                 note(&format!("removed {removed} containers and networks of a run that is gone"));
             }
-            for template in components.filter_map(|one| one.container.as_ref()) {
-                if ensure_image(docker, &template.image).await? {
-                    note(&format!("loaded the image {}", template.image.reference));
-                }
+            let (own, theirs) = (Topology::detect()?, cpus(&engine.docker).await?);
+            if let Some(cpu) = own.cpus.iter().map(|cpu| cpu.id).find(|&cpu| cpu >= theirs) {
+                return Err(CliError::new(format!(
+                    "Docker has {} and this process may use CPU {cpu}: they are not on the same machine",
+                    cpus_in_words(theirs)
+                ))
+                .hint("run perf-api where the Docker Engine runs, or give it fewer CPUs: `taskset -c 0 perf-api …`"));
             }
         }
     }
@@ -135,6 +249,12 @@ pub(super) async fn prepare(
         note(&format!("ended {} processes that an earlier run had left behind", ended.len()));
     }
     Ok(())
+}
+
+impl Engine {
+    fn launcher(&self) -> Result<ContainerLauncher, CliError> {
+        Ok(ContainerLauncher::new(self.docker.clone(), owner()?, self.way))
+    }
 }
 
 fn owner() -> Result<Owner, CliError> {
@@ -240,7 +360,7 @@ impl Outside {
         let launcher: Box<dyn Launcher> = match world {
             World::Fake { fixed_clock } => return Ok(Self::fake(*fixed_clock, seed)),
             World::Processes => Box::new(ProcessLauncher),
-            World::Containers(docker) => Box::new(ContainerLauncher::new(docker.clone(), owner()?)),
+            World::Containers(engine) => Box::new(engine.launcher()?),
         };
         let topology = Topology::detect()?;
         Ok(Self {
@@ -325,8 +445,15 @@ pub(super) async fn conclude(store: &Store, summary: RunSummary) -> Result<ExitC
         error.hint("the dataset is safe: `perf-api report --output FILE` shows it")
     })?;
     print(&format!("report  {}\n", shown(&path).display()))?;
-    if summary.failed > 0 {
-        note(&format!("{} of {} trials failed", summary.failed, summary.failed + summary.measured));
+    let Recorded { measured, failed, given_up } = summary.recorded;
+    for stack in given_up {
+        let mut reasons = report.failures.iter().filter(|failed| failed.case.stack == stack);
+        let reason = reasons.rfind(|failed| failed.stage != Stage::GivenUp.as_str());
+        let reason = reason.map_or(String::new(), |failed| format!(": {}", failed.reason));
+        note(&format!("{stack} was given up after {MOST_FAILURES} failures in a row{reason}"));
+    }
+    if failed > 0 {
+        note(&format!("{failed} of {} trials failed", failed + measured));
         return Ok(ExitCode::from(TRIALS_FAILED));
     }
     Ok(ExitCode::SUCCESS)

@@ -50,14 +50,11 @@ fn missing(experiment: &Experiment, bundle: &Bundle, world: &World) -> Vec<Compo
     asked.filter(is_missing).cloned().collect()
 }
 
-/// A table of what cannot be had in `world`, why, and what to do.
-fn missing_table(names: &[ComponentName], bundle: &Bundle, world: &World) -> String {
-    let rows: Vec<Vec<String>> = names
-        .iter()
-        .filter_map(|name| {
-            let lack = world.lacks(bundle.component(name)?)?;
-            Some(vec![name.to_string(), lack.reason, lack.remedy])
-        })
-        .collect();
-    super::output::table(&["missing", "why", "what to do"], &rows, usize::MAX)
+/// What cannot be had in `world`, why, and what to do.
+fn missing_words(names: &[ComponentName], bundle: &Bundle, world: &World) -> String {
+    let words = names.iter().filter_map(|name| {
+        let lack = world.lacks(bundle.component(name)?)?;
+        Some(format!("{name} is missing: {}\n  what to do: {}", lack.reason, lack.remedy))
+    });
+    words.collect::<Vec<_>>().join("\n")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::measure::World;
-use super::{experiment, missing, missing_table};
+use super::{experiment, missing, missing_words};
 use crate::cli::args::{self, Format};
 use crate::cli::error::CliError;
 use crate::cli::output::{note, print, table};
@@ -23,7 +23,7 @@ pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
     let plan = crate::plan::plan(&experiment);
     let topology = Topology::detect()?;
     if !missing.is_empty() {
-        note(&missing_table(&missing, &bundle, &World::Processes));
+        note(&missing_words(&missing, &bundle, &World::Processes));
     }
     match args.format {
         Format::Table => print(&for_people(&plan, &topology))?,

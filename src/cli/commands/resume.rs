@@ -34,7 +34,9 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
         "docker" => LauncherChoice::Docker,
         _ => LauncherChoice::Process,
     };
-    let world = World::choose(&args.fake, launcher, &header.experiment, &bundle).await?;
+    let mut world =
+        World::choose(&args.fake, launcher, args.publish, &header.experiment, &bundle).await?;
+    world.fetch(&header.experiment, &bundle).await?;
     let lost = missing(&header.experiment, &bundle, &world);
     if let Some(name) = lost.first() {
         return Err(CliError::new(format!("`{name}` cannot be had on this machine any more"))

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::measure::{Measure, World, conclude, measure, prepare};
-use super::{experiment, missing, missing_table};
+use super::measure::{Measure, World, check_room, conclude, measure, prepare};
+use super::{experiment, missing, missing_words};
 use crate::cli::error::CliError;
 use crate::cli::output::note;
 use crate::cli::{args, location};
@@ -12,20 +12,23 @@ use crate::model::{Bundle, ComponentName, Experiment};
 pub(in crate::cli) async fn run(
     spec: &str,
     args: &args::Run,
-    allow_missing: bool,
+    is_smoke_run: bool,
 ) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
     let experiment = experiment(spec, &args.factors, &bundle)?;
-    let world = World::choose(&args.fake, args.launcher, &experiment, &bundle).await?;
+    let mut world =
+        World::choose(&args.fake, args.launcher, args.publish, &experiment, &bundle).await?;
+    world.fetch(&experiment, &bundle).await?;
     let missing = missing(&experiment, &bundle, &world);
-    let allowed = args.allow_missing || allow_missing;
+    let allowed = args.allow_missing || is_smoke_run;
     let experiment = without(experiment, &missing, &bundle, &world, allowed)?;
+    let plan = crate::plan::plan(&experiment);
+    check_room(&plan, &world.topology()?, args.fit || is_smoke_run)?;
     prepare(&world, &experiment, &bundle).await?;
     let store = location::create(&args.places.results)?;
     let lock = store.lock()?;
     // A place that cannot be reached is told now, and not hours later.
     store.names().await?;
-    let plan = crate::plan::plan(&experiment);
     let summary = measure(Measure {
         plan: &plan,
         bundle: &bundle,
@@ -52,17 +55,17 @@ fn without(
     if missing.is_empty() {
         return Ok(experiment);
     }
-    note(&missing_table(missing, bundle, world));
+    note(&missing_words(missing, bundle, world));
     if !allowed {
         return Err(CliError::new("a component of the spec cannot be had on this machine")
-            .hint("get it as the table says, then `make setup`")
+            .hint("get it as is said above, then `make setup`")
             .hint("`--allow-missing` measures the rest; the dataset then says what was missing"));
     }
     experiment.apps.retain(|name| !missing.contains(name));
     experiment.stores.retain(|name| !missing.contains(name));
     if experiment.apps.is_empty() || experiment.stores.is_empty() {
         return Err(CliError::new("nothing is left to measure: no app or no store can be had")
-            .hint("get what the table names, then `make setup`"));
+            .hint("get what is named above, then `make setup`"));
     }
     Ok(experiment)
 }
