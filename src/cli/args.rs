@@ -1,13 +1,15 @@
 //! What can be typed.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exec::Pin;
+use crate::load::{Behaviour, Distribution, Stall};
 use crate::plan::Overrides;
-use crate::units::CpuSet;
+use crate::units::{CpuSet, HumanDuration};
 
 /// A reproducible benchmark appliance for HTTP APIs.
 ///
@@ -46,6 +48,9 @@ pub(super) enum Command {
     /// Become another program, pinned to CPUs
     #[command(hide = true)]
     Pin(PinArgs),
+    /// Become a server of known behaviour
+    #[command(hide = true)]
+    Target(TargetArgs),
     /// Become the load generator
     #[command(hide = true)]
     Loader {
@@ -361,6 +366,49 @@ pub(super) struct Bundle {
     /// Who makes it
     #[arg(long, value_name = "NAME", default_value = "make")]
     pub provider: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct TargetArgs {
+    #[arg(long)]
+    pub listen: SocketAddr,
+    #[arg(long, default_value = "0s")]
+    service: HumanDuration,
+    #[arg(long, value_enum, default_value_t = ServiceTimes::Fixed)]
+    distribution: ServiceTimes,
+    #[arg(long, default_value_t = 0)]
+    servers: usize,
+    #[arg(long, requires = "stall_every")]
+    stall: Option<HumanDuration>,
+    #[arg(long, requires = "stall")]
+    stall_every: Option<HumanDuration>,
+    #[arg(long, default_value_t = 0.0)]
+    errors: f64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ServiceTimes {
+    Fixed,
+    Exponential,
+}
+
+impl From<&TargetArgs> for Behaviour {
+    fn from(args: &TargetArgs) -> Self {
+        let stall = args.stall.zip(args.stall_every);
+        Self {
+            service: args.service.0,
+            distribution: match args.distribution {
+                ServiceTimes::Fixed => Distribution::Fixed,
+                ServiceTimes::Exponential => Distribution::Exponential,
+            },
+            servers: args.servers,
+            stall: stall.map(|(length, every)| Stall { length: length.0, every: every.0 }),
+            errors: args.errors,
+            seed: args.seed,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -43,6 +43,11 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
         Command::Pin(args) => Err(crate::exec::become_pinned(&args.into()).into()),
+        Command::Target(args) => {
+            let served = crate::load::serve(args.listen, (&args).into());
+            let told = |error| CliError::new(format!("cannot serve at {}: {error}", args.listen));
+            served.map_err(told).map(|()| ExitCode::SUCCESS)
+        }
         Command::Loader { args } => match crate::load::run_loader(args) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(words) => Err(CliError::new(words)),

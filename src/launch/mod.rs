@@ -21,7 +21,7 @@ use async_trait::async_trait;
 pub use container::{ContainerLauncher, Way};
 pub use docker::{Origin, connect, cpus, ensure_image};
 pub use fake::FakeLauncher;
-pub use probe::{HttpAnswer, ask_info, get, seed, stored_value};
+pub use probe::{HttpAnswer, ask_info, get, seed};
 pub use process::ProcessLauncher;
 
 use crate::exec::ExecError;

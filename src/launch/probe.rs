@@ -11,7 +11,7 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use tokio::net::TcpStream;
 
-use crate::model::{SelfReport, StoreIdentity, VALUE_BYTES};
+use crate::model::{SelfReport, StoreIdentity, VALUE_BYTES, stored_value};
 
 /// How long one question may take.
 const QUESTION_LIMIT: Duration = Duration::from_secs(2);
@@ -129,12 +129,6 @@ pub(super) fn check_identity(report: &SelfReport, identity: &StoreIdentity) -> R
         return Err(format!("INFO has `{name}`"));
     }
     Ok(())
-}
-
-/// The value that is stored: 1 KiB that no text codec leaves as it is.
-#[must_use]
-pub fn stored_value() -> Vec<u8> {
-    (0..VALUE_BYTES).map(|index| u8::try_from((index * 31 + 7) % 256).unwrap_or(0)).collect()
 }
 
 /// Stores the value under `key` and reads it back.

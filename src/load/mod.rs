@@ -7,6 +7,7 @@ mod fake;
 mod histogram;
 mod oha;
 mod tally;
+mod target;
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 pub use fake::FakeLoad;
 pub use histogram::Recorder;
 pub use oha::{OhaLoad, run_loader};
+pub use target::{Behaviour, Distribution, Stall, serve};
 
 use crate::exec::ExecError;
 use crate::id::TrialId;

@@ -49,6 +49,12 @@ pub const KEY: &str = "cached-value";
 /// Bytes of the seeded value.
 pub const VALUE_BYTES: usize = 1024;
 
+/// The value that is stored: 1 KiB that no text codec leaves as it is.
+#[must_use]
+pub fn stored_value() -> Vec<u8> {
+    (0..VALUE_BYTES).map(|index| u8::try_from((index * 31 + 7) % 256).unwrap_or(0)).collect()
+}
+
 /// The quantiles that are kept for each trial, with the name that they have in columns.
 pub const QUANTILES: [(f64, &str); 6] = [
     (0.5, "p50"),

@@ -26,4 +26,4 @@ done
          own.p99_ms AS own_p99_ms, port.p99_ms / own.p99_ms AS p99_ratio
   FROM way AS own JOIN way AS port ON own.target_rps = port.target_rps
   WHERE NOT own.published AND port.published
-  ORDER BY ALL"
+  ORDER BY own.target_rps"

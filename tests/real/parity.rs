@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 
-use perf_api::launch::{HttpAnswer, get, seed, stored_value};
+use perf_api::launch::{HttpAnswer, get, seed};
+use perf_api::model::stored_value;
 use perf_api::model::{Component, KEY, fill};
 
 use super::system::{bundle, command, component, take_turn, wait_until};

@@ -19,7 +19,9 @@ use crate::units::HumanDuration;
 pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
     let experiment = experiment(&args.spec, &args.factors, &bundle)?;
-    let missing = missing(&experiment, &bundle, &World::Processes);
+    let mut missing = missing(&experiment, &bundle, &World::Processes);
+    // What has an image can be had in a container.
+    missing.retain(|name| bundle.component(name).is_none_or(|one| one.container.is_none()));
     let plan = crate::plan::plan(&experiment);
     let topology = Topology::detect()?;
     if !missing.is_empty() {
