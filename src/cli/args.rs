@@ -35,6 +35,8 @@ pub(super) enum Command {
     Resume(Resume),
     /// Show what a run would do: matrix, placement and time
     Plan(Plan),
+    /// Tell what of this host can disturb a measurement, and what to do about it
+    Doctor(Doctor),
     /// Show a dataset as one HTML file
     Report(Report),
     /// List, check, name, copy and remove datasets
@@ -76,6 +78,9 @@ pub(super) struct Run {
     /// mark each such trial (`quick` always does)
     #[arg(long)]
     pub fit: bool,
+    /// Refuse a host that is too small, and let trials that cannot be ranked count as failed
+    #[arg(long, conflicts_with = "fit")]
+    pub strict: bool,
     /// Where stacks run
     #[arg(long, value_enum, value_name = "LAUNCHER", default_value_t = LauncherChoice::Auto)]
     pub launcher: LauncherChoice,
@@ -142,6 +147,19 @@ pub(super) struct Plan {
     pub factors: Factors,
     #[command(flatten)]
     pub places: Places,
+    /// Plan for another host: what `lscpu --parse=CPU,CORE,NODE,MAXMHZ` prints there
+    #[arg(long, value_name = "FILE")]
+    pub topology: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Doctor {
+    /// The most connections that the loader will open
+    #[arg(long, value_name = "COUNT", default_value_t = 2000)]
+    pub connections: u32,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

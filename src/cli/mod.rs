@@ -2,6 +2,7 @@
 
 mod answer;
 mod args;
+mod ceilings;
 mod commands;
 mod docker;
 mod error;
@@ -37,6 +38,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Full(args) => block_on(commands::run::run("full", &args, false)),
         Command::Resume(args) => block_on(commands::resume::resume(&args)),
         Command::Plan(args) => commands::plan::plan(&args),
+        Command::Doctor(args) => block_on(commands::doctor::doctor(&args)),
         Command::Report(args) => block_on(commands::report::report(&args)),
         Command::Results(args) => block_on(commands::results::results(&args)),
         Command::Sql(args) => commands::sql::sql(&args),

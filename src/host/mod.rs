@@ -1,9 +1,13 @@
 //! The host: what it is, and how its CPUs are divided.
 
+mod doctor;
 mod placement;
+mod pressure;
 mod topology;
 
-pub use placement::{Demand, place};
+pub use doctor::{Asked, Check, State, examine, worst};
+pub use placement::{Demand, picture, place};
+pub use pressure::CpuTimes;
 pub use topology::{Cpu, HostError, Topology};
 
 use crate::model::Fingerprint;
@@ -35,7 +39,7 @@ pub fn fingerprint(topology: &Topology) -> Result<Fingerprint, HostError> {
 /// A host that does not exist, for runs that are computed: 16 cores, and a name that says so.
 #[must_use]
 pub fn imaginary() -> (Topology, Fingerprint) {
-    let cpus = (0..16).map(|id| Cpu { id, core: id, node: 0 }).collect();
+    let cpus = (0..16).map(|id| Cpu { id, core: id, node: 0, speed: 0 }).collect();
     let fingerprint = Fingerprint {
         cpu_model: "imaginary".to_owned(),
         cpus: 16,

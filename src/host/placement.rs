@@ -32,15 +32,16 @@ impl Demand {
 /// Divides the CPUs of a host.
 ///
 /// Each part gets whole cores, so that no two parts share one through SMT; spare siblings stay
-/// idle while there is room. On a host that is too small the loader is served first, since a
-/// disturbed loader makes every number wrong, and app and store share what is left; the result
-/// is then marked `shared`.
+/// idle while there is room. All are on one NUMA node and of the fastest kind where that fits, and
+/// the core of CPU 0, where the kernel does its own work, is left alone where another can be had. On
+/// a host that is too small the loader is served first, since a disturbed loader makes every number
+/// wrong, and app and store share what is left; the result is then marked `shared`.
 #[must_use]
 pub fn place(topology: &Topology, demand: Demand) -> Placement {
     let ids = |cpus: &[Cpu]| cpus.iter().map(|cpu| cpu.id).collect::<CpuSet>();
     let wanted = [demand.loader, demand.app, demand.store];
-    let order = cores_in_order(topology);
-    if let Some([loader, app, store]) = whole_cores(&order, wanted) {
+    let pools = pools(topology);
+    if let Some([loader, app, store]) = pools.iter().find_map(|pool| from_pool(pool, wanted)) {
         return Placement {
             loader: ids(&loader),
             app: ids(&app),
@@ -48,7 +49,7 @@ pub fn place(topology: &Topology, demand: Demand) -> Placement {
             shared: false,
         };
     }
-    let cpus: Vec<Cpu> = order.concat();
+    let cpus: Vec<Cpu> = pools.last().map(|everything| everything.concat()).unwrap_or_default();
     let rest_of_loader = cpus.len().saturating_sub(demand.app + demand.store);
     let loader_count = rest_of_loader.clamp(1, demand.loader).min(cpus.len());
     let (loader, rest) = cpus.split_at(loader_count);
@@ -60,31 +61,94 @@ pub fn place(topology: &Topology, demand: Demand) -> Placement {
     Placement { loader: ids(loader), app: ids(app), store: ids(store), shared: true }
 }
 
-/// The cores, each as its CPUs: node by node, the largest node first.
-fn cores_in_order(topology: &Topology) -> Vec<Vec<Cpu>> {
-    let mut nodes: BTreeMap<usize, BTreeMap<usize, Vec<Cpu>>> = BTreeMap::new();
+/// A core, as its CPUs.
+type Core = Vec<Cpu>;
+
+/// The sets of cores to take CPUs from, the most wanted first, all cores last: one node before many,
+/// the fastest kind before all.
+fn pools(topology: &Topology) -> Vec<Vec<Core>> {
+    let mut nodes: BTreeMap<usize, BTreeMap<usize, Core>> = BTreeMap::new();
     for &cpu in &topology.cpus {
         nodes.entry(cpu.node).or_default().entry(cpu.core).or_default().push(cpu);
     }
-    let mut nodes: Vec<_> = nodes.into_values().collect();
+    let mut nodes: Vec<Vec<Core>> =
+        nodes.into_values().map(|cores| cores.into_values().collect()).collect();
     nodes.sort_by_key(|cores| std::cmp::Reverse(cores.len()));
-    nodes.into_iter().flat_map(BTreeMap::into_values).collect()
+    let fastest = topology.cpus.iter().map(|cpu| cpu.speed).max().unwrap_or(0);
+    let is_fast = |core: &&Core| core.iter().all(|cpu| cpu.speed >= fastest - fastest / ALIKE);
+    let mut everything = nodes.concat();
+    // Should all be needed, the fast ones go first.
+    everything.sort_by_key(|core| !is_fast(&core));
+    let fast = |cores: &Vec<Core>| cores.iter().filter(is_fast).cloned().collect::<Vec<_>>();
+    let mut wanted: Vec<Vec<Core>> = nodes.iter().map(fast).collect();
+    wanted.push(fast(&everything));
+    wanted.extend(nodes);
+    wanted.push(everything);
+    wanted
 }
 
-/// Takes whole cores for each part: first one CPU a core, then all siblings of a core.
-fn whole_cores(cores: &[Vec<Cpu>], wanted: [usize; 3]) -> Option<[Vec<Cpu>; 3]> {
+/// Takes CPUs for each part from a set of cores: one CPU a core rather than siblings, and then
+/// without the core of CPU 0 rather than with it.
+fn from_pool(pool: &[Core], wanted: [usize; 3]) -> Option<[Vec<Cpu>; 3]> {
+    let is_first = |core: &Core| core.iter().any(|cpu| cpu.id == 0);
+    let without_first: Vec<Core> = pool.iter().filter(|core| !is_first(core)).cloned().collect();
     [true, false].into_iter().find_map(|one_cpu_a_core| {
-        let mut cores = cores.iter();
-        let mut parts: [Vec<Cpu>; 3] = [vec![], vec![], vec![]];
-        for (part, count) in parts.iter_mut().zip(wanted) {
-            while part.len() < count {
-                let siblings = cores.next()?;
-                let take = if one_cpu_a_core { 1 } else { count - part.len() };
-                part.extend(siblings.iter().take(take));
+        let take = |cores: &[Core]| whole_cores(cores, wanted, one_cpu_a_core);
+        take(&without_first).or_else(|| take(pool))
+    })
+}
+
+/// Cores whose speeds differ by less than one part in so many are of one kind: some boost a little
+/// higher than their like.
+const ALIKE: u32 = 8;
+
+/// Takes whole cores for each part: one CPU of each, or all its siblings.
+fn whole_cores(cores: &[Core], wanted: [usize; 3], one_cpu_a_core: bool) -> Option<[Vec<Cpu>; 3]> {
+    let mut cores = cores.iter();
+    let mut parts: [Vec<Cpu>; 3] = [vec![], vec![], vec![]];
+    for (part, count) in parts.iter_mut().zip(wanted) {
+        while part.len() < count {
+            let siblings = cores.next()?;
+            let take = if one_cpu_a_core { 1 } else { count - part.len() };
+            part.extend(siblings.iter().take(take));
+        }
+    }
+    Some(parts)
+}
+
+/// How many cores stand in a line of a picture.
+const CORES_A_LINE: usize = 16;
+
+/// A placement as a picture in text: node by node the cores, each with its CPUs one below the other.
+#[must_use]
+pub fn picture(topology: &Topology, placement: &Placement) -> String {
+    let letter = |cpu: &Cpu| {
+        let parts = [(&placement.loader, 'L'), (&placement.app, 'A'), (&placement.store, 'S')];
+        let own: String = parts
+            .iter()
+            .filter(|(cpus, _)| cpus.iter().any(|id| id == cpu.id))
+            .map(|(_, letter)| letter)
+            .collect();
+        format!("{}{}", cpu.id, if own.is_empty() { "·".to_owned() } else { own })
+    };
+    let mut nodes: BTreeMap<usize, BTreeMap<usize, Vec<String>>> = BTreeMap::new();
+    for cpu in &topology.cpus {
+        nodes.entry(cpu.node).or_default().entry(cpu.core).or_default().push(letter(cpu));
+    }
+    let mut text = String::new();
+    for (node, cores) in nodes {
+        let cores: Vec<Vec<String>> = cores.into_values().collect();
+        for line in cores.chunks(CORES_A_LINE) {
+            let threads = line.iter().map(Vec::len).max().unwrap_or(0);
+            for thread in 0..threads {
+                let cells = line.iter().map(|core| core.get(thread).map_or("", String::as_str));
+                let cells: String = cells.map(|cell| format!(" {cell:>6}")).collect();
+                text.push_str(format!("node {node}{cells}").trim_end());
+                text.push('\n');
             }
         }
-        Some(parts)
-    })
+    }
+    text
 }
 
 #[cfg(test)]
@@ -97,11 +161,11 @@ mod tests {
     /// core's first thread, then every core's second.
     fn host(nodes: usize, cores: usize, threads: usize) -> Topology {
         let all = nodes * cores;
-        let cpu = |id| Cpu { id, core: id % all, node: id % all / cores };
+        let cpu = |id| Cpu { id, core: id % all, node: id % all / cores, speed: 0 };
         Topology { cpus: (0..all * threads).map(cpu).collect() }
     }
 
-    fn picture(topology: &Topology, workers: u32, qps: u32) -> String {
+    fn placed(topology: &Topology, workers: u32, qps: u32) -> String {
         let place = place(topology, Demand::of(workers, qps));
         let shared = if place.shared { " shared" } else { "" };
         format!("loader {} app {} store {}{shared}", place.loader, place.app, place.store)
@@ -109,19 +173,39 @@ mod tests {
 
     #[test]
     fn parts_get_disjoint_cores_where_there_is_room() {
-        assert_eq!(picture(&host(1, 8, 1), 4, 10_000), "loader 0 app 1-4 store 5-6");
-        assert_eq!(picture(&host(1, 8, 2), 4, 20_000), "loader 0-1 app 2-5 store 6-7");
+        // The core of CPU 0 is left to the kernel where that can be.
+        assert_eq!(placed(&host(1, 8, 1), 4, 10_000), "loader 1 app 2-5 store 6-7");
+        assert_eq!(placed(&host(1, 7, 1), 4, 10_000), "loader 0 app 1-4 store 5-6");
         // Not enough cores for a CPU each: siblings are used, but never across parts.
-        assert_eq!(picture(&host(1, 4, 2), 4, 10_000), "loader 0 app 1-2,5-6 store 3,7");
-        assert_eq!(picture(&host(2, 32, 1), 4, 10_000), "loader 0 app 1-4 store 5-6");
+        assert_eq!(placed(&host(1, 4, 2), 4, 10_000), "loader 0 app 1-2,5-6 store 3,7");
+        assert_eq!(placed(&host(2, 32, 1), 4, 10_000), "loader 1 app 2-5 store 6-7");
+        // One node with siblings comes before two nodes.
+        assert_eq!(placed(&host(2, 4, 2), 4, 10_000), "loader 0 app 1-2,9-10 store 3,11");
+    }
+
+    /// What `lscpu --parse=CPU,CORE,NODE,MAXMHZ` printed, or would print, on five hosts.
+    #[test]
+    fn recorded_hosts_are_divided_as_drawn() {
+        let hosts = ["vm-2", "desktop-8", "desktop-16-smt", "server-64-two-sockets", "hybrid-20"];
+        let drawn = hosts.map(|name| {
+            let path = format!("{}/tests/fixtures/topology/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+            let topology = Topology::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let stacks = [(1, 1000), (4, 20_000)].map(|(workers, qps)| {
+                let placement = place(&topology, Demand::of(workers, qps));
+                let words = placed(&topology, workers, qps);
+                format!("{workers} workers, {qps} QPS: {words}\n{}", picture(&topology, &placement))
+            });
+            format!("{name}\n{}", stacks.join(""))
+        });
+        insta::assert_snapshot!(drawn.join("\n"));
     }
 
     #[test]
     fn a_small_host_serves_the_loader_first_and_says_so() {
-        assert_eq!(picture(&host(1, 1, 1), 1, 1000), "loader 0 app 0 store 0 shared");
-        assert_eq!(picture(&host(1, 2, 1), 1, 1000), "loader 0 app 1 store 1 shared");
-        assert_eq!(picture(&host(1, 3, 1), 1, 1000), "loader 0 app 1 store 2 shared");
-        assert_eq!(picture(&host(1, 4, 1), 4, 20_000), "loader 0 app 1-3 store 1-3 shared");
+        assert_eq!(placed(&host(1, 1, 1), 1, 1000), "loader 0 app 0 store 0 shared");
+        assert_eq!(placed(&host(1, 2, 1), 1, 1000), "loader 0 app 1 store 1 shared");
+        assert_eq!(placed(&host(1, 3, 1), 1, 1000), "loader 0 app 1 store 2 shared");
+        assert_eq!(placed(&host(1, 4, 1), 4, 20_000), "loader 0 app 1-3 store 1-3 shared");
     }
 
     proptest! {

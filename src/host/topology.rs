@@ -1,6 +1,6 @@
 //! Which CPUs there are, and which of them share a core or a NUMA node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,9 @@ pub struct Cpu {
     pub core: usize,
     /// Its NUMA node.
     pub node: usize,
+    /// How fast it is, to tell kinds of cores apart: its highest frequency, or the kernel's own
+    /// number for its capacity; 0 where the kernel tells neither.
+    pub speed: u32,
 }
 
 /// The logical CPUs that this process may use, in ascending order.
@@ -58,8 +61,39 @@ impl Topology {
         let allowed = rustix::thread::sched_getaffinity(None)
             .map_err(|errno| HostError::Affinity { source: errno.into() })?;
         let ids = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
-        let cpus = ids.map(|id| Cpu { id, core: core_of(id), node: node_of(id) }).collect();
+        let cpus = ids
+            .map(|id| Cpu { id, core: core_of(id), node: node_of(id), speed: speed_of(id) })
+            .collect();
         Ok(Self { cpus })
+    }
+
+    /// From what `lscpu --parse=CPU,CORE,NODE,MAXMHZ` prints, on whatever host.
+    ///
+    /// # Errors
+    /// The first line that is none of these, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut first_of_core: BTreeMap<String, usize> = BTreeMap::new();
+        let mut cpus = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            if line.starts_with('#') || line.is_empty() {
+                continue;
+            }
+            let wrong =
+                || format!("line {number} is not `CPU,CORE,NODE,MAXMHZ` in numbers: `{line}`");
+            let fields: Vec<&str> = line.split(',').collect();
+            let [cpu, core, node, speed] = fields[..] else { return Err(wrong()) };
+            let id: usize = cpu.parse().map_err(|_| wrong())?;
+            let own = first_of_core.entry(format!("{node}/{core}")).or_insert(id);
+            // A machine without nodes, or that hides its frequencies, leaves them empty.
+            let node = if node.is_empty() { 0 } else { node.parse().map_err(|_| wrong())? };
+            let whole = speed.split('.').next().unwrap_or_default();
+            let speed = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };
+            cpus.push(Cpu { id, core: *own, node, speed });
+        }
+        match cpus.is_empty() {
+            true => Err("it has no CPU".to_owned()),
+            false => Ok(Self { cpus }),
+        }
     }
 
     /// How many physical cores.
@@ -83,4 +117,13 @@ fn node_of(cpu: usize) -> usize {
     let entries = std::fs::read_dir(Path::new(&path)).into_iter().flatten().flatten();
     let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.find_map(|name| name.strip_prefix("node")?.parse().ok()).unwrap_or(0)
+}
+
+fn speed_of(cpu: usize) -> u32 {
+    let folder = format!("/sys/devices/system/cpu/cpu{cpu}");
+    let number = |file: &str| {
+        let text = std::fs::read_to_string(format!("{folder}/{file}")).ok()?;
+        text.trim().parse().ok()
+    };
+    number("cpu_capacity").or_else(|| number("cpufreq/cpuinfo_max_freq")).unwrap_or(0)
 }

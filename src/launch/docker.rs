@@ -53,6 +53,11 @@ pub async fn cpus(docker: &Docker) -> Result<usize, LaunchError> {
     Ok(about.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(0))
 }
 
+/// The version of a Docker Engine, if it tells.
+pub async fn version(docker: &Docker) -> Option<String> {
+    docker.version().await.ok()?.version
+}
+
 /// Waits until a Docker Engine that was there answers again.
 pub(super) async fn answering(docker: &Docker) -> Result<(), LaunchError> {
     let watch = Stopwatch::start();

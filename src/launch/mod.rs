@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use container::{ContainerLauncher, Way};
-pub use docker::{Origin, connect, cpus, ensure_image};
+pub use docker::{Origin, connect, cpus, ensure_image, version};
 pub use fake::FakeLauncher;
 pub use probe::{HttpAnswer, ask_info, get, seed};
 pub use process::ProcessLauncher;

@@ -103,6 +103,7 @@ fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
     };
     Measurement {
         ingest: None,
+        loader: None,
         counts,
         latency: recorder.finish(),
         timeline,

@@ -14,12 +14,13 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 pub struct Recorder {
     completed: Hdr<u64>,
     censored: Hdr<u64>,
+    served: Hdr<u64>,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
         let empty = || Hdr::new(SIGNIFICANT_DIGITS).expect("three digits are allowed");
-        Self { completed: empty(), censored: empty() }
+        Self { completed: empty(), censored: empty(), served: empty() }
     }
 }
 
@@ -32,6 +33,11 @@ impl Recorder {
     /// Records `count` requests that had waited `waited` when the deadline cut them off.
     pub fn censored(&mut self, waited: Nanos, count: u64) {
         self.censored.record_n(waited.0, count).expect(RESIZES);
+    }
+
+    /// Records `count` answers that came this long after a connection had taken the request up.
+    pub fn served(&mut self, service: Nanos, count: u64) {
+        self.served.record_n(service.0, count).expect(RESIZES);
     }
 
     /// What was recorded.
@@ -50,12 +56,19 @@ impl Recorder {
                 ..bounds(&self.censored, value.value_iterated_to())
             });
         }
+        for value in self.served.iter_recorded() {
+            buckets.push(Bucket {
+                served: value.count_at_value(),
+                ..bounds(&self.served, value.value_iterated_to())
+            });
+        }
         buckets.sort_by_key(|bucket| bucket.low);
         buckets.dedup_by(|second, first| {
             let is_same = first.low == second.low;
             if is_same {
                 first.count += second.count;
                 first.censored += second.censored;
+                first.served += second.served;
             }
             is_same
         });

@@ -3,6 +3,7 @@
 //! A [`LoadDriver`] offers requests on a schedule for a fixed time and tells what became of each:
 //! completed, failed, or cut off by the deadline.
 
+mod ceiling;
 mod fake;
 mod histogram;
 mod oha;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use ceiling::{CeilingRequest, ceiling};
 pub use fake::FakeLoad;
 pub use histogram::Recorder;
 pub use oha::{OhaLoad, run_loader};
@@ -77,6 +79,12 @@ pub enum LoadError {
     Late {
         /// How long it was waited for.
         waited: Duration,
+    },
+    /// The target for the loader's ceiling does not serve.
+    #[error("cannot run the target that the loader is tried on")]
+    Target {
+        /// Why not.
+        source: std::io::Error,
     },
     /// Its summary could not be read.
     #[error("cannot read the loader's summary")]

@@ -59,10 +59,10 @@ impl LoadDriver for OhaLoad {
             let words = child.log_tail(3).join("; ");
             return Err(LoadError::Ended { status: status.to_string(), words });
         }
-        let answers = read_answers(&files.record)?;
+        let mut answers = read_answers(&files.record)?;
         let unanswered = read_unanswered(&files.summary)?;
         files.remove();
-        let mut measurement = tally(request, &answers, &unanswered);
+        let mut measurement = tally(request, &mut answers, &unanswered);
         let readings = usage.join_next().await.and_then(Result::ok).unwrap_or_default();
         measurement.ingest = Some(Nanos::from(watch.elapsed().saturating_sub(request.duration)));
         measurement.resources = ResourceSample::series(Part::Loader, &readings);
@@ -152,15 +152,15 @@ fn read_answers(record: &Path) -> Result<Vec<Answer>, LoadError> {
     let wrap = |source| LoadError::Record { source };
     let database =
         Connection::open_with_flags(record, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrap)?;
-    let query =
-        "SELECT coalesce(start_latency_correction, start), \"end\", status, len_bytes FROM oha";
+    let query = "SELECT coalesce(start_latency_correction, start), start, \"end\", status, len_bytes FROM oha";
     let mut statement = database.prepare(query).map_err(wrap)?;
     let answers = statement.query_map((), |row| {
         Ok(Answer {
             released: Nanos::from_secs_f64(row.get(0)?),
-            ended: Nanos::from_secs_f64(row.get(1)?),
-            status: row.get(2)?,
-            bytes: row.get::<_, i64>(3)?.unsigned_abs(),
+            sent: Nanos::from_secs_f64(row.get(1)?),
+            ended: Nanos::from_secs_f64(row.get(2)?),
+            status: row.get(3)?,
+            bytes: row.get::<_, i64>(4)?.unsigned_abs(),
         })
     });
     answers.and_then(Iterator::collect).map_err(wrap)

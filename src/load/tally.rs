@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{LoadRequest, Recorder};
-use crate::model::{Counts, Measurement, TimelineLatency, TimelineSecond};
+use crate::model::{Counts, LoaderHealth, Measurement, TimelineLatency, TimelineSecond};
 use crate::units::Nanos;
 
 /// A request that was answered. Times count from the loader's start.
@@ -11,6 +11,8 @@ use crate::units::Nanos;
 pub(super) struct Answer {
     /// When the pacer released it.
     pub released: Nanos,
+    /// When a connection had taken it up.
+    pub sent: Nanos,
     /// When the answer was whole.
     pub ended: Nanos,
     /// The HTTP status.
@@ -35,20 +37,26 @@ pub(super) struct Unanswered {
 /// they are the last of the schedule; each had waited from its planned moment to the deadline.
 pub(super) fn tally(
     request: &LoadRequest<'_>,
-    answers: &[Answer],
+    answers: &mut [Answer],
     unanswered: &Unanswered,
 ) -> Measurement {
     let mut counts = Counts { failed: unanswered.failed.clone(), ..Counts::default() };
     let mut recorder = Recorder::default();
     let mut seconds = Seconds::new(request);
-    for answer in answers {
-        let latency = Nanos(answer.ended.0.saturating_sub(answer.released.0));
+    answers.sort_unstable_by_key(|answer| answer.released);
+    let pace = Pace::of(request, answers);
+    let mut lags: Vec<Nanos> = Vec::with_capacity(answers.len());
+    for (answer, index) in answers.iter().zip(0..) {
+        let (start, lag) = pace.start(answer, index);
+        lags.push(lag);
+        let latency = since(start, answer.ended);
         let failure = failure_of(answer, request.answer_bytes);
         seconds.add(answer.ended, failure.is_none().then_some(latency));
         match failure {
             None => {
                 counts.completed += 1;
                 recorder.completed(latency, 1);
+                recorder.served(since(answer.sent, answer.ended), 1);
             }
             Some(kind) => *counts.failed.entry(kind).or_default() += 1,
         }
@@ -68,7 +76,79 @@ pub(super) fn tally(
         timeline: seconds.finish(),
         resources: vec![],
         ingest: None,
+        loader: Some(health(&mut lags, in_flight_milli(request, answers))),
     }
+}
+
+/// How late the pacer's timer may be before that counts as latency: it wakes once a millisecond.
+const TIMER: Nanos = Nanos(2_000_000);
+
+/// The schedule of a load, as its answers show it.
+struct Pace {
+    /// When the schedule began.
+    origin: Nanos,
+    target_rps: u64,
+}
+
+impl Pace {
+    /// The loader releases its requests in the order of their schedule and never before their time,
+    /// so the smallest delay of all dates the schedule's beginning. `answers` are in the order of
+    /// their release. (Those without an answer are missing among them: where one is missing in the
+    /// middle, what follows is taken for planned one place too early, and its latency for too long.)
+    fn of(request: &LoadRequest<'_>, answers: &[Answer]) -> Self {
+        let target_rps = u64::from(request.target_rps);
+        let planned = Self { origin: Nanos(0), target_rps };
+        let delays = answers
+            .iter()
+            .zip(0..)
+            .map(|(answer, index)| answer.released.0.saturating_sub(planned.planned(index).0));
+        Self { origin: Nanos(delays.min().unwrap_or(0)), target_rps }
+    }
+
+    /// The planned moment of the request with this place in the schedule.
+    fn planned(&self, index: u64) -> Nanos {
+        let after = u128::from(index) * 1_000_000_000 / u128::from(self.target_rps.max(1));
+        Nanos(self.origin.0.saturating_add(u64::try_from(after).unwrap_or(u64::MAX)))
+    }
+
+    /// From when on a request's latency counts, and how late the pacer released it.
+    ///
+    /// That is its planned moment (source: Tene 2013, *How NOT to Measure Latency*); only the
+    /// granularity of the pacer's own timer, which says nothing of the server, is not charged to it.
+    fn start(&self, answer: &Answer, index: u64) -> (Nanos, Nanos) {
+        let planned = self.planned(index);
+        let start = answer.released.min(Nanos(planned.0.saturating_add(TIMER.0)));
+        (start, since(planned, answer.released))
+    }
+}
+
+fn since(earlier: Nanos, later: Nanos) -> Nanos {
+    Nanos(later.0.saturating_sub(earlier.0))
+}
+
+fn health(lags: &mut [Nanos], in_flight_milli: u64) -> LoaderHealth {
+    lags.sort_unstable();
+    let at = |percent: usize| lags.get(lags.len().saturating_sub(1) * percent / 100).copied();
+    let lag = |percent| at(percent).unwrap_or_default();
+    LoaderHealth { lag_p50: lag(50), lag_p99: lag(99), lag_max: lag(100), in_flight_milli }
+}
+
+/// How far apart the moments are at which requests in flight are counted.
+const COUNT_EVERY: u64 = 10_000_000;
+
+/// Requests in flight that were answered in the end, in thousandths: the mean of their counts.
+fn in_flight_milli(request: &LoadRequest<'_>, answers: &[Answer]) -> u64 {
+    let mut sent: Vec<u64> = answers.iter().map(|answer| answer.sent.0).collect();
+    let mut ended: Vec<u64> = answers.iter().map(|answer| answer.ended.0).collect();
+    sent.sort_unstable();
+    ended.sort_unstable();
+    let moments = u64::try_from(request.duration.as_nanos()).unwrap_or(u64::MAX) / COUNT_EVERY;
+    let by = |times: &[u64], moment: u64| times.partition_point(|&time| time <= moment) as u64;
+    let at = |index: u64| {
+        let moment = index * COUNT_EVERY;
+        by(&sent, moment).saturating_sub(by(&ended, moment))
+    };
+    (1..=moments).map(at).sum::<u64>() * 1000 / moments.max(1)
 }
 
 /// How many requests the schedule of a load has.
@@ -164,17 +244,44 @@ mod tests {
             answer_bytes: 1024,
             scratch_dir: Path::new("."),
         };
-        tally(&request, answers, unanswered)
+        tally(&request, &mut answers.to_vec(), unanswered)
     }
 
     fn answer(released_ms: u64, ended_ms: u64) -> Answer {
         let ms = 1_000_000;
         Answer {
             released: Nanos(released_ms * ms),
+            sent: Nanos(released_ms * ms),
             ended: Nanos(ended_ms * ms),
             status: 200,
             bytes: 1024,
         }
+    }
+
+    #[test]
+    fn what_the_pacer_releases_late_counts_from_its_planned_moment() {
+        // Planned every 100 ms from 50 ms on; the third is released 1 ms late, the fourth 40 ms.
+        let released = [50, 150, 251, 390];
+        let answers = released.map(|at| answer(at, at + 5));
+        let measurement = measure(10, &answers, &Unanswered::default());
+        let health = measurement.loader.unwrap();
+        assert_eq!((health.lag_p50, health.lag_max), (Nanos(0), Nanos(40_000_000)));
+        let told = measurement.latency.buckets.iter().filter(|bucket| bucket.count > 0);
+        let told: Vec<(u64, u64)> =
+            told.map(|bucket| (bucket.low.0.div_ceil(1_000_000), bucket.count)).collect();
+        // The timer's 1 ms is none of the server's; of the 40 ms, 38 are.
+        assert_eq!(told, [(5, 3), (43, 1)]);
+        let served = measurement.latency.service();
+        assert_eq!(served.completed(), 4);
+        assert_eq!(served.buckets.len(), 1);
+    }
+
+    #[test]
+    fn requests_in_flight_are_counted() {
+        // Each for half of the time.
+        let answers: Vec<Answer> = (0..20).map(|i| answer(i * 100, i * 100 + 50)).collect();
+        let health = measure(10, &answers, &Unanswered::default()).loader.unwrap();
+        assert!((490..=510).contains(&health.in_flight_milli), "{health:?}");
     }
 
     #[test]

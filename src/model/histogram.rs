@@ -16,6 +16,9 @@ pub struct Bucket {
     /// Requests that the deadline cut off when they had waited this long: their latency is
     /// longer.
     pub censored: u64,
+    /// Requests that were answered this long after a connection had taken them up.
+    #[serde(default)]
+    pub served: u64,
 }
 
 /// A latency distribution: disjoint buckets in ascending order, none of them empty.
@@ -30,6 +33,14 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// The distribution of the times from sending a request to its answer.
+    #[must_use]
+    pub fn service(&self) -> Self {
+        let own = self.buckets.iter().filter(|bucket| bucket.served > 0);
+        let served = |bucket: &Bucket| Bucket { count: bucket.served, censored: 0, ..*bucket };
+        Self { buckets: own.map(served).collect() }
+    }
+
     /// Answered requests.
     #[must_use]
     pub fn completed(&self) -> u64 {

@@ -47,6 +47,14 @@ pub struct Placement {
     pub shared: bool,
 }
 
+impl Placement {
+    /// The CPUs of all parts.
+    #[must_use]
+    pub fn all(&self) -> CpuSet {
+        [&self.loader, &self.app, &self.store].into_iter().flat_map(CpuSet::iter).collect()
+    }
+}
+
 /// What the host is, as far as it can change a measurement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {

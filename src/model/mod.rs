@@ -40,8 +40,9 @@ pub use histogram::{Bucket, Histogram};
 pub use host::{Fingerprint, Part, Placement};
 pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
 pub use trial::{
-    Counts, Failure, Flag, LatencyFigure, Measurement, Outcome, PartUsage, ResourceSample,
-    SelfReport, StackTimes, Stage, TimelineLatency, TimelineSecond, TrialRecord,
+    Ceiling, Counts, Disturbance, Failure, Flag, LatencyFigure, LoaderHealth, Measurement, Outcome,
+    PartUsage, ResourceSample, SelfReport, StackTimes, Stage, TimelineLatency, TimelineSecond,
+    TrialRecord,
 };
 
 /// The key that is seeded, and the value's size: the reference's 1 KiB.
@@ -64,3 +65,7 @@ pub const QUANTILES: [(f64, &str); 6] = [
     (0.999, "p99_9"),
     (0.9999, "p99_99"),
 ];
+
+/// The quantiles of service times, from sending to answer, with the names of their figures.
+pub const SERVICE_QUANTILES: [(f64, &str); 3] =
+    [(0.5, "service_p50"), (0.95, "service_p95"), (0.99, "service_p99")];

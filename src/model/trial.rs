@@ -134,7 +134,7 @@ pub struct PartUsage {
 pub struct Measurement {
     /// What became of the requests.
     pub counts: Counts,
-    /// Latencies from the moment at which the loader's pacer released each request.
+    /// Latencies from the planned moment of each request, and times from sending to answer.
     pub latency: Histogram,
     /// Seconds in order.
     pub timeline: Vec<TimelineSecond>,
@@ -144,6 +144,31 @@ pub struct Measurement {
     /// is computed.
     #[serde(default)]
     pub ingest: Option<Nanos>,
+    /// How the loader itself fared; `None` for a load that is computed.
+    #[serde(default)]
+    pub loader: Option<LoaderHealth>,
+}
+
+/// How well a loader kept to its schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoaderHealth {
+    /// How long after their planned moment requests were released: median, 99th percentile, most.
+    pub lag_p50: Nanos,
+    /// 99th percentile.
+    pub lag_p99: Nanos,
+    /// The longest.
+    pub lag_max: Nanos,
+    /// Requests in flight, in thousandths: the mean of counts a hundredth of a second apart.
+    pub in_flight_milli: u64,
+}
+
+impl LoaderHealth {
+    /// Requests in flight, on average.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of connections stay below 2^53")]
+    pub fn in_flight(self) -> f64 {
+        self.in_flight_milli as f64 / 1000.0
+    }
 }
 
 impl Measurement {
@@ -210,6 +235,16 @@ pub enum Flag {
     PathPublished,
     /// More than one request in a hundred was answered wrongly or refused.
     RequestsFailed,
+    /// The loader was near the most that it can drive.
+    LoaderLimited,
+    /// The loader released requests too late.
+    PacerLate,
+    /// Rate or latency had a trend.
+    NotSteady,
+    /// Others used the trial's CPUs.
+    HostBusy,
+    /// The loader's record contradicts itself.
+    Inconsistent,
 }
 
 /// The share of failed requests above which a trial is not ranked.
@@ -217,7 +252,16 @@ const MOST_FAILED: f64 = 0.01;
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Self; 3] = [Self::CpusShared, Self::PathPublished, Self::RequestsFailed];
+    pub const ALL: [Self; 8] = [
+        Self::CpusShared,
+        Self::PathPublished,
+        Self::RequestsFailed,
+        Self::LoaderLimited,
+        Self::PacerLate,
+        Self::NotSteady,
+        Self::HostBusy,
+        Self::Inconsistent,
+    ];
 
     /// The flag's name in columns.
     #[must_use]
@@ -226,6 +270,11 @@ impl Flag {
             Self::CpusShared => "cpus_shared",
             Self::PathPublished => "path_published",
             Self::RequestsFailed => "requests_failed",
+            Self::LoaderLimited => "loader_limited",
+            Self::PacerLate => "pacer_late",
+            Self::NotSteady => "not_steady",
+            Self::HostBusy => "host_busy",
+            Self::Inconsistent => "inconsistent",
         }
     }
 
@@ -234,11 +283,15 @@ impl Flag {
     pub fn forbids_ranking(self) -> bool {
         match self {
             // The disturbance is the same for every case, and a small host has no other way.
-            Self::CpusShared => false,
             // So is the way, and some hosts have no other.
-            Self::PathPublished => false,
-            // What answers wrongly is fast: its latency is no merit.
-            Self::RequestsFailed => true,
+            Self::CpusShared | Self::PathPublished => false,
+            // What answers wrongly is fast: its latency is no merit. The others are not the app's.
+            Self::RequestsFailed
+            | Self::LoaderLimited
+            | Self::PacerLate
+            | Self::NotSteady
+            | Self::HostBusy
+            | Self::Inconsistent => true,
         }
     }
 
@@ -254,6 +307,21 @@ impl Flag {
             }
             Self::RequestsFailed => {
                 "more than 1 % of the requests failed, so rate and latency are not those of the work"
+            }
+            Self::LoaderLimited => {
+                "the rate was above 80 % of what the loader can drive, or its CPUs were over 85 % busy"
+            }
+            Self::PacerLate => {
+                "one request in a hundred left the loader later than 2 ms and 5 % of the p99 after its time"
+            }
+            Self::NotSteady => {
+                "rate or latency changed by a fifth or more from beginning to end, beyond chance"
+            }
+            Self::HostBusy => {
+                "other processes took over 10 % of the trial's CPUs, or the hypervisor over 1 %"
+            }
+            Self::Inconsistent => {
+                "requests in flight are not rate times service time (Little's law): the record is wrong"
             }
         }
     }
@@ -272,6 +340,24 @@ pub enum Outcome {
 /// What a component says of itself at run time, by name.
 pub type SelfReport = BTreeMap<String, String>;
 
+/// The highest rate that the loader held against a server that is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// Requests per second.
+    pub rps: u32,
+    /// Whether it was not driven to its limit, since no trial needs more.
+    pub is_bound: bool,
+}
+
+/// What else used the CPUs of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbance {
+    /// CPU time of other processes than loader, app and store.
+    pub foreign: Nanos,
+    /// Time that the hypervisor took away.
+    pub steal: Nanos,
+}
+
 /// How long it took to bring the stack of a trial to where it could be measured, and to end it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackTimes {
@@ -283,6 +369,9 @@ pub struct StackTimes {
     pub seed: Nanos,
     /// The first load, which is not measured.
     pub warm_up: Nanos,
+    /// Whether rate and latency had come to rest by its end.
+    #[serde(default)]
+    pub is_warm: bool,
     /// Stopping both; `None` when the runner ended before that.
     #[serde(default)]
     pub stop: Option<Nanos>,
@@ -306,6 +395,12 @@ pub struct TrialRecord {
     /// What its stack took; `None` when it did not come up, or is computed.
     #[serde(default)]
     pub stack_times: Option<StackTimes>,
+    /// What the loader can drive on its CPUs; `None` when that was not measured.
+    #[serde(default)]
+    pub ceiling: Option<Ceiling>,
+    /// What else used the trial's CPUs; `None` when it was not looked at.
+    #[serde(default)]
+    pub disturbance: Option<Disturbance>,
     /// How it ended before, when it failed and was repeated; the first time first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_failures: Vec<Failure>,

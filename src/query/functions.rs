@@ -311,6 +311,7 @@ fn histogram(histograms: &ListArray, index: usize) -> Result<Histogram> {
     let values = histograms.value(index);
     let [low, high, count, censored] = columns(values.as_struct())?;
     let bucket = |row: usize| Bucket {
+        served: 0,
         low: Nanos(low.value(row)),
         high: Nanos(high.value(row)),
         count: count.value(row),

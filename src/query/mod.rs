@@ -19,7 +19,7 @@ pub use session::{ColumnDoc, Rows, Session, TableDoc, Trust, table_docs};
 pub use verify::verify;
 
 use crate::id::DatasetId;
-use crate::model::{Case, ComponentName, Stack};
+use crate::model::{Case, ComponentName, Flag, Stack};
 use crate::store::{Store, StoreError};
 use crate::units::Nanos;
 
@@ -107,6 +107,14 @@ pub struct FlagCount {
     pub flags: String,
     /// The trials.
     pub trials: u64,
+}
+
+impl FlagCount {
+    /// Whether `flag` is among them.
+    #[must_use]
+    pub fn has(&self, flag: Flag) -> bool {
+        self.flags.split(',').any(|name| name == flag.as_str())
+    }
 }
 
 /// A dataset that can be asked.

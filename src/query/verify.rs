@@ -8,9 +8,11 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::{Answers, QueryError, Row, Session, Trust};
 use crate::id::DatasetId;
-use crate::model::{Bucket, Case, Flag, Histogram, QUANTILES, Trial, with_causes};
+use crate::model::{
+    Bucket, Case, Flag, Histogram, QUANTILES, SERVICE_QUANTILES, Trial, with_causes,
+};
 use crate::plan::plan;
-use crate::stats::latency_figures;
+use crate::stats::{latency_figures, service_figures};
 use crate::store::{Manifest, Store, StoreError};
 use crate::units::Nanos;
 
@@ -184,6 +186,13 @@ fn wrong_latency(row: &Row<'_>, histogram: &Histogram) -> Result<Option<String>,
             return Ok(Some(format!("`{column}` does not follow from `latency`")));
         }
     }
+    let served = service_figures(histogram);
+    for (_, name) in SERVICE_QUANTILES {
+        let column = format!("{name}_ns");
+        if row.maybe_count(&column)? != served.get(name).map(|figure| figure.value.0) {
+            return Ok(Some(format!("`{column}` does not follow from `latency`")));
+        }
+    }
     Ok(None)
 }
 
@@ -213,16 +222,18 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
     };
     let trial = batch.column_by_name("trial").and_then(|c| c.as_primitive_opt::<UInt32Type>());
     let trial = trial.ok_or_else(missing)?;
-    let [low, high, answered, censored] =
-        [count("low_ns"), count("high_ns"), count("count"), count("censored")];
+    let [low, high, answered, censored, served] =
+        ["low_ns", "high_ns", "count", "censored", "served"].map(count);
     let (low, high) = (low.ok_or_else(missing)?, high.ok_or_else(missing)?);
     let (answered, censored) = (answered.ok_or_else(missing)?, censored.ok_or_else(missing)?);
+    let served = served.ok_or_else(missing)?;
     for row in 0..batch.num_rows() {
         let bucket = Bucket {
             low: Nanos(low.value(row)),
             high: Nanos(high.value(row)),
             count: answered.value(row),
             censored: censored.value(row),
+            served: served.value(row),
         };
         let id = trial.value(row).into();
         let is_back = histograms.last_key_value().is_some_and(|(last, _)| *last > id);
@@ -231,7 +242,7 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
         if is_back
             || !follows
             || bucket.high < bucket.low
-            || (bucket.count, bucket.censored) == (0, 0)
+            || (bucket.count, bucket.censored, bucket.served) == (0, 0, 0)
         {
             return Err(format!("trial {}: a bucket at {} ns", trial.value(row), bucket.low.0)
                 + " is empty, out of order, or overlaps another");

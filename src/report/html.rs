@@ -172,10 +172,7 @@ fn failure(failed: &crate::query::FailedTrial) -> FailureRow {
 fn flags(report: &Report) -> Vec<FlagRow> {
     let carried = |flag: Flag| -> u64 {
         let counts = report.flags.iter();
-        counts
-            .filter(|count| count.flags.split(',').any(|name| name == flag.as_str()))
-            .map(|count| count.trials)
-            .sum()
+        counts.filter(|count| count.has(flag)).map(|count| count.trials).sum()
     };
     Flag::ALL
         .into_iter()

@@ -1,5 +1,9 @@
 //! Statistics: plain data in, estimates out. No I/O, no clock, no randomness that is not seeded.
 
 mod quantile;
+mod trend;
 
-pub use quantile::{latency_figures, latency_mean, latency_quantile, latency_quantile_ends};
+pub use quantile::{
+    latency_figures, latency_mean, latency_quantile, latency_quantile_ends, service_figures,
+};
+pub use trend::drifts;

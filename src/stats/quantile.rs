@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Bucket, Histogram, LatencyFigure, QUANTILES};
+use crate::model::{Bucket, Histogram, LatencyFigure, QUANTILES, SERVICE_QUANTILES};
 use crate::units::Nanos;
 
 /// How far the cut-off requests may move a quantile before it is told as a bound, as a ratio.
@@ -51,6 +51,16 @@ pub fn latency_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure>
         |&(q, name): &(f64, &str)| Some((name.to_owned(), latency_quantile(histogram, q)?));
     let mean = latency_mean(histogram).map(|mean| ("mean".to_owned(), mean));
     QUANTILES.iter().filter_map(quantile).chain(mean).collect()
+}
+
+/// The quantiles of service times that are kept of every trial, by name: of answered requests alone.
+#[must_use]
+pub fn service_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure> {
+    let served = histogram.service();
+    let figures = SERVICE_QUANTILES.iter();
+    figures
+        .filter_map(|&(q, name)| Some((name.to_owned(), latency_quantile(&served, q)?)))
+        .collect()
 }
 
 /// The mean latency of every request that was answered or cut off; `None` for an empty
@@ -110,6 +120,7 @@ mod tests {
     /// A histogram with buckets of 1 ms, from (ms, answered, cut off).
     fn histogram(buckets: &[(u64, u64, u64)]) -> Histogram {
         let bucket = |&(ms, count, censored): &(u64, u64, u64)| Bucket {
+            served: 0,
             low: Nanos(ms * 1_000_000),
             high: Nanos(ms * 1_000_000),
             count,

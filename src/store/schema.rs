@@ -15,8 +15,8 @@ use datafusion::arrow::datatypes::{Field, Schema};
 
 use crate::id::TrialId;
 use crate::model::{
-    Bucket, Flag, Measurement, Outcome, Part, QUANTILES, ResourceSample, StackTimes,
-    TimelineSecond, TrialRecord,
+    Bucket, Flag, LoaderHealth, Measurement, Outcome, Part, QUANTILES, ResourceSample,
+    SERVICE_QUANTILES, StackTimes, TimelineSecond, TrialRecord,
 };
 use crate::units::Nanos;
 
@@ -273,6 +273,7 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
     }
     columns.since = 3;
     executions(&mut columns);
+    loader_and_host(&mut columns);
     Table::new("trials", "one execution of a case", records, columns)
 }
 
@@ -304,8 +305,50 @@ fn executions(columns: &mut Columns<TrialRecord>) {
             r.stack_times.and_then(of).map(Nanos::as_secs_f64)
         });
     }
+    columns.maybe_bool("is_warm", "whether the first load on its stack had come to rest", |r| {
+        r.stack_times.map(|times| times.is_warm)
+    });
     columns.maybe_f64("ingest_s", "from the deadline until the loader's record was read", |r| {
         measured(r)?.ingest.map(Nanos::as_secs_f64)
+    });
+}
+
+/// How well the loader kept to its schedule, and who else was there.
+fn loader_and_host(columns: &mut Columns<TrialRecord>) {
+    for (q, name) in SERVICE_QUANTILES {
+        columns.maybe_u64(
+            format!("{name}_ns"),
+            format!(
+                "time from sending to answer that a share of {q} of the answered did not exceed"
+            ),
+            move |r| r.figures.get(name).map(|figure| figure.value.0),
+        );
+    }
+    let lags: [(&str, &str, fn(&LoaderHealth) -> Nanos); 3] = [
+        ("p50", "median delay", |health| health.lag_p50),
+        ("p99", "99th percentile of the delay", |health| health.lag_p99),
+        ("max", "longest delay", |health| health.lag_max),
+    ];
+    for (name, doc, of) in lags {
+        columns.maybe_u64(
+            format!("pacer_lag_{name}_ns"),
+            format!("{doc} from a request's planned moment to its release by the loader"),
+            move |r| Some(of(measured(r)?.loader.as_ref()?).0),
+        );
+    }
+    columns.maybe_f64("in_flight", "requests in flight, on average of counts each 10 ms", |r| {
+        Some(measured(r)?.loader?.in_flight())
+    });
+    columns.maybe_f64("loader_ceiling_rps", "the highest rate that the loader was seen to hold", {
+        |r| Some(f64::from(r.ceiling?.rps))
+    });
+    let bound = "whether the loader was not driven to its limit to find that";
+    columns.maybe_bool("loader_ceiling_is_bound", bound, |r| Some(r.ceiling?.is_bound));
+    columns.maybe_f64("foreign_cpu_s", "CPU time of others on the trial's CPUs", |r| {
+        Some(r.disturbance?.foreign.as_secs_f64())
+    });
+    columns.maybe_f64("steal_s", "time that the hypervisor took from the trial's CPUs", |r| {
+        Some(r.disturbance?.steal.as_secs_f64())
     });
 }
 
@@ -337,7 +380,10 @@ fn latency(records: &[TrialRecord]) -> Table {
     columns
         .u64("count", "requests that were answered with a latency in the bucket", |(_, b)| b.count);
     columns.u64("censored", "requests cut off when they had waited this long", |(_, b)| b.censored);
-    let doc = "one bucket of a trial's latencies, from the moment the pacer released the request";
+    columns.since = 3;
+    let served = "requests that were answered this long after a connection had taken them up";
+    columns.maybe_u64("served", served, |(_, b)| Some(b.served));
+    let doc = "one bucket of a trial's latencies, from the planned moment of each request";
     Table::new("latency", doc, &rows, columns)
 }
 

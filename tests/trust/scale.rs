@@ -70,6 +70,7 @@ fn histogram(noise: u64) -> Histogram {
             high: Nanos(low + 400),
             count: 1 + (noise + index) % 97,
             censored: 0,
+            served: 1,
         }
     };
     Histogram { buckets: (0..BUCKETS).map(bucket).collect() }

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::report::{gather, shown, write};
 use crate::cli::args::{self, LauncherChoice};
+use crate::cli::ceilings::ceilings;
 use crate::cli::docker;
 use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
 use crate::cli::output::{Download, Progress, case_table, note, print};
@@ -21,8 +22,8 @@ use crate::launch::{
 };
 use crate::load::{FakeLoad, LoadDriver, OhaLoad};
 use crate::model::{
-    Bundle, Component, ComponentName, Experiment, Fingerprint, Plan, Stage, Unavailable,
-    with_causes,
+    Bundle, Ceiling, Component, ComponentName, Experiment, Fingerprint, Flag, Plan, Stage,
+    Unavailable, with_causes,
 };
 use crate::plan::stacks;
 use crate::query::Trust;
@@ -30,6 +31,7 @@ use crate::run::{
     Beginning, MOST_FAILURES, Recorded, RunRequest, RunSummary, demand, differences, placement,
 };
 use crate::store::{Difference, Header, Store};
+use crate::units::CpuSet;
 
 /// More rows than this are for the report, not for the terminal.
 const MOST_ROWS: usize = 40;
@@ -267,6 +269,15 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     let Measure { plan, bundle, unavailable, store, world, no_progress, places, resumed } = measure;
     let mut outside = Outside::new(world, plan.experiment.seed)?;
     let id = resumed.as_ref().map_or_else(|| outside.run_id(), |resumed| resumed.run.clone());
+    let found = tokio::select! {
+        found = outside.ceilings(plan) => found?,
+        name = interrupted() => {
+            exec::end_all().await.map_err(LaunchError::from)?;
+            let mut error = CliError::new(format!("{name} before the first trial"));
+            error.code = INTERRUPTED;
+            return Err(error);
+        }
+    };
     let mut request = RunRequest {
         id: id.clone(),
         beginning: Beginning::New,
@@ -274,6 +285,8 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         bundle,
         unavailable,
         topology: &outside.topology,
+        ceilings: found,
+        watches_host: !outside.is_fake,
         host: outside.host.clone(),
         launcher: outside.launcher.as_mut(),
         driver: outside.driver.as_mut(),
@@ -389,6 +402,18 @@ impl Outside {
         }
     }
 
+    /// What the loader can drive, by the CPUs of loader and app.
+    async fn ceilings(
+        &mut self,
+        plan: &Plan,
+    ) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, CliError> {
+        if self.is_fake {
+            return Ok(BTreeMap::new());
+        }
+        let now = self.clock.now();
+        ceilings(plan, &self.topology, &self.host, now, self.driver.as_mut()).await
+    }
+
     fn run_id(&self) -> RunId {
         let time = self.clock.now().to_utc().map(|time| time.format("%Y%m%d-%H%M%S").to_string());
         let pid = if self.is_fake { 0 } else { std::process::id() };
@@ -435,7 +460,11 @@ fn check_open_files(experiment: &Experiment) -> Result<(), CliError> {
 }
 
 /// Writes the report and tells what came of the run.
-pub(super) async fn conclude(store: &Store, summary: RunSummary) -> Result<ExitCode, CliError> {
+pub(super) async fn conclude(
+    store: &Store,
+    summary: RunSummary,
+    is_strict: bool,
+) -> Result<ExitCode, CliError> {
     let report = gather(store, summary.dataset, Trust::Verify).await?;
     if report.cases.len() <= MOST_ROWS {
         print(&case_table(&report.cases))?;
@@ -452,8 +481,22 @@ pub(super) async fn conclude(store: &Store, summary: RunSummary) -> Result<ExitC
         let reason = reason.map_or(String::new(), |failed| format!(": {}", failed.reason));
         note(&format!("{stack} was given up after {MOST_FAILURES} failures in a row{reason}"));
     }
+    let mut left_out = 0;
+    for flag in Flag::ALL.into_iter().filter(|flag| flag.forbids_ranking()) {
+        let carry = report.flags.iter().filter(|count| count.has(flag));
+        let trials: u64 = carry.map(|count| count.trials).sum();
+        if trials > 0 {
+            let (name, meaning) = (flag.as_str(), flag.meaning());
+            note(&format!("{trials} of {} trials: {name}: {meaning}", failed + measured));
+        }
+        left_out += trials;
+    }
     if failed > 0 {
         note(&format!("{failed} of {} trials failed", failed + measured));
+        return Ok(ExitCode::from(TRIALS_FAILED));
+    }
+    if is_strict && left_out > 0 {
+        note("`--strict`: trials that cannot be ranked count as failed");
         return Ok(ExitCode::from(TRIALS_FAILED));
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `perf-api plan`: what a run would do.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::{experiment, missing, missing_words};
 use crate::cli::args::{self, Format};
 use crate::cli::error::CliError;
 use crate::cli::output::{note, print, table};
-use crate::host::Topology;
+use crate::host::{Topology, picture};
 use crate::model::{Placement, Plan, Stack, Trial};
 use crate::plan::{estimate, stacks};
 use crate::run::placement;
@@ -23,7 +24,10 @@ pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
     // What has an image can be had in a container.
     missing.retain(|name| bundle.component(name).is_none_or(|one| one.container.is_none()));
     let plan = crate::plan::plan(&experiment);
-    let topology = Topology::detect()?;
+    let topology = match &args.topology {
+        None => Topology::detect()?,
+        Some(file) => recorded(file)?,
+    };
     if !missing.is_empty() {
         note(&missing_words(&missing, &bundle, &World::Processes));
     }
@@ -32,6 +36,15 @@ pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
         Format::Json => print(&for_programs(&plan, &topology)?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn recorded(file: &Path) -> Result<Topology, CliError> {
+    let wrong = |reason: &dyn std::fmt::Display| {
+        CliError::new(format!("{} is no topology: {reason}", file.display()))
+            .hint("`lscpu --parse=CPU,CORE,NODE,MAXMHZ > FILE` writes one on the host in question")
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    Topology::parse(&text).map_err(|reason| wrong(&reason))
 }
 
 fn for_people(plan: &Plan, topology: &Topology) -> String {
@@ -66,8 +79,14 @@ fn for_people(plan: &Plan, topology: &Topology) -> String {
         })
         .collect();
     let minutes = Duration::from_secs(estimate(plan).as_secs().div_ceil(60) * 60);
+    let all = stacks(experiment);
+    let largest = all.iter().max_by_key(|stack| stack.workers);
+    let drawn = largest.map_or(String::new(), |stack| {
+        let drawn = picture(topology, &placement(topology, plan, stack));
+        format!("{stack} (L loader, A app, S store; a core's CPUs stand below each other)\n{drawn}")
+    });
     format!(
-        "{}\n{}\n{} trials, about {}\n",
+        "{}\n{}\n{drawn}\n{} trials, about {}\n",
         table(&["factor", "values"], &factors, usize::MAX),
         table(&["stack", "loader CPUs", "app CPUs", "store CPUs", ""], &placements, usize::MAX),
         plan.trials.len(),

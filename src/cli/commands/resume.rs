@@ -55,5 +55,5 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
     })
     .await?;
     drop(lock);
-    conclude(&store, summary).await
+    conclude(&store, summary, false).await
 }

@@ -23,7 +23,7 @@ pub(in crate::cli) async fn run(
     let allowed = args.allow_missing || is_smoke_run;
     let experiment = without(experiment, &missing, &bundle, &world, allowed)?;
     let plan = crate::plan::plan(&experiment);
-    check_room(&plan, &world.topology()?, args.fit || is_smoke_run)?;
+    check_room(&plan, &world.topology()?, args.fit || is_smoke_run && !args.strict)?;
     prepare(&world, &experiment, &bundle).await?;
     let store = location::create(&args.places.results)?;
     let lock = store.lock()?;
@@ -41,7 +41,7 @@ pub(in crate::cli) async fn run(
     })
     .await?;
     drop(lock);
-    conclude(&store, summary).await
+    conclude(&store, summary, args.strict).await
 }
 
 /// An experiment without what cannot be had here, when that is allowed and something is left.

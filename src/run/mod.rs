@@ -4,26 +4,29 @@
 //! each record is on the disk before the next trial begins. Progress is told as [`Event`]s; nothing
 //! here prints.
 
+mod flags;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::{Clock, Stopwatch, UnixMillis};
-use crate::host::{Demand, Topology, place};
+use crate::host::{CpuTimes, Demand, Topology, place};
 use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::{LoadDriver, LoadRequest};
 use crate::model::{
-    Bundle, ComponentName, Failure, Fingerprint, Flag, Measurement, Outcome, Part, Placement, Plan,
-    Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES, stack_runs, with_causes,
+    Bundle, Ceiling, ComponentName, Disturbance, Failure, Fingerprint, Measurement, Outcome, Part,
+    Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES, stack_runs,
+    with_causes,
 };
 use crate::plan::stacks;
-use crate::stats::latency_figures;
+use crate::stats::{latency_figures, latency_quantile, service_figures};
 use crate::store::{
     Difference, Entry, Header, Journal, PinnedBundle, PinnedComponent, Store, StoreError,
     count_failure,
 };
-use crate::units::Nanos;
+use crate::units::{CpuSet, Nanos};
 
 /// How a run begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,10 @@ pub struct RunRequest<'run> {
     pub unavailable: Vec<ComponentName>,
     /// The host's CPUs.
     pub topology: &'run Topology,
+    /// What the loader can drive, by the CPUs of loader and app; empty where that was not measured.
+    pub ceilings: BTreeMap<(CpuSet, CpuSet), Ceiling>,
+    /// Whether to look at who else uses the trials' CPUs.
+    pub watches_host: bool,
     /// What the host is.
     pub host: Fingerprint,
     /// Where stacks are started.
@@ -171,7 +178,8 @@ pub async fn record(
     }
     let executed =
         finished.iter().map(|record| (record.trial.id, Executed::from(record))).collect();
-    let mut runner = Runner { request, journal, on_event, executed, failures_in_a_row };
+    let mut runner =
+        Runner { request, journal, on_event, executed, failures_in_a_row, disturbance: None };
     for block in plan.blocks() {
         runner.block(block).await?;
     }
@@ -271,6 +279,8 @@ struct Runner<'run, 'event> {
     executed: BTreeMap<TrialId, Executed>,
     /// How many trials of each stack failed last, one after another.
     failures_in_a_row: BTreeMap<Stack, u32>,
+    /// Who else used the CPUs during the last load.
+    disturbance: Option<Disturbance>,
 }
 
 /// How often a trial was executed, and how that ended last.
@@ -418,33 +428,47 @@ impl Runner<'_, '_> {
         }
         let warm_up = self.request.plan.experiment.warm_up.0;
         let watch = Stopwatch::start();
+        let mut is_warm = true;
         if !warm_up.is_zero() {
             (self.on_event)(&Event::WarmingUp(context.stack));
-            if let Err(failure) = self.warm_up(context, live.as_mut(), warm_up).await {
-                live.stop().await.map_err(RunError::Stop)?;
-                return Ok(Err(failure));
-            }
+            is_warm = match self.warm_up(context, live.as_mut(), warm_up).await {
+                Ok(is_warm) => is_warm,
+                Err(failure) => {
+                    live.stop().await.map_err(RunError::Stop)?;
+                    return Ok(Err(failure));
+                }
+            };
         }
         let warm_up = Nanos::from(watch.elapsed());
-        let times = live.times().map(|times| StackTimes { warm_up, ..times });
+        let times = live.times().map(|times| StackTimes { warm_up, is_warm, ..times });
         Ok(Ok(Live { stack: live, times, trials: vec![] }))
     }
 
-    /// The first load on a stack, which is not measured and has to be answered.
+    /// The first load on a stack, which is not measured and has to be answered: second by second, at
+    /// least for `least`, until two seconds are alike. Gives whether they were before patience ended.
     async fn warm_up(
         &mut self,
         context: &StackContext<'_>,
         live: &mut dyn RunningStack,
-        duration: Duration,
-    ) -> Result<(), Failure> {
-        let warmed = self.load(context, context.first, live, duration, Stage::WarmUp).await?;
-        match warmed.counts.completed {
-            0 => Err(Failure {
-                stage: Stage::WarmUp,
-                reason: format!("no request was answered as expected: {:?}", warmed.counts),
-                log_tail: live.log_tail(),
-            }),
-            _ => Ok(()),
+        least: Duration,
+    ) -> Result<bool, Failure> {
+        let mut before: Option<Measurement> = None;
+        let mut passed = Duration::ZERO;
+        loop {
+            let now = self.load(context, context.first, live, SECOND, Stage::WarmUp).await?;
+            if now.counts.completed == 0 {
+                return Err(Failure {
+                    stage: Stage::WarmUp,
+                    reason: format!("no request was answered as expected: {:?}", now.counts),
+                    log_tail: live.log_tail(),
+                });
+            }
+            passed += SECOND;
+            let is_steady = before.is_some_and(|before| are_alike(&before, &now));
+            if passed >= least && (is_steady || passed >= least * WARM_UP_PATIENCE) {
+                return Ok(is_steady);
+            }
+            before = Some(now);
         }
     }
 
@@ -490,6 +514,8 @@ impl Runner<'_, '_> {
             answer_bytes: VALUE_BYTES as u64,
             scratch_dir: self.journal.dir(),
         };
+        let cpus = context.placement.all();
+        let cpu_times = self.request.watches_host.then(|| CpuTimes::now(&cpus)).flatten();
         live.begin_sampling(duration);
         let failed = |reason: String, live: &dyn RunningStack| Failure {
             stage,
@@ -507,6 +533,10 @@ impl Runner<'_, '_> {
         let mut measurement = driven.map_err(|error| failed(with_causes(&error), live))?;
         let samples = live.end_sampling().await;
         measurement.resources.extend(samples);
+        let own = [Part::Loader, Part::App, Part::Store].map(|part| measurement.usage(part));
+        let own = own.iter().flatten().map(|usage| usage.cpu.0).sum();
+        let since = |(now, before): (CpuTimes, CpuTimes)| now.since(before, Nanos(own));
+        self.disturbance = CpuTimes::now(&cpus).zip(cpu_times).map(since);
         Ok(measurement)
     }
 
@@ -519,21 +549,30 @@ impl Runner<'_, '_> {
         outcome: Outcome,
     ) -> Result<(), RunError> {
         let figures = match &outcome {
-            Outcome::Measured(measurement) => latency_figures(&measurement.latency),
+            Outcome::Measured(measurement) => {
+                let mut figures = latency_figures(&measurement.latency);
+                figures.extend(service_figures(&measurement.latency));
+                figures
+            }
             Outcome::Failed(_) => BTreeMap::new(),
         };
-        let is_published = live.is_some_and(|live| live.stack.is_published());
-        let record = TrialRecord {
+        let cpus = (context.placement.loader.clone(), context.placement.app.clone());
+        let mut record = TrialRecord {
             trial: trial.clone(),
             started,
             placement: context.placement.clone(),
-            flags: flags(&context.placement, is_published, &outcome),
+            flags: vec![],
             figures,
+            ceiling: self.request.ceilings.get(&cpus).copied(),
+            disturbance: self.disturbance.take(),
             outcome,
             stack_times: live.and_then(|live| live.times),
             // The journal has them.
             earlier_failures: vec![],
         };
+        let is_published = live.is_some_and(|live| live.stack.is_published());
+        let duration = self.request.plan.experiment.duration.0;
+        record.flags = flags::of(&record, duration, is_published);
         self.journal.append(&Entry::Trial(Box::new(record.clone())))?;
         let was_given_up = self.is_given_up(context.stack);
         count_failure(&mut self.failures_in_a_row, &record);
@@ -571,21 +610,30 @@ async fn first_end(live: &mut dyn RunningStack) -> String {
     }
 }
 
+/// A window of the warm-up.
+const SECOND: Duration = Duration::from_secs(1);
+/// The first load may take this many times what the spec asks for.
+const WARM_UP_PATIENCE: u32 = 5;
+/// How much two windows may differ in rate, and in median latency, to be alike: as shares, and
+/// latencies by a tenth of a millisecond in any case.
+const ALIKE_RATE: f64 = 0.05;
+const ALIKE_MEDIAN: f64 = 0.1;
+const ALIKE_NANOS: f64 = 100_000.0;
+
+/// Whether two windows of load have the same rate and median latency.
+#[expect(clippy::cast_precision_loss, reason = "counts and latencies stay below 2^53")]
+fn are_alike(before: &Measurement, now: &Measurement) -> bool {
+    let differ = |a: f64, b: f64, share: f64, by: f64| (a - b).abs() > (a.max(b) * share).max(by);
+    let median = |window: &Measurement| {
+        latency_quantile(&window.latency, 0.5).map_or(0.0, |figure| figure.value.0 as f64)
+    };
+    let rate = |window: &Measurement| window.counts.completed as f64;
+    !differ(rate(before), rate(now), ALIKE_RATE, 1.0)
+        && !differ(median(before), median(now), ALIKE_MEDIAN, ALIKE_NANOS)
+}
+
 /// How often the parts of a stack are looked at while a load goes on.
 const LIFE_POLL: Duration = Duration::from_millis(200);
-
-fn flags(placement: &Placement, is_published: bool, outcome: &Outcome) -> Vec<Flag> {
-    let too_many_failed = match outcome {
-        Outcome::Measured(measurement) => measurement.counts.too_many_failed(),
-        Outcome::Failed(_) => false,
-    };
-    let raised = [
-        (Flag::CpusShared, placement.shared),
-        (Flag::PathPublished, is_published),
-        (Flag::RequestsFailed, too_many_failed),
-    ];
-    raised.into_iter().filter(|(_, is_raised)| *is_raised).map(|(flag, _)| flag).collect()
-}
 
 fn launch_failure(error: &LaunchError) -> Failure {
     Failure {

@@ -1,0 +1,831 @@
+"""A server of known behaviour: are our figures those of theory, and what do other tools tell?
+
+python3 tests/truth/truth.py PERF_API     measures every case and exits with 1 when we are wrong
+python3 tests/truth/truth.py --self-test  checks the theory against closed forms, and the parsing
+
+Request i is planned at i / rate. An exact simulation of the target's queue says when each request is
+answered; what is planned and has no answer by the deadline is unanswered, and infinitely late. Where
+unanswered requests could move a percentile it is an interval: from every one of them at what it had
+waited to every one of them at infinity. A figure of ours with `>` has to be the interval's lower end.
+
+A stall's phase cannot be seen from outside. Each trial is compared with the phase that fits it best.
+
+Times are in seconds and rates per second, unless a name says otherwise.
+"""
+
+import argparse
+import dataclasses
+import heapq
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONNECTIONS = 100
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+JUDGED_PERCENTILES = ("p50", "p90", "p99")
+# Where the few unanswered requests of an unsaturated load move nothing, however noisy the tail is.
+FIRM_PERCENTILES = ("p50", "p90")
+COUNTED = ("achieved", "censored", "failed")
+
+LATENCY_SHARE, LATENCY_FLOOR = 0.02, 0.5e-3
+RATE_SHARE = 0.02
+CENSORED_SHARE = 0.01
+# A failed request is a seeded draw: so many standard deviations may lie between draw and share.
+FAILED_DEVIATIONS = 4
+# Where the ends of an interval differ by less, the percentile is a number: what perf-api does, too.
+NUMBER_SHARE = 0.01
+FAR_OFF = 10
+
+PHASES = 200
+DRAWS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A target's behaviour and the rate that it is offered."""
+
+    name: str
+    title: str
+    qps: int
+    service: float
+    distribution: str = "fixed"
+    servers: int = 0
+    stall: float = 0.0
+    stall_every: float = 0.0
+    errors: float = 0.0
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether more is offered than the servers can serve."""
+        return 0 < self.servers < self.qps * self.service
+
+    def arguments(self) -> list[str]:
+        """What `perf-api target` is told, without where to listen."""
+        arguments = ["--service", micros(self.service), "--distribution", self.distribution]
+        arguments += ["--servers", str(self.servers)]
+        if self.stall:
+            arguments += ["--stall", micros(self.stall), "--stall-every", micros(self.stall_every)]
+        if self.errors:
+            arguments += ["--errors", str(self.errors)]
+        return arguments
+
+    def begin(self, ready: float, phase: float) -> float:
+        """When a service begins that could begin at `ready`, the target being `phase` older."""
+        if not self.stall:
+            return ready
+        position = (ready + phase) % self.stall_every
+        is_stalled = position >= self.stall_every - self.stall
+        return ready + self.stall_every - position if is_stalled else ready
+
+    def draw_service(self, rng: random.Random) -> float:
+        """How long a service takes."""
+        if self.distribution == "exponential":
+            return rng.expovariate(1 / self.service)
+        return self.service
+
+
+CASES = [
+    Case("fixed-1ms-500", "fixed 1 ms", 500, 1e-3),
+    Case("fixed-1ms-2000", "fixed 1 ms", 2000, 1e-3),
+    Case("fixed-5ms", "fixed 5 ms", 1000, 5e-3),
+    Case("exponential", "exponential 0.5 ms, 1 server", 1000, 0.5e-3, "exponential", servers=1),
+    Case("fixed-one-server", "fixed 0.5 ms, 1 server", 1000, 0.5e-3, servers=1),
+    Case("stall-100ms", "1 ms, stalls 100 ms every 1 s", 1000, 1e-3, stall=0.1, stall_every=1.0),
+    Case("stall-400ms", "1 ms, stalls 400 ms every 2 s", 500, 1e-3, stall=0.4, stall_every=2.0),
+    Case("overload", "fixed 0.5 ms, 1 server", 3000, 0.5e-3, servers=1),
+    Case("errors", "fixed 1 ms, 5 % errors", 1000, 1e-3, errors=0.05),
+]
+
+
+def micros(seconds: float) -> str:
+    """A time as `perf-api` reads it."""
+    return f"{round(seconds * 1e6)}us"
+
+
+# Theory
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of a load's requests, from the moment at which each was planned."""
+
+    seconds: float
+    answered: list[float] = dataclasses.field(default_factory=list)
+    # What they had waited at the deadline, and what they would have waited without one.
+    waited: list[float] = dataclasses.field(default_factory=list)
+    would_wait: list[float] = dataclasses.field(default_factory=list)
+    failed: int = 0
+
+    def add(self, other: "Outcome") -> None:
+        """Merges another load's requests into this one's."""
+        self.seconds += other.seconds
+        self.answered += other.answered
+        self.waited += other.waited
+        self.would_wait += other.would_wait
+        self.failed += other.failed
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure as an interval, and as it would be without a deadline."""
+
+    low: float
+    high: float
+    truth: float
+
+    @property
+    def is_number(self) -> bool:
+        """Whether unanswered requests hardly matter."""
+        return self.high <= self.low * (1 + NUMBER_SHARE)
+
+
+Theory = dict[str, Figure]
+
+
+def simulate(case: Case, seconds: float, phase: float, rng: random.Random, connections: int = CONNECTIONS) -> Outcome:
+    """Serves every planned request, first in first out, over so many connections."""
+    outcome = Outcome(seconds)
+    free_connections = [0.0] * connections
+    free_servers = [0.0] * case.servers
+    for index in range(round(case.qps * seconds)):
+        planned = index / case.qps
+        ready = max(planned, free_connections[0])
+        if free_servers:
+            ready = max(ready, free_servers[0])
+        end = case.begin(ready, phase) + case.draw_service(rng)
+        heapq.heapreplace(free_connections, end)
+        if free_servers:
+            heapq.heapreplace(free_servers, end)
+        if end > seconds + 1e-9:
+            outcome.waited.append(seconds - planned)
+            outcome.would_wait.append(end - planned)
+        elif rng.random() < case.errors:
+            outcome.failed += 1
+        else:
+            outcome.answered.append(end - planned)
+    return outcome
+
+
+def quantile(ordered: list[float], q: float) -> float:
+    """The nearest rank: the smallest value that a share `q` of all does not exceed."""
+    return ordered[max(0, math.ceil(q * len(ordered) - 1e-9) - 1)]
+
+
+def figures(outcome: Outcome, loads: int = 1) -> Theory:
+    """The figures of one load, from the merged requests of as many."""
+    low = sorted(outcome.answered + outcome.waited)
+    high = sorted(outcome.answered) + [math.inf] * len(outcome.waited)
+    truth = sorted(outcome.answered + outcome.would_wait)
+    theory = {
+        name: Figure(quantile(low, q), quantile(high, q), quantile(truth, q))
+        for name, q in PERCENTILES.items()
+    }
+    counts = {
+        "achieved": len(outcome.answered) / outcome.seconds,
+        "censored": len(outcome.waited) / loads,
+        "failed": outcome.failed / loads,
+    }
+    return theory | {name: Figure(value, value, value) for name, value in counts.items()}
+
+
+def merged(outcomes: list[Outcome]) -> Theory:
+    """The figures of a load of which nothing is known but its case."""
+    total = Outcome(0.0)
+    for outcome in outcomes:
+        total.add(outcome)
+    return figures(total, len(outcomes))
+
+
+def theories(case: Case, seconds: float) -> tuple[Theory, list[Theory]]:
+    """The figures of a case over all phases and draws, and those that one trial may have."""
+    rng = random.Random(1)
+    if case.stall:
+        phases = [case.stall_every * index / PHASES for index in range(PHASES)]
+        outcomes = [simulate(case, seconds, phase, rng) for phase in phases]
+        return merged(outcomes), [figures(outcome) for outcome in outcomes]
+    is_random = case.distribution == "exponential" or case.errors > 0
+    outcomes = [simulate(case, seconds, 0.0, rng) for _ in range(DRAWS if is_random else 1)]
+    overall = merged(outcomes)
+    return overall, [overall]
+
+
+# Judgement
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """A figure of a trial."""
+
+    value: float
+    is_bound: bool = False
+
+
+Trial = dict[str, Told]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A figure of a case: what theory says, and what the median trial tells."""
+
+    case: Case
+    name: str
+    theory: Figure
+    told: Told
+
+    @property
+    def expected(self) -> float:
+        """What the told figure is compared with."""
+        return self.theory.low
+
+    @property
+    def difference(self) -> float:
+        """How far the told figure is outside what theory allows, 0 within."""
+        if self.told.is_bound:
+            return self.told.value - self.expected
+        if self.told.value <= self.theory.high:
+            return min(0.0, self.told.value - self.theory.low)
+        return self.told.value - self.theory.high
+
+    @property
+    def tolerance(self) -> float | None:
+        """How much of a difference is allowed; `None` where the figure is shown only."""
+        if self.name == "achieved":
+            return RATE_SHARE * self.expected
+        if self.name == "failed":
+            offered = self.expected / self.case.errors if self.case.errors else 0
+            return FAILED_DEVIATIONS * math.sqrt(offered * self.case.errors * (1 - self.case.errors))
+        if self.name == "censored":
+            return CENSORED_SHARE * self.expected if self.case.is_overload else None
+        if self.name in JUDGED_PERCENTILES:
+            return max(LATENCY_SHARE * self.expected, LATENCY_FLOOR)
+        return None
+
+    @property
+    def misfit(self) -> float:
+        """The difference in tolerances; 0 where there is none."""
+        if not self.tolerance:
+            return 0.0 if self.difference == 0 or self.tolerance is None else math.inf
+        return abs(self.difference) / self.tolerance
+
+    def complaint(self) -> str | None:
+        """What is wrong with the told figure, if something is."""
+        if self.tolerance is None:
+            return None
+        place = f"{self.case.name} at {self.case.qps}/s: {self.name}"
+        if self.name in PERCENTILES and self.case.is_overload:
+            return self.complaint_of_bound(place)
+        if self.misfit > 1:
+            told, theory = show_told(self.name, self.told), show_theory(self.name, self.theory)
+            return f"{place} is {told}, theory says {theory} within {show(self.name, self.tolerance)}"
+        if self.told.is_bound and self.name in FIRM_PERCENTILES and self.theory.high == self.theory.low:
+            return f"{place} is told as a bound, though no unanswered request can move it"
+        return None
+
+    def complaint_of_bound(self, place: str) -> str | None:
+        """In an overload a percentile has to be a lower bound that holds."""
+        if self.told.is_bound == self.theory.is_number:
+            return f"{place} is {show_told(self.name, self.told)}, theory says {show_theory(self.name, self.theory)}"
+        if self.told.value > self.theory.truth * (1 + LATENCY_SHARE):
+            return f"{place} is {show_told(self.name, self.told)}, more than the truth {show(self.name, self.theory.truth)}"
+        return None
+
+
+def rows_of_trial(case: Case, trial: Trial, possible: list[Theory]) -> dict[str, Row]:
+    """A trial's figures beside the theory that fits them best."""
+    fits = [
+        {name: Row(case, name, theory[name], told) for name, told in trial.items()}
+        for theory in possible
+    ]
+    return min(fits, key=lambda rows: max(row.misfit for row in rows.values()))
+
+
+def median_rows(case: Case, trials: list[Trial], possible: list[Theory]) -> list[Row]:
+    """For each figure the row of the trial with its median value (the lower of two)."""
+    fitted = [rows_of_trial(case, trial, possible) for trial in trials]
+    names = [name for name in (*PERCENTILES, *COUNTED) if name != "failed" or case.errors]
+    rows = []
+    for name in names:
+        ordered = sorted((rows[name] for rows in fitted), key=lambda row: row.told.value)
+        rows.append(ordered[(len(ordered) - 1) // 2])
+    return rows
+
+
+# Measuring: perf-api
+
+
+COMPONENT = """\
+name = "{name}"
+kind = "app"
+title = "{title}"
+summary = "A server of known behaviour: {title}."
+
+[process]
+program = {program}
+args = {args}
+version = ["--version"]
+missing = "build perf-api"
+
+[http]
+ready = "/healthz"
+endpoint = "/cached-value"
+"""
+
+
+def component_name(case: Case) -> str:
+    """The name of a case's component, which is its folder's."""
+    return f"target-{case.name}"
+
+
+def write_component(folder: pathlib.Path, case: Case, program: pathlib.Path) -> pathlib.Path:
+    """Makes a case's component folder."""
+    component = folder / component_name(case)
+    component.mkdir()
+    # A JSON string or list of strings is one in TOML, too.
+    arguments = json.dumps(["target", "--listen", "{host}:{port}", *case.arguments()])
+    text = COMPONENT.format(
+        name=component_name(case), title=case.title, program=json.dumps(str(program)), args=arguments
+    )
+    (component / "component.toml").write_text(text)
+    return component
+
+
+def call(command: list[str | pathlib.Path]) -> str:
+    """What a command prints; its own words and an exit when it fails."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = " ".join(map(str, command))
+        sys.exit(f"truth: `{words}` ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def make_bundle(folder: pathlib.Path, cases: list[Case], program: pathlib.Path) -> pathlib.Path:
+    """Pins a component for each case, and Redis, which every stack needs."""
+    components = [write_component(folder, case, program) for case in cases]
+    bundle = folder / "bundle.json"
+    call([program, "bundle", *components, ROOT / "apps/redis", "--output", bundle])
+    return bundle
+
+
+LATENCY_COLUMNS = {name: f"latency_{name.replace('.', '_')}" for name in PERCENTILES}
+
+
+def trials_query(app: str) -> str:
+    """The figures of an app's trials."""
+    columns = ["planned", "completed", "failed", "censored", "achieved_rps", "failure_reason"]
+    for column in LATENCY_COLUMNS.values():
+        columns += [f"{column}_ns", f"{column}_is_bound"]
+    return f"SELECT {', '.join(columns)} FROM trials WHERE app = '{app}' ORDER BY block"
+
+
+def read_trial(app: str, row: dict) -> Trial:
+    """The figures of a row of the table `trials`."""
+    if row.get("planned") is None:
+        sys.exit(f"truth: a trial of {app} failed: {row.get('failure_reason')}")
+    if row["planned"] != row["completed"] + row["failed"] + row["censored"]:
+        sys.exit(f"truth: planned is not completed + failed + censored: {row}")
+    trial = {
+        name: Told(row[f"{column}_ns"] / 1e9, row[f"{column}_is_bound"])
+        for name, column in LATENCY_COLUMNS.items()
+    }
+    trial["achieved"] = Told(row["achieved_rps"])
+    return trial | {name: Told(row[name]) for name in ("censored", "failed")}
+
+
+def measure_ours(
+    case: Case, program: pathlib.Path, bundle: pathlib.Path, results: pathlib.Path, seconds: int, repetitions: int
+) -> list[Trial]:
+    """Measures a case as any app is measured: one trial for each repetition."""
+    app = component_name(case)
+    factors = {
+        "apps": app, "stores": "redis", "workers": 1, "concurrency": CONNECTIONS, "qps": case.qps,
+        "repetitions": repetitions, "duration": f"{seconds}s", "bundle": bundle, "results": results,
+    }  # fmt: skip
+    options = [word for name, value in factors.items() for word in (f"--{name}", str(value))]
+    call([program, "quick", "--launcher", "process", "--no-progress", *options])
+    printed = call([program, "sql", "--results", results, "--format", "json", trials_query(app)])
+    trials = [read_trial(app, json.loads(line)) for line in printed.splitlines()]
+    if len(trials) != repetitions:
+        sys.exit(f"truth: {app} has {len(trials)} trials, not {repetitions}")
+    return trials
+
+
+# Measuring: other tools
+
+
+Tool = dict[str, float | None]
+
+
+class Target:
+    """A target that runs on its own for as long as the block does."""
+
+    def __init__(self, case: Case, program: pathlib.Path, cpu: int) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        command = ["taskset", "-c", str(cpu), program, "target", "--listen", self.address]
+        # `taskset` becomes the target, so the process that is ended is the target itself.
+        self.command = [*map(str, command), *case.arguments()]
+
+    def __enter__(self) -> str:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return f"http://{self.address}/cached-value"
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def wait_until_ready(self) -> None:
+        """Asks until the target answers, for at most 10 s."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                sys.exit(f"truth: {' '.join(self.command)} ended with {self.process.returncode}")
+            try:
+                with urllib.request.urlopen(f"http://{self.address}/healthz", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        sys.exit(f"truth: {' '.join(self.command)} did not answer in 10 s")
+
+    def stop(self) -> None:
+        """Ends the process that was started, and no other."""
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def read_oha(text: str) -> Tool:
+    """The figures of oha's JSON."""
+    summary = json.loads(text)
+    percentiles = summary["latencyPercentiles"]
+    tool = {name: percentiles[name] for name in PERCENTILES}
+    return tool | {"achieved": summary["summary"]["requestsPerSec"]}
+
+
+def run_oha(program: pathlib.Path, cpu: int, url: str, qps: int, seconds: int, is_corrected: bool) -> Tool:
+    """What oha itself tells of an open loop, with or without its latency correction."""
+    command = ["taskset", "-c", cpu, program, "loader", "-z", f"{seconds}s", "-q", qps, "-c", CONNECTIONS]
+    command += ["--latency-correction"] if is_corrected else []
+    command += ["--no-tui", "--disable-compression", "--output-format", "json", url]
+    return read_oha(call(command))
+
+
+WRK_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+def read_wrk(text: str) -> Tool:
+    """The figures of wrk's report."""
+    tool: Tool = {}
+    for name, q in PERCENTILES.items():
+        found = re.search(rf"^\s+{q * 100:g}(?:\.0+)?%\s+([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
+        tool[name] = float(found[1]) * WRK_UNITS[found[2]] if found else None
+    found = re.search(r"^Requests/sec:\s+([\d.]+)$", text, re.MULTILINE)
+    return tool | {"achieved": float(found[1]) if found else None}
+
+
+def run_wrk(cpu: int, url: str, seconds: int) -> Tool:
+    """What wrk tells of its own load: a closed loop, as fast as answers come."""
+    command = ["taskset", "-c", cpu, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", url]
+    return read_wrk(call(command))
+
+
+TOOLS = ("oha corrected", "oha plain", "wrk (closed loop)")
+
+
+def measure_tools(case: Case, program: pathlib.Path, seconds: int) -> dict[str, Tool]:
+    """What other tools tell of the same target, started for each of them anew."""
+    cpus = sorted(os.sched_getaffinity(0))
+    loader, target = cpus[0], cpus[-1]
+    told = {}
+    for tool in TOOLS:
+        with Target(case, program, target) as url:
+            if tool.startswith("wrk"):
+                told[tool] = run_wrk(loader, url, seconds)
+            else:
+                told[tool] = run_oha(program, loader, url, case.qps, seconds, tool == "oha corrected")
+    return told
+
+
+# Telling
+
+
+def show(name: str, value: float | None) -> str:
+    """A figure for people: latencies in ms, rates per second, counts."""
+    if value is None:
+        return "-"
+    if value == math.inf:
+        return "inf"
+    if name in PERCENTILES:
+        return f"{value * 1e3:.2f} ms"
+    return f"{value:.1f}/s" if name == "achieved" else f"{round(value, 1):.10g}"
+
+
+def show_theory(name: str, figure: Figure) -> str:
+    """A number, or the ends of an interval."""
+    low, high = show(name, figure.low), show(name, figure.high)
+    return low if figure.is_number else f"{low} to {high}"
+
+
+def show_told(name: str, told: Told) -> str:
+    """A figure of ours, `>` before a bound."""
+    return f"{'> ' if told.is_bound else ''}{show(name, told.value)}"
+
+
+def show_error(row: Row) -> str:
+    """The told figure's relative difference from the theory, or from its lower end."""
+    error = row.told.value - row.expected if row.told.is_bound or row.theory.is_number else row.difference
+    if row.expected == 0:
+        return "0.0 %" if error == 0 else "-"
+    return f"{error / row.expected * 100:+.1f} %"
+
+
+HEADINGS = ("case", "Q", "figure", "theory", "ours", "error", *TOOLS)
+
+
+def cells(row: Row, tools: dict[str, Tool]) -> list[str]:
+    """A line of the table."""
+    own = [show(row.name, tools[tool].get(row.name)) if tools else "-" for tool in TOOLS]
+    return [
+        row.case.title, str(row.case.qps), row.name, show_theory(row.name, row.theory),
+        show_told(row.name, row.told), show_error(row), *own,
+    ]  # fmt: skip
+
+
+def print_table(lines: list[list[str]]) -> None:
+    """Columns as wide as their widest cell."""
+    lines = [list(HEADINGS), *lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    for line in lines:
+        print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def far_off(case: Case, overall: Theory, tools: dict[str, Tool]) -> list[str]:
+    """Which latencies of other tools are wrong by a factor, against what is true without a deadline."""
+    found = []
+    for tool, told in tools.items():
+        for name in PERCENTILES:
+            value, truth = told.get(name), overall[name].truth
+            if value and not truth / FAR_OFF <= value <= truth * FAR_OFF:
+                factor = max(value / truth, truth / value)
+                way = "over" if value > truth else "under"
+                found.append(
+                    f"{case.title} at {case.qps}/s: {tool} tells {name} {show(name, value)}, "
+                    f"{factor:.0f} times {way} {show(name, truth)}"
+                )
+    return found
+
+
+def measure(program: pathlib.Path, cases: list[Case], seconds: int, repetitions: int, with_tools: bool) -> int:
+    """Measures and judges every case; the exit code."""
+    lines, far, complaints = [], [], []
+    with tempfile.TemporaryDirectory(prefix="perf-api-truth-") as name:
+        folder = pathlib.Path(name)
+        bundle = make_bundle(folder, cases, program)
+        for case in cases:
+            print(f"truth: {case.title} at {case.qps}/s", file=sys.stderr, flush=True)
+            trials = measure_ours(case, program, bundle, folder / "results", seconds, repetitions)
+            tools = measure_tools(case, program, seconds) if with_tools else {}
+            overall, possible = theories(case, seconds)
+            rows = median_rows(case, trials, possible)
+            lines += [cells(row, tools) for row in rows]
+            far += far_off(case, overall, tools)
+            complaints += [complaint for row in rows if (complaint := row.complaint())]
+    print_table(lines)
+    if with_tools:
+        print(f"\noff by more than {FAR_OFF} times:")
+        print("\n".join(far) or "none")
+    for complaint in complaints:
+        print(f"truth: WRONG: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+# Self-test
+
+
+def assert_close(what: str, value: float, expected: float, share: float) -> None:
+    """Fails when two numbers differ by more than a share."""
+    assert abs(value - expected) <= share * abs(expected), f"{what}: {value}, closed form {expected}"
+
+
+def d_m_1_quantile(service: float, qps: float, q: float) -> float:
+    """The latency in a queue with even arrivals and one exponential server.
+
+    Its waiting root is sigma = exp(-(1 - sigma) / rho); latencies are exponential with the rate
+    (1 - sigma) / service (source: Kleinrock 1975, *Queueing Systems* 1, ch. 6, G/M/1).
+    """
+    rho, sigma = qps * service, 0.5
+    for _ in range(200):
+        sigma = math.exp(-(1 - sigma) / rho)
+    return -math.log(1 - q) * service / (1 - sigma)
+
+
+def stalled_quantile(case: Case, q: float) -> float:
+    """The latency with unlimited servers and connections: who comes in a stall waits for its end."""
+    stalled = case.stall / case.stall_every
+    return case.service + max(0.0, case.stall * (1 - (1 - q) / stalled))
+
+
+def lindley(case: Case, seconds: float) -> list[float]:
+    """Latencies of a single server with a fixed service, by Lindley's recursion."""
+    latencies, wait = [], 0.0
+    for _ in range(round(case.qps * seconds)):
+        latencies.append(wait + case.service)
+        wait = max(0.0, wait + case.service - 1 / case.qps)
+    return latencies
+
+
+def by_name(name: str) -> Case:
+    """A case of the table."""
+    return next(case for case in CASES if case.name == name)
+
+
+def test_fixed() -> None:
+    """Unsaturated: every latency is the service, and only the last ones are not answered."""
+    for name in ("fixed-1ms-500", "fixed-1ms-2000", "fixed-5ms", "fixed-one-server"):
+        case = by_name(name)
+        overall, _ = theories(case, 4)
+        for percentile in JUDGED_PERCENTILES:
+            assert overall[percentile].is_number, name
+            assert_close(f"{name} {percentile}", overall[percentile].truth, case.service, 1e-6)
+        assert overall["censored"].low == math.ceil(case.service * case.qps - 1e-9) - 1, name
+
+
+def test_exponential() -> None:
+    """D/M/1, at the load of the table and at a heavier one."""
+    for service in (0.5e-3, 0.8e-3):
+        case = dataclasses.replace(by_name("exponential"), service=service)
+        outcome = simulate(case, 400, 0.0, random.Random(2), connections=10_000)
+        theory = figures(outcome)
+        for name in JUDGED_PERCENTILES:
+            expected = d_m_1_quantile(service, case.qps, PERCENTILES[name])
+            assert_close(f"D/M/1 {name}", theory[name].truth, expected, 0.03)
+
+
+def test_overload() -> None:
+    """Lindley's recursion, and the count of unanswered requests."""
+    case, seconds = by_name("overload"), 4
+    outcome = simulate(case, seconds, 0.0, random.Random(0))
+    latencies = outcome.answered + outcome.would_wait
+    for index, (latency, expected) in enumerate(zip(latencies, lindley(case, seconds), strict=True)):
+        assert_close(f"Lindley {index}", latency, expected, 1e-6)
+        assert_close(f"closed {index}", expected, case.service + index * (case.service - 1 / case.qps), 1e-6)
+    theory = figures(outcome)
+    assert theory["censored"].low == (case.qps - 1 / case.service) * seconds
+    assert_close("achieved", theory["achieved"].low, 1 / case.service, 1e-9)
+    # Answered and unanswered ones had waited evenly up to a third of the load each.
+    assert_close("p50, low", theory["p50"].low, seconds / 6, 0.01)
+    assert_close("p50, high", theory["p50"].high, seconds / 4, 0.01)
+    assert theory["p90"].high == math.inf
+
+
+def test_stalls() -> None:
+    """Over all phases; a load this long hardly feels its deadline."""
+    for name in ("stall-100ms", "stall-400ms"):
+        case = by_name(name)
+        outcomes = [
+            simulate(case, 100, case.stall_every * index / 20, random.Random(0), connections=10_000)
+            for index in range(20)
+        ]
+        theory = merged(outcomes)
+        for percentile in JUDGED_PERCENTILES:
+            expected = stalled_quantile(case, PERCENTILES[percentile])
+            difference = abs(theory[percentile].truth - expected)
+            assert difference <= max(0.01 * expected, 1 / case.qps), f"{name} {percentile}: {theory[percentile]}"
+
+
+def test_connections() -> None:
+    """Who finds no connection at a stall's end waits for one more service."""
+    case = by_name("stall-400ms")
+    longest = [
+        max(simulate(case, 2, 0.0, random.Random(0), connections).answered[:700]) for connections in (50, 10_000)
+    ]
+    assert longest[0] >= longest[1], longest
+    outcome = simulate(case, 4, 0.0, random.Random(0), 50)
+    ends = [index / case.qps + latency for index, latency in enumerate(outcome.answered)]
+    waves = {round((end - 2.0) / case.service) for end in ends[800:1000]}
+    assert waves == {1, 2, 3, 4}, waves
+
+
+def test_errors() -> None:
+    """Failed requests are counted, and have no latency."""
+    theory, _ = theories(by_name("errors"), 4)
+    assert_close("failed", theory["failed"].low, 200, 0.03)
+    assert_close("achieved", theory["achieved"].low, 950, 0.003)
+    assert_close("p99", theory["p99"].low, 1e-3, 1e-6)
+
+
+def told_as(theory: Theory) -> Trial:
+    """The trial that a faultless perf-api would tell."""
+    return {
+        name: Told(figure.low if name in PERCENTILES else round(figure.low), not figure.is_number)
+        for name, figure in theory.items()
+    }
+
+
+def test_judgement() -> None:
+    """What is right passes, in any phase; each figure that is wrong is named."""
+    for case in CASES:
+        _, possible = theories(case, 4)
+        for theory in possible[:: max(1, len(possible) // 5)]:
+            rows = median_rows(case, [told_as(theory)] * 3, possible)
+            complaints = [complaint for row in rows if (complaint := row.complaint())]
+            assert not complaints, complaints
+    _, possible = theories(by_name("fixed-5ms"), 4)
+    for name, told in {"p50": Told(6e-3), "p90": Told(5e-3, True), "p99": Told(4e-3), "achieved": Told(970)}.items():
+        trial = told_as(possible[0]) | {name: told}
+        rows = median_rows(by_name("fixed-5ms"), [trial], possible)
+        assert [row.name for row in rows if row.complaint()] == [name], name
+    _, possible = theories(by_name("overload"), 4)
+    survivors = {"p50": Told(0.667), "p99": Told(1.32), "censored": Told(100)}
+    rows = median_rows(by_name("overload"), [told_as(possible[0]) | survivors], possible)
+    assert [row.name for row in rows if row.complaint()] == list(survivors), rows
+
+
+def test_medians() -> None:
+    """The trial in the middle speaks for each figure."""
+    case = by_name("fixed-5ms")
+    _, possible = theories(case, 4)
+    trials = [told_as(possible[0]) | {"p50": Told(value)} for value in (9e-3, 5.1e-3, 5e-3)]
+    assert median_rows(case, trials, possible)[0].told == Told(5.1e-3)
+
+
+OHA_EXAMPLE = """{"summary": {"successRate": 1.0, "requestsPerSec": 999.5},
+    "latencyPercentiles": {"p10": 0.001, "p50": 0.002, "p90": 0.003, "p99": 0.004, "p99.9": null}}"""
+WRK_EXAMPLE = """Running 10s test @ http://127.0.0.1:8080/cached-value
+  Latency Distribution
+     50%  850.00us
+     75%    1.20ms
+     90%    1.35ms
+     99%    1.02s
+  123456 requests in 10.00s, 140.11MB read
+Requests/sec:  12345.67
+Transfer/sec:     14.01MB
+"""
+
+
+def test_parsing() -> None:
+    """The reports of other tools, and what is far off."""
+    oha = read_oha(OHA_EXAMPLE)
+    assert oha == {"p50": 0.002, "p90": 0.003, "p99": 0.004, "p99.9": None, "achieved": 999.5}, oha
+    wrk = read_wrk(WRK_EXAMPLE)
+    assert wrk == {"p50": 850e-6, "p90": 1.35e-3, "p99": 1.02, "p99.9": None, "achieved": 12345.67}, wrk
+    case = by_name("fixed-1ms-500")
+    found = far_off(case, theories(case, 4)[0], {"wrk (closed loop)": wrk})
+    assert len(found) == 1 and "p99 1020.00 ms, 1020 times over 1.00 ms" in found[0], found
+
+
+def self_test() -> None:
+    """Every check that needs no target."""
+    for test in (
+        test_fixed, test_exponential, test_overload, test_stalls, test_connections,
+        test_errors, test_judgement, test_medians, test_parsing,
+    ):  # fmt: skip
+        test()
+        print(f"ok {test.__name__}", flush=True)
+
+
+def main() -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program", nargs="?", type=pathlib.Path, help="the perf-api to measure with")
+    parser.add_argument("--self-test", action="store_true", help="check the theory, measure nothing")
+    parser.add_argument("--seconds", type=int, default=4, help="of each load; even, for stalls to be whole")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each case")
+    parser.add_argument("--cases", default="", help="names of cases, separated by commas; else all")
+    parser.add_argument("--ours-only", action="store_true", help="leave out oha's and wrk's own figures")
+    options = parser.parse_args()
+    if options.self_test:
+        self_test()
+        return 0
+    if options.program is None:
+        parser.error("the program is missing")
+    wanted = options.cases.split(",") if options.cases else [case.name for case in CASES]
+    if unknown := set(wanted) - {case.name for case in CASES}:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    cases = [case for case in CASES if case.name in wanted]
+    # Not resolved: a link's name is what the host has to show for a component's program.
+    program = pathlib.Path(os.path.abspath(options.program))
+    return measure(program, cases, options.seconds, options.repetitions, not options.ours_only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
