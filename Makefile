@@ -106,6 +106,12 @@ flip-test: perf-api ## flip each byte of a dataset
 fuzz: perf-api ## feed hostile input to what reads files; PERF_API_FUZZ_CASES says how much
 	$(TRUST) fuzz
 
+.PHONY: truth-test
+truth-test: setup ## a server of known behaviour: theory, our figures, oha's own and wrk's
+	@tools/setup-system truth-test
+	python3 tests/truth/truth.py --self-test
+	python3 tests/truth/truth.py ./perf-api
+
 .PHONY: scale-test
 scale-test: perf-api $(CARGO_TARGET_DIR)/test-venv/installed ## ask a thousand datasets, beside DuckDB
 	rm -rf $(CARGO_TARGET_DIR)/scale

@@ -35,6 +35,8 @@ pub(super) enum Command {
     Resume(Resume),
     /// Show what a run would do: matrix, placement and time
     Plan(Plan),
+    /// Measure one stack against itself: how small a difference this host can tell
+    Calibrate(Run),
     /// Tell what of this host can disturb a measurement, and what to do about it
     Doctor(Doctor),
     /// Show a dataset as one HTML file

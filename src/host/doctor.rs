@@ -8,70 +8,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::field;
+use crate::model::{Check, State};
 use crate::units::CpuSet;
 
-/// How one check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Nothing to mend.
-    Ok,
-    /// It can disturb a measurement.
-    Warn,
-    /// It will disturb a measurement.
-    Bad,
-    /// The host does not tell.
-    Unknown,
-}
-
-impl State {
-    /// The state's name in text and JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Bad => "bad",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// What was looked at.
-    pub name: String,
-    /// How it came out.
-    pub state: State,
-    /// What was found.
-    pub found: String,
-    /// Why it matters, in a sentence.
-    pub why: String,
-    /// The command that mends it, for root; only where there is something to mend.
-    pub fix: Option<String>,
-}
-
-impl Check {
-    fn new(name: &str, why: &str, seen: Option<Seen>) -> Self {
-        let not_told = || (State::Unknown, "not told by this kernel".to_owned());
-        let (state, found) = seen.unwrap_or_else(not_told);
-        Self { name: name.to_owned(), state, found, why: why.to_owned(), fix: None }
-    }
-
-    fn mended_by(mut self, command: impl Into<String>) -> Self {
-        if matches!(self.state, State::Warn | State::Bad) {
-            self.fix = Some(command.into());
-        }
-        self
-    }
+/// How a check came out, from what was seen.
+fn told(name: &str, why: &str, seen: Option<Seen>) -> Check {
+    let not_told = || (State::Unknown, "not told by this kernel".to_owned());
+    let (state, found) = seen.unwrap_or_else(not_told);
+    Check { name: name.to_owned(), state, found, why: why.to_owned(), fix: None }
 }
 
 /// What is asked beside the files: what the runner knows itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// Files that one process may have open.
     pub open_files: u64,
@@ -114,17 +63,9 @@ pub fn examine(root: &Path, asked: &Asked) -> Vec<Check> {
         docker(asked),
     ];
     checks.extend(asked.versions.iter().map(|(program, version)| {
-        Check::new(program, SAME_ON_BOTH_SIDES, Some((State::Ok, version.clone())))
+        told(program, SAME_ON_BOTH_SIDES, Some((State::Ok, version.clone())))
     }));
     checks
-}
-
-/// The worst state among the checks: bad, then warn, then unknown, then ok.
-#[must_use]
-pub fn worst(checks: &[Check]) -> State {
-    let worst_first = [State::Bad, State::Warn, State::Unknown];
-    let is_among = |state: &State| checks.iter().any(|check| check.state == *state);
-    worst_first.into_iter().find(is_among).unwrap_or(State::Ok)
 }
 
 /// A state, and what was found.
@@ -140,7 +81,7 @@ const VIRTUAL_PRODUCTS: [&str; 5] =
 fn cpu_model(root: &Path) -> Check {
     let text = read(root, "proc/cpuinfo").unwrap_or_default();
     let seen = field(&text, "model name").map(|model| (State::Ok, model.to_owned()));
-    Check::new("cpu model", SAME_ON_BOTH_SIDES, seen)
+    told("cpu model", SAME_ON_BOTH_SIDES, seen)
 }
 
 fn topology(root: &Path) -> Check {
@@ -161,12 +102,12 @@ fn topology(root: &Path) -> Check {
         ];
         (State::Ok, found.join(", "))
     });
-    Check::new("cpus", "loader, app and store want cores of their own", seen)
+    told("cpus", "loader, app and store want cores of their own", seen)
 }
 
 fn smt(root: &Path) -> Check {
     let active = number(root, "sys/devices/system/cpu/smt/active");
-    Check::new("smt", "siblings share one core's units", active.map(|on| off_is_better(on != 0)))
+    told("smt", "siblings share one core's units", active.map(|on| off_is_better(on != 0)))
         .mended_by("echo off > /sys/devices/system/cpu/smt/control")
 }
 
@@ -185,7 +126,7 @@ fn cpu_limit(root: &Path) -> Check {
         None => (State::Ok, format!("no limit, on CPUs {cpus}")),
     });
     let why = "who has used up the allowed time stands still until the next period";
-    Check::new("cpu limit", why, seen).mended_by(quota.unwrap_or_default().1)
+    told("cpu limit", why, seen).mended_by(quota.unwrap_or_default().1)
 }
 
 fn governor(root: &Path) -> Check {
@@ -196,7 +137,7 @@ fn governor(root: &Path) -> Check {
         let is_other = governors.iter().any(|governor| governor != "performance");
         (grade(false, is_other), Vec::from_iter(governors).join(", "))
     };
-    Check::new("governor", "a clock that rises only under load is slow at first", Some(seen))
+    told("governor", "a clock that rises only under load is slow at first", Some(seen))
         .mended_by("cpupower frequency-set --governor performance")
 }
 
@@ -208,7 +149,7 @@ fn turbo(root: &Path) -> Check {
     };
     let others = || number(root, "sys/devices/system/cpu/cpufreq/boost").map(|on| on != 0);
     let why = "the clock then depends on heat and on what the other cores do";
-    Check::new("turbo", why, intel.or_else(others).map(off_is_better)).mended_by(command)
+    told("turbo", why, intel.or_else(others).map(off_is_better)).mended_by(command)
 }
 
 fn frequency(root: &Path) -> Check {
@@ -222,7 +163,7 @@ fn frequency(root: &Path) -> Check {
         let note = if differs { ", not the same for all CPUs" } else { "" };
         (grade(false, differs), format!("{} to {} MHz{note}", low / 1000, high / 1000))
     });
-    Check::new("frequency", "unlike cores make a result depend on where it ran", seen)
+    told("frequency", "unlike cores make a result depend on where it ran", seen)
 }
 
 fn idle_states(root: &Path) -> Check {
@@ -232,7 +173,7 @@ fn idle_states(root: &Path) -> Check {
         .filter(|state| number(root, &format!("{state}/disable")).is_none_or(|off| off == 0));
     let deepest = states.filter_map(|state| number(root, &format!("{state}/latency"))).max();
     let seen = deepest.map(|us| (grade(false, us > 100), format!("up to {us} µs to wake up")));
-    Check::new("idle states", "a sleeping core answers late, most of all at low rates", seen)
+    told("idle states", "a sleeping core answers late, most of all at low rates", seen)
         .mended_by("cpupower idle-set --disable-by-latency 101")
 }
 
@@ -240,14 +181,14 @@ fn huge_pages(root: &Path) -> Check {
     let text = read(root, "sys/kernel/mm/transparent_hugepage/enabled");
     let chosen = text.as_deref().and_then(|text| Some(text.split_once('[')?.1.split_once(']')?.0));
     let seen = chosen.map(|mode| (grade(false, mode == "always"), mode.to_owned()));
-    Check::new("huge pages", "copying a huge page holds Redis up", seen)
+    told("huge pages", "copying a huge page holds Redis up", seen)
         .mended_by("echo madvise > /sys/kernel/mm/transparent_hugepage/enabled")
 }
 
 fn aslr(root: &Path) -> Check {
     let level = number(root, "proc/sys/kernel/randomize_va_space");
     let seen = level.map(|level| (grade(false, level < 2), format!("level {level} of 2")));
-    Check::new("aslr", "one fixed memory layout can favour a side; random ones even out", seen)
+    told("aslr", "one fixed memory layout can favour a side; random ones even out", seen)
         .mended_by("sysctl -w kernel.randomize_va_space=2")
 }
 
@@ -258,13 +199,13 @@ fn swap(root: &Path) -> Check {
         0 => (State::Ok, format!("none of {} used", size(total))),
         used => (State::Warn, format!("{} of {} used", size(used), size(total))),
     });
-    Check::new("swap", "memory that comes back from disk is late", seen).mended_by("swapoff -a")
+    told("swap", "memory that comes back from disk is late", seen).mended_by("swapoff -a")
 }
 
 fn memory(root: &Path) -> Check {
     let seen = memory_kib(root, "MemAvailable")
         .map(|kib| (grade(kib < 256 << 10, kib < 1 << 20), format!("{} available", size(kib))));
-    Check::new("memory", "the kernel stops or swaps out what does not fit", seen)
+    told("memory", "the kernel stops or swaps out what does not fit", seen)
 }
 
 fn load(root: &Path) -> Check {
@@ -275,7 +216,7 @@ fn load(root: &Path) -> Check {
         let each = load / f64::from(cpus);
         (grade(each > 1.0, each > 0.5), format!("{load:.2}, {each:.2} for each CPU"))
     });
-    Check::new("load average", "what else runs takes time from the benchmark", seen)
+    told("load average", "what else runs takes time from the benchmark", seen)
 }
 
 fn steal(root: &Path) -> Check {
@@ -286,7 +227,7 @@ fn steal(root: &Path) -> Check {
         let state = grade(percent > all.saturating_mul(5), percent > all);
         (state, format!("{found} % since boot"))
     });
-    Check::new("steal time", "the host of this virtual machine gave its CPUs to others", seen)
+    told("steal time", "the host of this virtual machine gave its CPUs to others", seen)
 }
 
 fn virtualisation(root: &Path) -> Check {
@@ -310,7 +251,7 @@ fn virtualisation(root: &Path) -> Check {
     } else {
         (flags.is_some() || product.is_some()).then(|| (State::Ok, "none seen".to_owned()))
     };
-    Check::new("virtualisation", "a neighbour may take time", seen)
+    told("virtualisation", "a neighbour may take time", seen)
 }
 
 fn clock_source(root: &Path) -> Check {
@@ -323,7 +264,7 @@ fn clock_source(root: &Path) -> Check {
         };
         (state, name)
     });
-    let check = Check::new("clock source", "each look at a slow clock adds to every time", seen);
+    let check = told("clock source", "each look at a slow clock adds to every time", seen);
     let available = read(root, &format!("{folder}/available_clocksource")).unwrap_or_default();
     if available.split_whitespace().any(|name| name == "tsc") {
         return check.mended_by(format!("echo tsc > /{folder}/current_clocksource"));
@@ -333,7 +274,7 @@ fn clock_source(root: &Path) -> Check {
 
 fn kernel(root: &Path) -> Check {
     let seen = read(root, "proc/sys/kernel/osrelease").map(|release| (State::Ok, release));
-    Check::new("kernel", SAME_ON_BOTH_SIDES, seen)
+    told("kernel", SAME_ON_BOTH_SIDES, seen)
 }
 
 fn mitigations(root: &Path) -> Check {
@@ -343,7 +284,7 @@ fn mitigations(root: &Path) -> Check {
     let count = |start: &str| texts.iter().filter(|text| text.starts_with(start)).count();
     let found = || format!("{} mitigated, {} vulnerable", count("Mitigation"), count("Vulnerable"));
     let seen = (!texts.is_empty()).then(|| (State::Ok, found()));
-    Check::new("mitigations", "they cost time; both sides of a comparison must have the same", seen)
+    told("mitigations", "they cost time; both sides of a comparison must have the same", seen)
 }
 
 fn open_files(asked: &Asked) -> Check {
@@ -351,7 +292,7 @@ fn open_files(asked: &Asked) -> Check {
     let wanted = u64::from(asked.connections).saturating_mul(2).saturating_add(1024);
     let state = grade(asked.open_files < wanted, false);
     let seen = (state, format!("{} allowed, {wanted} wanted", asked.open_files));
-    Check::new("open files", "each connection is an open file", Some(seen))
+    told("open files", "each connection is an open file", Some(seen))
         .mended_by(format!("ulimit -n {wanted}"))
 }
 
@@ -364,7 +305,7 @@ fn ports(root: &Path, asked: &Asked) -> Check {
         (grade(count < u64::from(asked.connections), count < 10_000), count.to_string())
     });
     // The fix leaves the lower ports to servers that start later.
-    Check::new("ports", "each connection needs a port, and gives it back late", seen)
+    told("ports", "each connection needs a port, and gives it back late", seen)
         .mended_by("sysctl -w net.ipv4.ip_local_port_range='10240 65535'")
 }
 
@@ -373,7 +314,7 @@ fn listen_queue(root: &Path, asked: &Asked) -> Check {
         let is_short = most < u64::from(asked.connections);
         (grade(false, is_short), format!("up to {most} waiting connections"))
     });
-    Check::new("listen queue", "connections beyond it are tried again only a second later", seen)
+    told("listen queue", "connections beyond it are tried again only a second later", seen)
         .mended_by(format!("sysctl -w net.core.somaxconn={}", asked.connections.max(4096)))
 }
 
@@ -382,7 +323,7 @@ fn temperature(root: &Path) -> Check {
     let texts = zones.iter().filter_map(|zone| read(root, &format!("{zone}/temp")));
     let hottest = texts.filter_map(|text| text.parse::<i64>().ok()).max();
     let seen = hottest.map(|heat| (grade(false, heat >= 85_000), format!("{} °C", heat / 1000)));
-    Check::new("temperature", "a hot processor slows itself down", seen)
+    told("temperature", "a hot processor slows itself down", seen)
 }
 
 fn docker(asked: &Asked) -> Check {
@@ -390,7 +331,7 @@ fn docker(asked: &Asked) -> Check {
         Some(version) => (State::Ok, version.clone()),
         None => (State::Warn, "no engine answers".to_owned()),
     };
-    Check::new("docker", "stacks in containers need an engine", Some(seen))
+    told("docker", "stacks in containers need an engine", Some(seen))
         .mended_by("systemctl start docker")
 }
 
@@ -563,7 +504,7 @@ mod tests {
     #[test]
     fn a_quiet_host_is_ok_and_a_troubled_one_is_told_each_trouble() {
         let quiet = examined(65_536, |columns| columns[1].to_owned());
-        assert_eq!(worst(&quiet), State::Ok, "{quiet:#?}");
+        assert!(quiet.iter().all(|check| check.state == State::Ok), "{quiet:#?}");
         assert_eq!(quiet[1].found, "2 CPUs, 2 cores, 1 thread a core, 1 NUMA node");
         assert_eq!(quiet[3].found, "no limit, on CPUs 0-1");
         let troubled = examined(0, |columns| columns[2].to_owned());

@@ -5,7 +5,7 @@ mod placement;
 mod pressure;
 mod topology;
 
-pub use doctor::{Asked, Check, State, examine, worst};
+pub use doctor::{Asked, examine};
 pub use placement::{Demand, picture, place};
 pub use pressure::CpuTimes;
 pub use topology::{Cpu, HostError, Topology};

@@ -60,7 +60,7 @@ struct FakeStack {
 
 #[async_trait]
 impl RunningStack for FakeStack {
-    fn endpoint(&self) -> &str {
+    fn url(&self) -> &str {
         &self.endpoint
     }
 

@@ -75,7 +75,7 @@ pub trait Launcher: Send {
 #[async_trait]
 pub trait RunningStack: Send {
     /// The URL to load.
-    fn endpoint(&self) -> &str;
+    fn url(&self) -> &str;
 
     /// What app and store say of themselves.
     fn self_reports(&self) -> &BTreeMap<Part, SelfReport>;

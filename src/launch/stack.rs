@@ -92,7 +92,7 @@ struct ComponentStack<V> {
 
 #[async_trait]
 impl<V: Vessel> RunningStack for ComponentStack<V> {
-    fn endpoint(&self) -> &str {
+    fn url(&self) -> &str {
         &self.url
     }
 

@@ -32,8 +32,10 @@ pub struct CeilingRequest<'run> {
 
 /// How long each rate is tried.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// How often the interval that holds the ceiling is divided.
-const DIVISIONS: u32 = 4;
+/// A rate that every loader holds.
+const LEAST_RPS: u32 = 100;
+/// How often the interval between a rate that was held and its double is halved.
+const DIVISIONS: u32 = 3;
 /// How late one request in a hundred may be released.
 const MOST_LAG: Nanos = Nanos(5_000_000);
 /// The share of requests that has to be answered.
@@ -41,8 +43,8 @@ const ANSWERED: f64 = 0.98;
 /// How long the target may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Finds the highest rate that the loader holds: first whether it holds what is enough, and else by
-/// dividing the interval below.
+/// Finds the highest rate that the loader holds: first whether it holds what is enough; else by halves
+/// down to a rate that it holds, and up again in the interval above that.
 ///
 /// # Errors
 /// When the target or the loader cannot be run.
@@ -63,13 +65,17 @@ async fn search(
     request: &CeilingRequest<'_>,
 ) -> Result<Ceiling, LoadError> {
     await_listener(address).await.map_err(|source| LoadError::Target { source })?;
-    let (mut low, mut high) = (0, request.enough_rps);
-    if holds(driver, address, request, high).await? {
-        return Ok(Ceiling { rps: high, is_bound: true });
+    if holds(driver, address, request, request.enough_rps).await? {
+        return Ok(Ceiling { rps: request.enough_rps, is_bound: true });
+    }
+    let mut high = request.enough_rps;
+    let mut low = high / 2;
+    while low > LEAST_RPS && !holds(driver, address, request, low).await? {
+        (low, high) = (low / 2, low);
     }
     for _ in 0..DIVISIONS {
         let middle = u32::midpoint(low, high);
-        match middle > 0 && holds(driver, address, request, middle).await? {
+        match holds(driver, address, request, middle).await? {
             true => low = middle,
             false => high = middle,
         }
@@ -77,7 +83,18 @@ async fn search(
     Ok(Ceiling { rps: low, is_bound: false })
 }
 
+/// Whether the loader holds a rate, tried twice: a moment's disturbance is no ceiling.
 async fn holds(
+    driver: &mut dyn LoadDriver,
+    address: SocketAddr,
+    request: &CeilingRequest<'_>,
+    rate: u32,
+) -> Result<bool, LoadError> {
+    Ok(attempt(driver, address, request, rate).await?
+        || attempt(driver, address, request, rate).await?)
+}
+
+async fn attempt(
     driver: &mut dyn LoadDriver,
     address: SocketAddr,
     request: &CeilingRequest<'_>,

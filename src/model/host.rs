@@ -82,3 +82,62 @@ impl Fingerprint {
         format!("{}, {} CPU{plural}", self.cpu_model, self.cpus)
     }
 }
+
+/// How one check of a host came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing to mend.
+    Ok,
+    /// It can disturb a measurement.
+    Warn,
+    /// It will disturb a measurement.
+    Bad,
+    /// The host does not tell.
+    Unknown,
+}
+
+impl State {
+    /// The state's name in text and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether there is something to mend.
+    #[must_use]
+    pub fn is_doubtful(self) -> bool {
+        matches!(self, Self::Warn | Self::Bad)
+    }
+}
+
+/// One thing about a host that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it came out.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// Why it matters, in a sentence.
+    pub why: String,
+    /// The command that mends it, for root; only where there is something to mend.
+    pub fix: Option<String>,
+}
+
+impl Check {
+    /// With the command that mends it, where there is something to mend.
+    #[must_use]
+    pub fn mended_by(mut self, command: impl Into<String>) -> Self {
+        if self.state.is_doubtful() {
+            self.fix = Some(command.into());
+        }
+        self
+    }
+}

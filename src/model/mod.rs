@@ -37,7 +37,7 @@ pub use experiment::{
     Case, ComponentName, Experiment, MOST_TRIALS, Order, Plan, Stack, Trial, stack_runs,
 };
 pub use histogram::{Bucket, Histogram};
-pub use host::{Fingerprint, Part, Placement};
+pub use host::{Check, Fingerprint, Part, Placement, State};
 pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
 pub use trial::{
     Ceiling, Counts, Disturbance, Failure, Flag, LatencyFigure, LoaderHealth, Measurement, Outcome,

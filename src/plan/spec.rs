@@ -20,12 +20,13 @@ pub struct Source {
     pub text: String,
 }
 
-/// A spec that comes with the program: `quick` or `full`.
+/// A spec that comes with the program: `quick`, `full` or `calibrate`.
 #[must_use]
 pub fn embedded(name: &str) -> Option<Source> {
     let text = match name {
         "quick" => include_str!("quick.toml"),
         "full" => include_str!("full.toml"),
+        "calibrate" => include_str!("calibrate.toml"),
         _ => return None,
     };
     Some(Source { name: format!("{name}.toml (built in)"), text: text.to_owned() })

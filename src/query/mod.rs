@@ -63,7 +63,8 @@ pub struct CaseSummary {
     pub case: Case,
     /// How many trials it has.
     pub trials: u64,
-    /// How many of them are valid; the figures are theirs.
+    /// How many of them are valid. The figures are theirs; where there are none, those of the trials
+    /// that were measured.
     pub valid: u64,
     /// Mean of the achieved rate over repetitions, requests per second.
     pub achieved_rps: Option<f64>,
@@ -83,6 +84,14 @@ pub struct CaseSummary {
     pub failed: u64,
     /// Requests that were cut off by the deadline.
     pub censored: u64,
+}
+
+impl CaseSummary {
+    /// Whether it may be ranked: at least one of its trials is valid.
+    #[must_use]
+    pub fn is_ranked(&self) -> bool {
+        self.valid > 0
+    }
 }
 
 /// A trial that failed.
@@ -116,6 +125,19 @@ impl FlagCount {
         self.flags.split(',').any(|name| name == flag.as_str())
     }
 }
+
+/// What is told of single trials: the columns of `noise.sql`, and their names for people.
+pub const METRICS: [(&str, &str); 6] = [
+    ("achieved_rps", "rate"),
+    ("p50", "p50"),
+    ("p95", "p95"),
+    ("p99", "p99"),
+    ("app_cpu", "app CPU"),
+    ("store_cpu", "store CPU"),
+];
+
+/// The figures of a trial in the order of [`METRICS`]; `None` for what is only bounded.
+pub type TrialFigures = [Option<f64>; METRICS.len()];
 
 /// A dataset that can be asked.
 pub struct Dataset {
@@ -173,6 +195,21 @@ impl Dataset {
                 reason: row.text("failure_reason")?,
                 log: row.text("failure_log")?,
             })
+        })
+    }
+
+    /// The figures of each valid trial, case by case, in the order of execution.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read.
+    pub async fn figures(&self) -> Result<Vec<(Case, TrialFigures)>, QueryError> {
+        let answers = self.ask("noise.sql", include_str!("noise.sql")).await?;
+        answers.rows(|row| {
+            let mut figures = [None; METRICS.len()];
+            for (figure, (column, _)) in figures.iter_mut().zip(METRICS) {
+                *figure = row.number(column)?;
+            }
+            Ok((row.case()?, figures))
         })
     }
 

@@ -37,7 +37,7 @@ pub(super) fn charts(manifest: &Manifest, cases: &[CaseSummary]) -> Vec<Chart> {
             id: "achieved-rate",
             title: "Achieved against target rate",
             caption: format!(
-                "Where a line leaves the diagonal, the stack is full. Mean ± standard deviation over repetitions, {least} connections."
+                "Where a line leaves the diagonal, the stack is full. Mean ± standard deviation over repetitions, {least} connections. {HOLLOW}"
             ),
             figure: achieved_against_target(&series, &experiment.qps),
         },
@@ -45,7 +45,7 @@ pub(super) fn charts(manifest: &Manifest, cases: &[CaseSummary]) -> Vec<Chart> {
             id: "p95",
             title: "p95 latency against target rate",
             caption: format!(
-                "p95 of the repetitions' merged distributions ± standard deviation of their own p95, {least} connections. An open triangle is a lower bound: the deadline cut off so many requests that the true value is higher."
+                "p95 of the repetitions' merged distributions ± standard deviation of their own p95, {least} connections. An open triangle is a lower bound: the deadline cut off so many requests that the true value is higher. {HOLLOW}"
             ),
             figure: p95_against_target(&series),
         },
@@ -68,6 +68,9 @@ pub(super) fn charts(manifest: &Manifest, cases: &[CaseSummary]) -> Vec<Chart> {
         },
     ]
 }
+
+/// What a hollow marker is.
+const HOLLOW: &str = "A hollow marker is a case none of whose trials may be ranked: see the flags.";
 
 /// Okabe and Ito 2008, *Color Universal Design*: told apart by most colour-blind readers.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
@@ -179,7 +182,9 @@ fn p95_against_target(series: &[Series<'_>]) -> String {
                 .hover_text_array(words(cases))
                 .hover_info(HoverInfo::Text)
                 .show_legend(legend)
-                .marker(Marker::new().color(one.colour).symbol(symbol).size(10));
+                .marker(
+                    marker(one.colour, cases.iter().map(|(case, _)| *case)).symbol(symbol).size(10),
+                );
             plot.add_trace(markers);
         }
     }
@@ -250,7 +255,10 @@ fn stores_compared(
             .name(title(manifest, store))
             .hover_text_array(rate_words(manifest, &measured))
             .hover_info(HoverInfo::Text)
-            .marker(Marker::new().color(COLOURS[index % COLOURS.len()]))
+            .marker(marker(
+                COLOURS[index % COLOURS.len()],
+                measured.iter().map(|(summary, _)| *summary),
+            ))
             .error_y(error_bars(rate_spread(&measured)));
         plot.add_trace(bar);
     }
@@ -274,8 +282,18 @@ fn rate_trace(
         .hover_text_array(words.collect())
         .hover_info(HoverInfo::Text)
         .line(Line::new().color(one.colour).dash(one.dash.clone()))
-        .marker(Marker::new().color(one.colour).symbol(one.symbol.clone()).size(9))
+        .marker(
+            marker(one.colour, measured.iter().map(|(summary, _)| *summary))
+                .symbol(one.symbol.clone())
+                .size(9),
+        )
         .error_y(error_bars(rate_spread(measured)))
+}
+
+/// Filled, and hollow for each case that may not be ranked.
+fn marker<'a>(colour: &'static str, cases: impl Iterator<Item = &'a CaseSummary>) -> Marker {
+    let fill = |summary: &CaseSummary| if summary.is_ranked() { colour } else { "rgba(0,0,0,0)" };
+    Marker::new().color_array(cases.map(fill).collect()).line(Line::new().color(colour).width(1.5))
 }
 
 fn measured_rates<'a>(cases: &[&'a CaseSummary]) -> Vec<(&'a CaseSummary, f64)> {

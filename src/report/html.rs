@@ -6,7 +6,7 @@ use plotly::Plot;
 use super::Report;
 use super::charts::{Chart, charts};
 use super::text::{p95_text, rate_text};
-use crate::model::Flag;
+use crate::model::{Check, Flag};
 use crate::query::CaseSummary;
 use crate::store::{Manifest, PinnedComponent};
 
@@ -43,6 +43,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
             .filter(|one| is_used(manifest, one))
             .map(|one| component(manifest, one))
             .collect(),
+        doubts: manifest.checks.iter().filter(|check| check.state.is_doubtful()).collect(),
         report,
     };
     Ok(page.render()?)
@@ -62,6 +63,8 @@ struct Page<'a> {
     failures: Vec<FailureRow>,
     flags: Vec<FlagRow>,
     components: Vec<ComponentRow>,
+    /// What on the host can disturb a measurement.
+    doubts: Vec<&'a Check>,
     report: &'a Report,
 }
 

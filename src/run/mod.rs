@@ -4,11 +4,14 @@
 //! each record is on the disk before the next trial begins. Progress is told as [`Event`]s; nothing
 //! here prints.
 
+mod differences;
 mod flags;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+
+pub use differences::differences;
 
 use crate::clock::{Clock, Stopwatch, UnixMillis};
 use crate::host::{CpuTimes, Demand, Topology, place};
@@ -16,15 +19,14 @@ use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::{LoadDriver, LoadRequest};
 use crate::model::{
-    Bundle, Ceiling, ComponentName, Disturbance, Failure, Fingerprint, Measurement, Outcome, Part,
-    Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES, stack_runs,
+    Bundle, Ceiling, Check, ComponentName, Disturbance, Failure, Fingerprint, Measurement, Outcome,
+    Part, Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES, stack_runs,
     with_causes,
 };
 use crate::plan::stacks;
 use crate::stats::{latency_figures, latency_quantile, service_figures};
 use crate::store::{
-    Difference, Entry, Header, Journal, PinnedBundle, PinnedComponent, Store, StoreError,
-    count_failure,
+    Difference, Entry, Header, Journal, PinnedBundle, Store, StoreError, count_failure,
 };
 use crate::units::{CpuSet, Nanos};
 
@@ -60,6 +62,8 @@ pub struct RunRequest<'run> {
     pub watches_host: bool,
     /// What the host is.
     pub host: Fingerprint,
+    /// What was found of it that can disturb a measurement.
+    pub checks: Vec<Check>,
     /// Where stacks are started.
     pub launcher: &'run mut dyn Launcher,
     /// What offers the load.
@@ -192,58 +196,6 @@ pub async fn record(
     })
 }
 
-/// What is not the same now as when a run began: program, spec, order, components, and host.
-#[must_use]
-pub fn differences(before: &Header, request: &RunRequest<'_>) -> Vec<Difference> {
-    let after = header(request);
-    let mut differences = Vec::new();
-    let mut compare = |what: String, before: &str, after: &str| {
-        if before != after {
-            let (before, after) = (before.to_owned(), after.to_owned());
-            differences.push(Difference { what, before, after });
-        }
-    };
-    compare("program".to_owned(), &before.writer, &after.writer);
-    compare("launcher".to_owned(), &before.launcher, &after.launcher);
-    compare("load driver".to_owned(), &before.load_driver, &after.load_driver);
-    compare("order".to_owned(), &json(&before.order), &json(&after.order));
-    for (what, before, after) in [
-        ("spec", fields(&before.experiment), fields(&after.experiment)),
-        ("host", fields(&before.host), fields(&after.host)),
-        ("component", identities(&before.bundle), identities(&after.bundle)),
-    ] {
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        for name in names {
-            let value = |of: &BTreeMap<String, String>| {
-                of.get(name).cloned().unwrap_or_else(|| "none".to_owned())
-            };
-            compare(format!("{what}: {name}"), &value(&before), &value(&after));
-        }
-    }
-    differences
-}
-
-fn json(data: &impl serde::Serialize) -> String {
-    serde_json::to_string(data).expect("it is plain data")
-}
-
-/// The fields of plain data as text.
-fn fields(data: &impl serde::Serialize) -> BTreeMap<String, String> {
-    let value = serde_json::to_value(data).expect("it is plain data");
-    let fields = value.as_object().into_iter().flatten();
-    fields.map(|(name, value)| (name.clone(), value.to_string())).collect()
-}
-
-/// What each component of a bundle is, and whether it can be had.
-fn identities(bundle: &PinnedBundle) -> BTreeMap<String, String> {
-    let components = bundle.components.iter();
-    let identity = |component: &PinnedComponent| match &component.unavailable {
-        None => format!("identity {}", component.identity.short()),
-        Some(unavailable) => unavailable.reason.clone(),
-    };
-    components.map(|component| (component.name.to_string(), identity(component))).collect()
-}
-
 /// The CPUs that each part of a stack gets on a host, for the loads of `plan`.
 #[must_use]
 pub fn placement(topology: &Topology, plan: &Plan, stack: &Stack) -> Placement {
@@ -266,6 +218,7 @@ fn header(request: &RunRequest<'_>) -> Header {
         bundle: PinnedBundle::from(request.bundle),
         unavailable: request.unavailable.clone(),
         host: request.host.clone(),
+        checks: request.checks.clone(),
         launcher: request.launcher.name().to_owned(),
         load_driver: request.driver.name(),
     }
@@ -503,7 +456,7 @@ impl Runner<'_, '_> {
         duration: Duration,
         stage: Stage,
     ) -> Result<Measurement, Failure> {
-        let url = live.endpoint().to_owned();
+        let url = live.url().to_owned();
         let request = LoadRequest {
             trial: trial.id,
             url: &url,

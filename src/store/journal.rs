@@ -15,7 +15,8 @@ use super::manifest::{Difference, PinnedBundle};
 use crate::clock::UnixMillis;
 use crate::id::{ContentHash, RunId, TrialId};
 use crate::model::{
-    ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport, Stack, Stage, TrialRecord,
+    Check, ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport, Stack, Stage,
+    TrialRecord,
 };
 use crate::units::Nanos;
 
@@ -41,6 +42,9 @@ pub struct Header {
     pub unavailable: Vec<ComponentName>,
     /// The machine.
     pub host: Fingerprint,
+    /// What was found of it that can disturb a measurement; empty when it was not looked at.
+    #[serde(default)]
+    pub checks: Vec<Check>,
     /// Where stacks run.
     pub launcher: String,
     /// What offers the load.
@@ -357,6 +361,7 @@ mod tests {
                 kernel: "none".to_owned(),
                 arch: "none".to_owned(),
             },
+            checks: vec![],
             launcher: "fake".to_owned(),
             load_driver: "fake".to_owned(),
         }

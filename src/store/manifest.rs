@@ -10,7 +10,8 @@ use super::{StoreError, parquet, schema};
 use crate::clock::UnixMillis;
 use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
 use crate::model::{
-    Bundle, ComponentKind, ComponentName, Experiment, Fingerprint, Order, SelfReport, Unavailable,
+    Bundle, Check, ComponentKind, ComponentName, Experiment, Fingerprint, Order, SelfReport,
+    Unavailable,
 };
 
 /// The manifest's name in a dataset's folder.
@@ -112,6 +113,10 @@ pub struct Manifest {
     pub reports: BTreeMap<String, Vec<SelfReport>>,
     /// The machine.
     pub host: Fingerprint,
+    /// What was found of it that can disturb a measurement; empty before version 3, and when it was
+    /// not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
     /// Where stacks ran.
     pub launcher: String,
     /// What offered the load.
@@ -245,6 +250,7 @@ pub(super) fn build(
         unavailable: header.unavailable.clone(),
         reports: different_reports(&content.reports),
         host: header.host.clone(),
+        checks: header.checks.clone(),
         launcher: header.launcher.clone(),
         load_driver: header.load_driver.clone(),
         trials: Some(content.trials.len() as u64),

@@ -271,11 +271,18 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
             },
         );
     }
-    columns.since = 3;
-    executions(&mut columns);
-    loader_and_host(&mut columns);
+    since_version_3(&mut columns);
     Table::new("trials", "one execution of a case", records, columns)
 }
+
+fn since_version_3(columns: &mut Columns<TrialRecord>) {
+    columns.since = 3;
+    executions(columns);
+    loader_and_host(columns);
+}
+
+/// A figure's name, what it is, and where it is taken from.
+type Figure<R, V> = (&'static str, &'static str, fn(R) -> V);
 
 /// What a trial took beside its load, and how often it was executed.
 fn executions(columns: &mut Columns<TrialRecord>) {
@@ -293,7 +300,7 @@ fn executions(columns: &mut Columns<TrialRecord>) {
         let is_repeated = !r.earlier_failures.is_empty();
         is_repeated.then(|| serde_json::json!(r.earlier_failures).to_string())
     });
-    let times: [(&str, &str, fn(StackTimes) -> Option<Nanos>); 5] = [
+    let times: [Figure<StackTimes, Option<Nanos>>; 5] = [
         ("store_ready_s", "from starting its store to the first answer", |t| Some(t.store_ready)),
         ("app_ready_s", "from starting its app to the first answer", |t| Some(t.app_ready)),
         ("seed_s", "seeding its store, and checking what store and app answer", |t| Some(t.seed)),
@@ -324,7 +331,7 @@ fn loader_and_host(columns: &mut Columns<TrialRecord>) {
             move |r| r.figures.get(name).map(|figure| figure.value.0),
         );
     }
-    let lags: [(&str, &str, fn(&LoaderHealth) -> Nanos); 3] = [
+    let lags: [Figure<LoaderHealth, Nanos>; 3] = [
         ("p50", "median delay", |health| health.lag_p50),
         ("p99", "99th percentile of the delay", |health| health.lag_p99),
         ("max", "longest delay", |health| health.lag_max),
@@ -333,7 +340,7 @@ fn loader_and_host(columns: &mut Columns<TrialRecord>) {
         columns.maybe_u64(
             format!("pacer_lag_{name}_ns"),
             format!("{doc} from a request's planned moment to its release by the loader"),
-            move |r| Some(of(measured(r)?.loader.as_ref()?).0),
+            move |r| Some(of(measured(r)?.loader?).0),
         );
     }
     columns.maybe_f64("in_flight", "requests in flight, on average of counts each 10 ms", |r| {

@@ -16,10 +16,10 @@ pub fn hash(bytes: &[u8]) -> String {
 }
 
 /// The report of [`KNOWN_DATASET`].
-const KNOWN_REPORT: &str = "f75c4da84a6486a0e001c52ad2d85f91c079508d5c33f44b21d8efb616895844";
+const KNOWN_REPORT: &str = "038a7ec7e416711edc209b08deeaa5e2bc060b594e74c17f746b5cc31798d355";
 
 /// What [`SMALL`] gives, on any day and any machine.
-const KNOWN_DATASET: &str = "c5eb185845b2aa02660556ec64eb3d412ed46c33cd60239be1dd14598a614eaa";
+const KNOWN_DATASET: &str = "4696e8311a13cbb898c13383b759ca9160222ea163c2a58c9ce000a6a96daf42";
 
 pub const SMALL: [&str; 8] = [
     "quick",

@@ -258,3 +258,23 @@ fn a_stack_that_fails_three_times_in_a_row_is_given_up_and_the_others_go_on() {
         );
     }
 }
+
+#[test]
+fn what_the_loader_cannot_drive_is_flagged_shown_hollow_and_not_ranked() {
+    let _turn = take_turn();
+    let results = tempfile::tempdir().unwrap();
+    let args =
+        ["quick", "--launcher", "process", "--apps", "express", "--stores", "redis", "--fit"];
+    let more = ["--qps", "500,150000", "--duration", "2s"];
+    let (code, told) = run(results.path(), &[&args[..], &more].concat());
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("1 of 2 trials: loader_limited"), "{told}");
+    let cases = cases(results.path());
+    let [low, high] = &cases[..] else { panic!("{cases:?}") };
+    assert!(low.is_ranked() && !high.is_ranked(), "{cases:?}");
+    assert!(high.achieved_rps.is_some(), "what was measured is shown");
+    let page = std::fs::read_to_string(results.path().join("report.html")).unwrap();
+    assert!(page.contains("rgba(0,0,0,0)"), "no marker is hollow");
+    let shown = page.lines().find(|line| line.contains(">150000<")).unwrap();
+    assert!(shown.contains(">(") && shown.contains("0 of 1"), "{shown}");
+}

@@ -3,16 +3,20 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use bollard::Docker;
+
 use crate::cli::args::{self, Format};
 use crate::cli::docker;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, table};
-use crate::host::{Asked, Check, State, examine, raise_open_file_limit, worst};
+use crate::host::{Asked, examine, raise_open_file_limit};
 use crate::launch::{connect, version};
 use crate::load::{LoadDriver, OhaLoad};
+use crate::model::Check;
 
 pub(in crate::cli) async fn doctor(args: &args::Doctor) -> Result<ExitCode, CliError> {
-    let checks = examine(Path::new("/"), &asked(args.connections).await?);
+    let engine = connect(&docker::hosts()).await.ok();
+    let checks = look(args.connections, engine.as_ref()).await?;
     let text = match args.format {
         Format::Table => in_words(&checks),
         Format::Json => {
@@ -21,29 +25,29 @@ pub(in crate::cli) async fn doctor(args: &args::Doctor) -> Result<ExitCode, CliE
         }
     };
     print(&text)?;
-    Ok(match worst(&checks) {
-        State::Bad => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
-    })
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What no file tells.
-async fn asked(connections: u32) -> Result<Asked, CliError> {
-    let docker = match connect(&docker::hosts()).await {
-        Ok(engine) => version(&engine).await,
-        Err(_) => None,
-    };
+/// Looks at this host, which is to hold so many connections.
+pub(in crate::cli) async fn look(
+    connections: u32,
+    engine: Option<&Docker>,
+) -> Result<Vec<Check>, CliError> {
     let loader = OhaLoad.name();
     let (name, release) = loader.split_once(' ').unwrap_or((&loader, ""));
-    Ok(Asked {
+    let asked = Asked {
         open_files: raise_open_file_limit()?,
         connections,
-        docker,
+        docker: match engine {
+            Some(engine) => version(engine).await,
+            None => None,
+        },
         versions: vec![
             ("perf-api".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             (name.to_owned(), release.to_owned()),
         ],
-    })
+    };
+    Ok(examine(Path::new("/"), &asked))
 }
 
 fn in_words(checks: &[Check]) -> String {
@@ -52,7 +56,7 @@ fn in_words(checks: &[Check]) -> String {
     };
     let mut text =
         table(&["", "", "found"], &checks.iter().map(row).collect::<Vec<_>>(), usize::MAX);
-    let doubtful = checks.iter().filter(|check| matches!(check.state, State::Warn | State::Bad));
+    let doubtful = checks.iter().filter(|check| check.state.is_doubtful());
     for check in doubtful {
         text.push_str(&format!("\n{}: {}\n", check.name, check.why));
         if let Some(fix) = &check.fix {

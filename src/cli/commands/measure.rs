@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use bollard::Docker;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::doctor;
 use super::report::{gather, shown, write};
 use crate::cli::args::{self, LauncherChoice};
 use crate::cli::ceilings::ceilings;
@@ -269,6 +270,16 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     let Measure { plan, bundle, unavailable, store, world, no_progress, places, resumed } = measure;
     let mut outside = Outside::new(world, plan.experiment.seed)?;
     let id = resumed.as_ref().map_or_else(|| outside.run_id(), |resumed| resumed.run.clone());
+    let connections = plan.experiment.concurrency.iter().copied().max().unwrap_or(0);
+    let checks = match world {
+        World::Fake { .. } => vec![],
+        World::Processes => {
+            let mut checks = doctor::look(connections, None).await?;
+            checks.retain(|check| check.name != "docker");
+            checks
+        }
+        World::Containers(engine) => doctor::look(connections, Some(&engine.docker)).await?,
+    };
     let found = tokio::select! {
         found = outside.ceilings(plan) => found?,
         name = interrupted() => {
@@ -288,6 +299,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         ceilings: found,
         watches_host: !outside.is_fake,
         host: outside.host.clone(),
+        checks,
         launcher: outside.launcher.as_mut(),
         driver: outside.driver.as_mut(),
         store,
@@ -490,6 +502,9 @@ pub(super) async fn conclude(
             note(&format!("{trials} of {} trials: {name}: {meaning}", failed + measured));
         }
         left_out += trials;
+    }
+    if left_out > 0 {
+        note("figures in brackets are of such trials alone, and are not ranked");
     }
     if failed > 0 {
         note(&format!("{failed} of {} trials failed", failed + measured));

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(super) mod bundle;
+pub(super) mod calibrate;
 pub(super) mod doctor;
 mod measure;
 pub(super) mod plan;

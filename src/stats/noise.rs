@@ -1,0 +1,80 @@
+//! How small a difference repetitions can tell from chance.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// The chance to see a difference that is not there, and to see one that is.
+const ALPHA: f64 = 0.05;
+const POWER: f64 = 0.8;
+
+/// The smallest ratio above 1 by which two sides of `repetitions` each have to differ so that a
+/// t-test at 5 % sees it four times in five, when single repetitions scatter as `samples` do (on
+/// logarithms, since effects are ratios; source: Cohen 1988, *Statistical Power Analysis*, ch. 2, in
+/// the usual approximation by two quantiles of t). `None` for fewer than two samples or
+/// repetitions, or for a sample that is not above zero.
+#[must_use]
+pub fn smallest_ratio(samples: &[f64], repetitions: u32) -> Option<f64> {
+    if samples.len() < 2 || repetitions < 2 || samples.iter().any(|&sample| sample <= 0.0) {
+        return None;
+    }
+    let logs: Vec<f64> = samples.iter().map(|sample| sample.ln()).collect();
+    let t = StudentsT::new(0.0, 1.0, 2.0 * f64::from(repetitions) - 2.0).ok()?;
+    let quantiles = t.inverse_cdf(1.0 - ALPHA / 2.0) + t.inverse_cdf(POWER);
+    let error = standard_deviation(&logs) * (2.0 / f64::from(repetitions)).sqrt();
+    Some((quantiles * error).exp())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
+fn standard_deviation(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (count - 1.0)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_tables() {
+        // Two samples a standard deviation of ln 2 / √2 · √2 apart, five against five: t with 8
+        // degrees of freedom has the quantiles 2.306 and 0.889.
+        let samples = [1.0, 2.0];
+        let deviation = 2.0_f64.ln() / 2.0_f64.sqrt();
+        let expected = ((2.306 + 0.889) * deviation * (2.0_f64 / 5.0).sqrt()).exp();
+        let told = smallest_ratio(&samples, 5).unwrap();
+        assert!((told / expected - 1.0).abs() < 1e-3, "{told} {expected}");
+        assert_eq!(smallest_ratio(&[1.0], 5), None);
+        assert_eq!(smallest_ratio(&[1.0, 0.0], 5), None);
+    }
+
+    #[test]
+    fn a_difference_of_that_size_is_seen_four_times_in_five() {
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let mut normal = || {
+            let (u, v): (f64, f64) = (random.random(), random.random());
+            (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+        };
+        let deviation = 0.1;
+        let many: Vec<f64> = (0..4000).map(|_| (deviation * normal()).exp()).collect();
+        let ratio = smallest_ratio(&many, 5).unwrap();
+        let critical = StudentsT::new(0.0, 1.0, 8.0).unwrap().inverse_cdf(0.975);
+        let mut sees = |effect: f64| {
+            let mut side =
+                |shift: f64| -> Vec<f64> { (0..5).map(|_| deviation * normal() + shift).collect() };
+            let (a, b) = (side(0.0), side(effect));
+            let mean = |side: &[f64]| side.iter().sum::<f64>() / 5.0;
+            let pooled =
+                f64::midpoint(standard_deviation(&a).powi(2), standard_deviation(&b).powi(2));
+            ((mean(&b) - mean(&a)) / (pooled * 2.0 / 5.0).sqrt()).abs() > critical
+        };
+        let power = (0..4000).filter(|_| sees(ratio.ln())).count();
+        assert!((3000..3440).contains(&power), "seen {power} times in 4000");
+        let false_alarms = (0..4000).filter(|_| sees(0.0)).count();
+        assert!((140..260).contains(&false_alarms), "seen {false_alarms} times in 4000");
+    }
+}
