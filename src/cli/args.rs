@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::exec::Pin;
 use crate::load::{Behaviour, Distribution, Stall};
+use crate::model::{Order, Slo};
 use crate::plan::Overrides;
 use crate::units::{CpuSet, HumanDuration};
 
@@ -37,6 +38,8 @@ pub(super) enum Command {
     Plan(Plan),
     /// Measure one stack against itself: how small a difference this host can tell
     Calibrate(Run),
+    /// Search for the highest rate that each stack sustains
+    Capacity(Capacity),
     /// Tell what of this host can disturb a measurement, and what to do about it
     Doctor(Doctor),
     /// Show a dataset as one HTML file
@@ -89,6 +92,9 @@ pub(super) struct Run {
     /// Load containers through a published port, as where their own addresses cannot be reached
     #[arg(long)]
     pub publish: bool,
+    /// In which order trials are executed
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t = OrderChoice::Randomised)]
+    pub order: OrderChoice,
     /// Say nothing while the run goes on
     #[arg(long)]
     pub no_progress: bool,
@@ -98,6 +104,35 @@ pub(super) struct Run {
     pub factors: Factors,
     #[command(flatten)]
     pub places: Places,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Capacity {
+    /// What has to be kept, such as `p99<50ms,errors<0.1%`; several searches share their trials
+    #[arg(long, required = true, value_name = "LIMITS")]
+    pub slo: Vec<Slo>,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OrderChoice {
+    /// Blocks of one repetition each, stacks and load points shuffled in each
+    Randomised,
+    /// Blocks of one repetition each, in the order of the spec
+    Blocked,
+    /// Stack by stack with all its repetitions: what drifts meanwhile favours somebody
+    Sequential,
+}
+
+impl From<OrderChoice> for Order {
+    fn from(choice: OrderChoice) -> Self {
+        match choice {
+            OrderChoice::Randomised => Self::RandomisedBlocks,
+            OrderChoice::Blocked => Self::Blocked,
+            OrderChoice::Sequential => Self::Sequential,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

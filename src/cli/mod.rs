@@ -39,6 +39,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Resume(args) => block_on(commands::resume::resume(&args)),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Calibrate(args) => block_on(commands::calibrate::calibrate(&args)),
+        Command::Capacity(args) => block_on(commands::capacity::capacity(&args)),
         Command::Doctor(args) => block_on(commands::doctor::doctor(&args)),
         Command::Report(args) => block_on(commands::report::report(&args)),
         Command::Results(args) => block_on(commands::results::results(&args)),

@@ -195,7 +195,7 @@ impl ContainerLauncher {
 }
 
 /// One container to be made.
-struct Order<'run> {
+struct Recipe<'run> {
     owner: &'run Owner,
     network: &'run str,
     is_published: bool,
@@ -208,8 +208,8 @@ struct Order<'run> {
     store: Option<SocketAddr>,
 }
 
-fn container_body(order: Order<'_>) -> Result<ContainerCreateBody, LaunchError> {
-    let Order { request, part, component, template, port, store, .. } = order;
+fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError> {
+    let Recipe { request, part, component, template, port, store, .. } = recipe;
     let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let values = placeholders(request, part, listen, store);
     let command = filled(&template.args, &template.env, &values)
@@ -234,8 +234,8 @@ fn container_body(order: Order<'_>) -> Result<ContainerCreateBody, LaunchError> 
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         readonly_rootfs: Some(true),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,size=64m".to_owned())])),
-        network_mode: Some(order.network.to_owned()),
-        port_bindings: order.is_published.then(|| {
+        network_mode: Some(recipe.network.to_owned()),
+        port_bindings: recipe.is_published.then(|| {
             let any_port = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: None };
             HashMap::from([(format!("{port}/tcp"), Some(vec![any_port]))])
         }),
@@ -249,14 +249,14 @@ fn container_body(order: Order<'_>) -> Result<ContainerCreateBody, LaunchError> 
     let cmd = std::iter::once(template.program.clone()).chain(command.args);
     Ok(ContainerCreateBody {
         // By id: what carries the name may be another one by now.
-        image: Some(order.image),
+        image: Some(recipe.image),
         entrypoint: Some(vec![]),
         cmd: Some(cmd.collect()),
         env: Some(command.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         user: Some(USER.to_owned()),
-        exposed_ports: order.is_published.then(|| vec![format!("{port}/tcp")]),
+        exposed_ports: recipe.is_published.then(|| vec![format!("{port}/tcp")]),
         labels: Some(HashMap::from([
-            (OWNER_LABEL.to_owned(), order.owner.to_string()),
+            (OWNER_LABEL.to_owned(), recipe.owner.to_string()),
             (RUN_LABEL.to_owned(), request.run.to_string()),
             (COMPONENT_LABEL.to_owned(), component.name.to_string()),
         ])),
@@ -312,7 +312,7 @@ impl Launch for ContainerLauncher {
             let watch = Stopwatch::start();
             let network = self.network().await?;
             let is_published = self.way == Way::Published;
-            let body = container_body(Order {
+            let body = container_body(Recipe {
                 owner: &self.owner,
                 network: &network,
                 is_published,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Slo;
 use crate::id::TrialId;
 use crate::units::HumanDuration;
 
@@ -75,6 +76,9 @@ pub struct Experiment {
     /// How often a trial that failed is repeated at the end of its block.
     #[serde(default)]
     pub retries: u32,
+    /// What a search for capacity has to keep to; empty for every other experiment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slos: Vec<Slo>,
 }
 
 /// The most trials that an experiment may have: more than a month of the shortest ones.
@@ -155,6 +159,13 @@ pub enum Order {
     /// Blocks of one repetition each; inside a block stacks in seeded random order, and load
     /// points in seeded random order inside a stack.
     RandomisedBlocks,
+    /// Blocks of one repetition each, in the order of the spec.
+    Blocked,
+    /// Stack by stack, with all its repetitions, in the order of the spec: what drifts then favours
+    /// somebody.
+    Sequential,
+    /// What is next follows from what was found; of the plan's trials only those are executed.
+    Search,
 }
 
 /// Every trial of an experiment in the order of execution.

@@ -18,34 +18,61 @@ pub use spec::{KnownComponents, Overrides, Source, SpecError, check, embedded};
 use crate::id::TrialId;
 use crate::model::{Case, Experiment, Order, Plan, Stack, Trial};
 
-/// Puts every trial of an experiment in order.
+/// Puts every trial of an experiment in order. The same trial has the same id in every order.
 #[must_use]
-pub fn plan(experiment: &Experiment) -> Plan {
+pub fn plan(experiment: &Experiment, order: Order) -> Plan {
     let load_points = load_points(experiment);
+    let stacks: Vec<(usize, Stack)> = stacks(experiment).into_iter().enumerate().collect();
+    let points: Vec<Point> = load_points.iter().copied().enumerate().collect();
+    let runs = match order {
+        Order::RandomisedBlocks => (0..experiment.repetitions)
+            .flat_map(|block| shuffled(experiment.seed, block, &stacks, &points))
+            .collect(),
+        Order::Blocked | Order::Search => (0..experiment.repetitions)
+            .flat_map(|block| stacks.iter().map(move |stack| (block, stack.clone())))
+            .map(|(block, stack)| (block, stack, points.clone()))
+            .collect(),
+        Order::Sequential => stacks
+            .iter()
+            .flat_map(|stack| (0..experiment.repetitions).map(move |block| (block, stack.clone())))
+            .map(|(block, stack)| (block, stack, points.clone()))
+            .collect::<Vec<StackRun>>(),
+    };
     let mut trials: Vec<Trial> = Vec::new();
-    for block in 0..experiment.repetitions {
-        let mut rng = ChaCha8Rng::seed_from_u64(experiment.seed);
-        // A stream for each block: fewer repetitions leave the order of the others as it was.
-        rng.set_stream(u64::from(block));
-        let mut stacks: Vec<(usize, Stack)> = stacks(experiment).into_iter().enumerate().collect();
-        stacks.shuffle(&mut rng);
-        for (stack_index, stack) in stacks {
-            let mut points: Vec<_> = load_points.iter().copied().enumerate().collect();
-            points.shuffle(&mut rng);
-            for (point_index, (concurrency, target_rps)) in points {
-                let case_index = stack_index * load_points.len() + point_index;
-                let id = case_index * to_usize(experiment.repetitions) + to_usize(block);
-                let case = Case { stack: stack.clone(), concurrency, target_rps };
-                trials.push(Trial {
-                    id: TrialId(to_u32(id)),
-                    position: to_u32(trials.len()),
-                    block,
-                    case,
-                });
-            }
+    for (block, (stack_index, stack), points) in runs {
+        for (point_index, (concurrency, target_rps)) in points {
+            let case_index = stack_index * load_points.len() + point_index;
+            let id = case_index * to_usize(experiment.repetitions) + to_usize(block);
+            trials.push(Trial {
+                id: TrialId(to_u32(id)),
+                position: to_u32(trials.len()),
+                block,
+                case: Case { stack: stack.clone(), concurrency, target_rps },
+            });
         }
     }
-    Plan { experiment: experiment.clone(), order: Order::RandomisedBlocks, trials }
+    Plan { experiment: experiment.clone(), order, trials }
+}
+
+/// A load point: its place among them, connections and target rate.
+type Point = (usize, (u32, u32));
+
+/// The load points of a stack in a block, in their order.
+type StackRun = (u32, (usize, Stack), Vec<Point>);
+
+/// A block in random order: the stacks, and each one's load points.
+fn shuffled(seed: u64, block: u32, stacks: &[(usize, Stack)], points: &[Point]) -> Vec<StackRun> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // A stream for each block: fewer repetitions leave the order of the others as it was.
+    rng.set_stream(u64::from(block));
+    let mut stacks = stacks.to_vec();
+    stacks.shuffle(&mut rng);
+    let run = |stack| {
+        let mut points = points.to_vec();
+        points.shuffle(&mut rng);
+        (block, stack, points)
+    };
+    stacks.into_iter().map(run).collect()
 }
 
 /// The stacks of an experiment, in the order of its factors.
@@ -119,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_reference_matrix_has_960_trials() {
-        let plan = plan(&experiment("full"));
+        let plan = plan(&experiment("full"), Order::RandomisedBlocks);
         assert_eq!(plan.trials.len(), 960);
         assert_eq!(plan.stack_runs().count(), 2 * 2 * 3 * 5);
         let hours = estimate(&plan).as_secs_f64() / 3600.0;
@@ -128,14 +155,14 @@ mod tests {
 
     #[test]
     fn the_order_is_the_one_it_always_was() {
-        let plan = plan(&experiment("full"));
+        let plan = plan(&experiment("full"), Order::RandomisedBlocks);
         let ids: Vec<u32> = plan.trials.iter().take(8).map(|trial| trial.id.0).collect();
         insta::assert_debug_snapshot!(ids);
     }
 
     #[test]
     fn a_block_is_one_repetition_of_every_case() {
-        let plan = plan(&experiment("full"));
+        let plan = plan(&experiment("full"), Order::RandomisedBlocks);
         for block in plan.trials.chunk_by(|a, b| a.block == b.block) {
             let cases: BTreeSet<&Case> = block.iter().map(|trial| &trial.case).collect();
             assert_eq!((block.len(), cases.len()), (192, 192));
@@ -149,7 +176,7 @@ mod tests {
         ) {
             let long = Experiment { seed, repetitions, ..experiment("full") };
             let short = Experiment { repetitions: repetitions - 1, ..long.clone() };
-            let (long, short) = (plan(&long), plan(&short));
+            let (long, short) = (plan(&long, Order::RandomisedBlocks), plan(&short, Order::RandomisedBlocks));
             let ids: BTreeSet<TrialId> = long.trials.iter().map(|trial| trial.id).collect();
             prop_assert_eq!(ids.len(), long.trials.len());
             for (a, b) in long.trials.iter().zip(&short.trials) {

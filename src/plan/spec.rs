@@ -20,13 +20,14 @@ pub struct Source {
     pub text: String,
 }
 
-/// A spec that comes with the program: `quick`, `full` or `calibrate`.
+/// A spec that comes with the program: `quick`, `full`, `calibrate` or `capacity`.
 #[must_use]
 pub fn embedded(name: &str) -> Option<Source> {
     let text = match name {
         "quick" => include_str!("quick.toml"),
         "full" => include_str!("full.toml"),
         "calibrate" => include_str!("calibrate.toml"),
+        "capacity" => include_str!("capacity.toml"),
         _ => return None,
     };
     Some(Source { name: format!("{name}.toml (built in)"), text: text.to_owned() })
@@ -119,6 +120,7 @@ pub fn check(
             .duration(DURATION)?,
         warm_up: List::from_spec_value(source, &spec.warm_up).duration(WARM_UP)?,
         seed: given(source, "--seed", overrides.seed, &spec.seed).seed()?,
+        slos: vec![],
         retries: match (overrides.retries, &spec.retries) {
             (None, None) => 0,
             (Some(flag), _) => List::from_flag("--retries", &[flag]).number(RETRIES)?,

@@ -6,25 +6,29 @@
 
 mod differences;
 mod flags;
+mod search;
+mod warm_up;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 pub use differences::differences;
+pub use search::Capacity;
 
+use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
 use crate::host::{CpuTimes, Demand, Topology, place};
 use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::{LoadDriver, LoadRequest};
 use crate::model::{
-    Bundle, Ceiling, Check, ComponentName, Disturbance, Failure, Fingerprint, Measurement, Outcome,
-    Part, Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES, stack_runs,
-    with_causes,
+    Bundle, Ceiling, Check, ComponentName, Disturbance, Failure, Fingerprint, Measurement, Order,
+    Outcome, Part, Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES,
+    stack_runs, with_causes,
 };
 use crate::plan::stacks;
-use crate::stats::{latency_figures, latency_quantile, service_figures};
+use crate::stats::{latency_figures, service_figures};
 use crate::store::{
     Difference, Entry, Header, Journal, PinnedBundle, Store, StoreError, count_failure,
 };
@@ -147,6 +151,8 @@ pub struct Recorded {
     pub failed: usize,
     /// Stacks that were given up.
     pub given_up: Vec<Stack>,
+    /// What a search found; empty for every other run.
+    pub capacities: Vec<Capacity>,
 }
 
 /// After this many failures in a row a stack is given up.
@@ -182,10 +188,26 @@ pub async fn record(
     }
     let executed =
         finished.iter().map(|record| (record.trial.id, Executed::from(record))).collect();
-    let mut runner =
-        Runner { request, journal, on_event, executed, failures_in_a_row, disturbance: None };
-    for block in plan.blocks() {
-        runner.block(block).await?;
+    let slos = &plan.experiment.slos;
+    let judged =
+        finished.iter().map(|record| (record.trial.id, Judged::of(record, slos))).collect();
+    let mut runner = Runner {
+        request,
+        journal,
+        on_event,
+        executed,
+        failures_in_a_row,
+        disturbance: None,
+        judged,
+    };
+    let mut capacities = Vec::new();
+    match plan.order {
+        Order::Search => capacities = runner.search().await?,
+        _ => {
+            for block in plan.blocks() {
+                runner.block(block).await?;
+            }
+        }
     }
     let failed = runner.executed.values().filter(|one| one.is_failed).count();
     let given_up = stacks(&plan.experiment);
@@ -193,6 +215,7 @@ pub async fn record(
         measured: runner.executed.len() - failed,
         failed,
         given_up: given_up.into_iter().filter(|stack| runner.is_given_up(stack)).collect(),
+        capacities,
     })
 }
 
@@ -234,6 +257,8 @@ struct Runner<'run, 'event> {
     failures_in_a_row: BTreeMap<Stack, u32>,
     /// Who else used the CPUs during the last load.
     disturbance: Option<Disturbance>,
+    /// What a search knows of the trials that are over.
+    judged: BTreeMap<TrialId, Judged>,
 }
 
 /// How often a trial was executed, and how that ended last.
@@ -304,36 +329,49 @@ impl Runner<'_, '_> {
                 self.record(&context, trial, started, None, Outcome::Failed(given_up(stack)))?;
                 continue;
             }
-            let live = match running.take() {
-                Some(live) => Ok(live),
-                None => self.start(&context).await?,
-            };
-            let mut live = match live {
-                Ok(live) => live,
-                Err(failure) => {
-                    self.record(&context, trial, started, None, Outcome::Failed(failure))?;
-                    continue;
-                }
-            };
-            (self.on_event)(&Event::Trial(trial));
-            let started = self.request.clock.now();
-            live.trials.push(trial.id);
-            match self.trial(&context, trial, live.stack.as_mut()).await {
-                Ok(measurement) => {
-                    let outcome = Outcome::Measured(measurement);
-                    self.record(&context, trial, started, Some(&live), outcome)?;
-                    running = Some(live);
-                }
-                Err(failure) => {
-                    let outcome = Outcome::Failed(failure);
-                    self.record(&context, trial, started, Some(&live), outcome)?;
-                    self.stop(live).await?;
-                }
-            }
+            running = self.execute(&context, trial, running).await?;
         }
         match running {
             Some(live) => self.stop(live).await,
             None => Ok(()),
+        }
+    }
+
+    /// Executes a trial on a stack that runs, or else on one that is started for it. Gives the stack
+    /// when it can go on.
+    async fn execute(
+        &mut self,
+        context: &StackContext<'_>,
+        trial: &Trial,
+        running: Option<Live>,
+    ) -> Result<Option<Live>, RunError> {
+        let started = self.request.clock.now();
+        let live = match running {
+            Some(live) => Ok(live),
+            None => self.start(context).await?,
+        };
+        let mut live = match live {
+            Ok(live) => live,
+            Err(failure) => {
+                self.record(context, trial, started, None, Outcome::Failed(failure))?;
+                return Ok(None);
+            }
+        };
+        (self.on_event)(&Event::Trial(trial));
+        let started = self.request.clock.now();
+        live.trials.push(trial.id);
+        match self.trial(context, trial, live.stack.as_mut()).await {
+            Ok(measurement) => {
+                let outcome = Outcome::Measured(measurement);
+                self.record(context, trial, started, Some(&live), outcome)?;
+                Ok(Some(live))
+            }
+            Err(failure) => {
+                let outcome = Outcome::Failed(failure);
+                self.record(context, trial, started, Some(&live), outcome)?;
+                self.stop(live).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -395,34 +433,6 @@ impl Runner<'_, '_> {
         let warm_up = Nanos::from(watch.elapsed());
         let times = live.times().map(|times| StackTimes { warm_up, is_warm, ..times });
         Ok(Ok(Live { stack: live, times, trials: vec![] }))
-    }
-
-    /// The first load on a stack, which is not measured and has to be answered: second by second, at
-    /// least for `least`, until two seconds are alike. Gives whether they were before patience ended.
-    async fn warm_up(
-        &mut self,
-        context: &StackContext<'_>,
-        live: &mut dyn RunningStack,
-        least: Duration,
-    ) -> Result<bool, Failure> {
-        let mut before: Option<Measurement> = None;
-        let mut passed = Duration::ZERO;
-        loop {
-            let now = self.load(context, context.first, live, SECOND, Stage::WarmUp).await?;
-            if now.counts.completed == 0 {
-                return Err(Failure {
-                    stage: Stage::WarmUp,
-                    reason: format!("no request was answered as expected: {:?}", now.counts),
-                    log_tail: live.log_tail(),
-                });
-            }
-            passed += SECOND;
-            let is_steady = before.is_some_and(|before| are_alike(&before, &now));
-            if passed >= least && (is_steady || passed >= least * WARM_UP_PATIENCE) {
-                return Ok(is_steady);
-            }
-            before = Some(now);
-        }
     }
 
     /// The load of a trial, after which the app has to answer as before.
@@ -529,6 +539,8 @@ impl Runner<'_, '_> {
         self.journal.append(&Entry::Trial(Box::new(record.clone())))?;
         let was_given_up = self.is_given_up(context.stack);
         count_failure(&mut self.failures_in_a_row, &record);
+        let slos = &self.request.plan.experiment.slos;
+        self.judged.insert(trial.id, Judged::of(&record, slos));
         let executed =
             self.executed.entry(trial.id).or_insert(Executed { times: 0, is_failed: true });
         executed.times += 1;
@@ -561,28 +573,6 @@ async fn first_end(live: &mut dyn RunningStack) -> String {
         }
         tokio::time::sleep(LIFE_POLL).await;
     }
-}
-
-/// A window of the warm-up.
-const SECOND: Duration = Duration::from_secs(1);
-/// The first load may take this many times what the spec asks for.
-const WARM_UP_PATIENCE: u32 = 5;
-/// How much two windows may differ in rate, and in median latency, to be alike: as shares, and
-/// latencies by a tenth of a millisecond in any case.
-const ALIKE_RATE: f64 = 0.05;
-const ALIKE_MEDIAN: f64 = 0.1;
-const ALIKE_NANOS: f64 = 100_000.0;
-
-/// Whether two windows of load have the same rate and median latency.
-#[expect(clippy::cast_precision_loss, reason = "counts and latencies stay below 2^53")]
-fn are_alike(before: &Measurement, now: &Measurement) -> bool {
-    let differ = |a: f64, b: f64, share: f64, by: f64| (a - b).abs() > (a.max(b) * share).max(by);
-    let median = |window: &Measurement| {
-        latency_quantile(&window.latency, 0.5).map_or(0.0, |figure| figure.value.0 as f64)
-    };
-    let rate = |window: &Measurement| window.counts.completed as f64;
-    !differ(rate(before), rate(now), ALIKE_RATE, 1.0)
-        && !differ(median(before), median(now), ALIKE_MEDIAN, ALIKE_NANOS)
 }
 
 /// How often the parts of a stack are looked at while a load goes on.

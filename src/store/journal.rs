@@ -344,6 +344,7 @@ mod tests {
                 warm_up: "0s".parse().unwrap(),
                 seed: 1,
                 retries: 0,
+                slos: vec![],
             },
             order: Order::RandomisedBlocks,
             bundle: PinnedBundle {

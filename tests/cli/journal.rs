@@ -34,7 +34,7 @@ pub fn unsealed(env: &TestEnv, spec: &str, overrides: &Overrides) -> PathBuf {
     let request = RunRequest {
         id: id.clone(),
         beginning: Beginning::New,
-        plan: &plan(&experiment),
+        plan: &plan(&experiment, perf_api::model::Order::RandomisedBlocks),
         bundle: &bundle,
         unavailable: vec![],
         topology: &topology,

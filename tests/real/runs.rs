@@ -278,3 +278,62 @@ fn what_the_loader_cannot_drive_is_flagged_shown_hollow_and_not_ranked() {
     let shown = page.lines().find(|line| line.contains(">150000<")).unwrap();
     assert!(shown.contains(">(") && shown.contains("0 of 1"), "{shown}");
 }
+
+/// A bundle of redis and a target of our own that serves `arguments`; gives its path.
+fn bundle_of_target(dir: &Path, arguments: &str) -> PathBuf {
+    let folder = dir.join("target");
+    std::fs::create_dir(&folder).unwrap();
+    let text = BROKEN
+        .replace("\"broken\"", "\"target\"")
+        .replace("\"sh\"", &format!("{:?}", env!("CARGO_BIN_EXE_perf-api")))
+        .replace("[\"-c\", \"echo 1\"]", "[\"--version\"]")
+        .replace(
+            "[\"-c\", \"echo no licence; exit 3\"]",
+            &format!("[\"target\", \"--listen\", \"{{host}}:{{port}}\", {arguments}]"),
+        )
+        .replace("endpoint = \"/\"", "endpoint = \"/cached-value\"");
+    std::fs::write(folder.join("component.toml"), text).unwrap();
+    let redis = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps/redis");
+    let bundle = dir.join("bundle.json");
+    let mut make = command(env!("CARGO_BIN_EXE_perf-api"));
+    make.arg("bundle").arg(&folder).arg(redis).arg("--output").arg(&bundle);
+    assert!(make.output().unwrap().status.success());
+    bundle
+}
+
+#[test]
+fn the_capacity_of_a_target_is_found_in_few_trials() {
+    let _turn = take_turn();
+    let dir = tempfile::tempdir().unwrap();
+    // A thousandth of a second for three requests: 3,000 in a second.
+    let service = "\"--servers\", \"1\", \"--service\", \"333333ns\"";
+    let bundle = bundle_of_target(dir.path(), service);
+    let mut search = command(env!("CARGO_BIN_EXE_perf-api"));
+    search.args(["capacity", "--slo", "p99<50ms,errors<0.1%", "--slo", "p50<1s"]);
+    search.args([
+        "--apps",
+        "target",
+        "--stores",
+        "redis",
+        "--qps",
+        "1000,9000",
+        "--duration",
+        "2s",
+    ]);
+    search.args(["--launcher", "process", "--fit", "--bundle"]).arg(&bundle);
+    let output = search.arg("--results").arg(dir.path().join("results")).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let line = told.lines().find(|line| line.contains("p99<50ms,errors<0.1%")).unwrap();
+    let numbers: Vec<u32> = line
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .filter(|&number| number > 500)
+        .collect();
+    let [low, high] = numbers[..] else { panic!("{line}") };
+    assert!(low <= 3000 && 3000 <= high && high <= 3500, "{line}");
+    println!("{told}");
+    let mut verify = command(env!("CARGO_BIN_EXE_perf-api"));
+    verify.args(["results", "verify", "--all", "--results"]).arg(dir.path().join("results"));
+    assert!(verify.output().unwrap().status.success());
+}

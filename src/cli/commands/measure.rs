@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use bollard::Docker;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::capacity::capacity_table;
 use super::doctor;
 use super::report::{gather, shown, write};
 use crate::cli::args::{self, LauncherChoice};
@@ -486,7 +487,10 @@ pub(super) async fn conclude(
         error.hint("the dataset is safe: `perf-api report --output FILE` shows it")
     })?;
     print(&format!("report  {}\n", shown(&path).display()))?;
-    let Recorded { measured, failed, given_up } = summary.recorded;
+    let Recorded { measured, failed, given_up, capacities } = summary.recorded;
+    if !capacities.is_empty() {
+        print(&capacity_table(&capacities))?;
+    }
     for stack in given_up {
         let mut reasons = report.failures.iter().filter(|failed| failed.case.stack == stack);
         let reason = reasons.rfind(|failed| failed.stage != Stage::GivenUp.as_str());

@@ -2,6 +2,7 @@
 
 pub(super) mod bundle;
 pub(super) mod calibrate;
+pub(super) mod capacity;
 pub(super) mod doctor;
 mod measure;
 pub(super) mod plan;

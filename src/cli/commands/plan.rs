@@ -12,7 +12,7 @@ use crate::cli::args::{self, Format};
 use crate::cli::error::CliError;
 use crate::cli::output::{note, print, table};
 use crate::host::{Topology, picture};
-use crate::model::{Placement, Plan, Stack, Trial};
+use crate::model::{Order, Placement, Plan, Stack, Trial};
 use crate::plan::{estimate, stacks};
 use crate::run::placement;
 use crate::units::HumanDuration;
@@ -23,7 +23,7 @@ pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
     let mut missing = missing(&experiment, &bundle, &World::Processes);
     // What has an image can be had in a container.
     missing.retain(|name| bundle.component(name).is_none_or(|one| one.container.is_none()));
-    let plan = crate::plan::plan(&experiment);
+    let plan = crate::plan::plan(&experiment, Order::RandomisedBlocks);
     let topology = match &args.topology {
         None => Topology::detect()?,
         Some(file) => recorded(file)?,
@@ -98,7 +98,7 @@ fn for_people(plan: &Plan, topology: &Topology) -> String {
 #[derive(Serialize)]
 struct PlanDocument<'a> {
     experiment: &'a crate::model::Experiment,
-    order: crate::model::Order,
+    order: Order,
     estimated_s: f64,
     placements: Vec<StackPlacement>,
     trials: &'a [Trial],

@@ -17,7 +17,7 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
     let run = store.unfinished(&args.run)?;
     let content = store.journal(&run)?;
     let JournalContent { header, trials, torn_bytes, .. } = content;
-    let plan = crate::plan::plan(&header.experiment);
+    let plan = crate::plan::plan(&header.experiment, header.order);
     if torn_bytes > 0 {
         note(&format!(
             "left out a torn last record of {torn_bytes} bytes: what it told is done again"

@@ -7,7 +7,9 @@ use super::{experiment, missing, missing_words};
 use crate::cli::error::CliError;
 use crate::cli::output::note;
 use crate::cli::{args, location};
-use crate::model::{Bundle, ComponentName, Experiment};
+use crate::model::{Bundle, ComponentName, Experiment, Order};
+use crate::run::RunSummary;
+use crate::store::Store;
 
 pub(in crate::cli) async fn run(
     spec: &str,
@@ -16,22 +18,35 @@ pub(in crate::cli) async fn run(
 ) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
     let experiment = experiment(spec, &args.factors, &bundle)?;
+    let (store, summary) =
+        execute(&bundle, experiment, args.order.into(), args, is_smoke_run).await?;
+    conclude(&store, summary, args.strict).await
+}
+
+/// Measures an experiment, from its checks to the sealed dataset.
+pub(super) async fn execute(
+    bundle: &Bundle,
+    experiment: Experiment,
+    order: Order,
+    args: &args::Run,
+    is_smoke_run: bool,
+) -> Result<(Store, RunSummary), CliError> {
     let mut world =
-        World::choose(&args.fake, args.launcher, args.publish, &experiment, &bundle).await?;
-    world.fetch(&experiment, &bundle).await?;
-    let missing = missing(&experiment, &bundle, &world);
+        World::choose(&args.fake, args.launcher, args.publish, &experiment, bundle).await?;
+    world.fetch(&experiment, bundle).await?;
+    let missing = missing(&experiment, bundle, &world);
     let allowed = args.allow_missing || is_smoke_run;
-    let experiment = without(experiment, &missing, &bundle, &world, allowed)?;
-    let plan = crate::plan::plan(&experiment);
+    let experiment = without(experiment, &missing, bundle, &world, allowed)?;
+    let plan = crate::plan::plan(&experiment, order);
     check_room(&plan, &world.topology()?, args.fit || is_smoke_run && !args.strict)?;
-    prepare(&world, &experiment, &bundle).await?;
+    prepare(&world, &experiment, bundle).await?;
     let store = location::create(&args.places.results)?;
     let lock = store.lock()?;
     // A place that cannot be reached is told now, and not hours later.
     store.names().await?;
     let summary = measure(Measure {
         plan: &plan,
-        bundle: &bundle,
+        bundle,
         unavailable: missing,
         store: &store,
         world: &world,
@@ -41,7 +56,7 @@ pub(in crate::cli) async fn run(
     })
     .await?;
     drop(lock);
-    conclude(&store, summary, args.strict).await
+    Ok((store, summary))
 }
 
 /// An experiment without what cannot be had here, when that is allowed and something is left.

@@ -1,0 +1,89 @@
+//! `perf-api capacity`: the highest rate that each stack sustains.
+
+use std::process::ExitCode;
+
+use super::experiment;
+use super::measure::conclude;
+use super::run::execute;
+use crate::cli::args;
+use crate::cli::error::CliError;
+use crate::cli::output::table;
+use crate::model::Order;
+use crate::run::Capacity;
+
+/// How much higher each rate of the search is than the one below.
+const STEP: f64 = 1.05;
+
+pub(in crate::cli) async fn capacity(args: &args::Capacity) -> Result<ExitCode, CliError> {
+    let run = &args.run;
+    let bundle = crate::bundle::read(&run.places.bundle)?;
+    let mut experiment = experiment("capacity", &run.factors, &bundle)?;
+    experiment.qps = ladder(&experiment.qps)?;
+    experiment.slos.clone_from(&args.slo);
+    if experiment.trials().is_none() {
+        return Err(CliError::new("so many stacks and rates make too large a search")
+            .hint("search fewer stacks, or between rates that are closer: `--qps 1000,5000`"));
+    }
+    let (store, summary) = execute(&bundle, experiment, Order::Search, run, false).await?;
+    conclude(&store, summary, run.strict).await
+}
+
+/// The rates between the lowest and the highest, each by a step above the one below.
+fn ladder(ends: &[u32]) -> Result<Vec<u32>, CliError> {
+    let (Some(&lowest), Some(&highest)) = (ends.iter().min(), ends.iter().max()) else {
+        return Err(CliError::new("there is no rate to search between"));
+    };
+    if lowest == highest {
+        return Err(CliError::new("a search goes from one rate to another, and there is one only")
+            .hint("`--qps 100,20000` searches between these"));
+    }
+    let mut rates = vec![lowest];
+    let mut rate = f64::from(lowest);
+    while rate < f64::from(highest) {
+        rate = (rate * STEP).max(rate + 1.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most the highest rate"
+        )]
+        rates.push(rate.min(f64::from(highest)).round() as u32);
+    }
+    rates.dedup();
+    Ok(rates)
+}
+
+/// What each stack sustains.
+pub(super) fn capacity_table(capacities: &[Capacity]) -> String {
+    let row = |one: &Capacity| {
+        let rate = match (one.low_rps, one.high_rps) {
+            (Some(low), Some(_)) if one.is_loader_limited => {
+                format!("at least {low}/s: there the loader ends")
+            }
+            (Some(low), Some(high)) => format!("{low}/s to {high}/s"),
+            (Some(low), None) => format!("at least {low}/s: no more was tried"),
+            (None, Some(high)) => format!("less than {high}/s"),
+            (None, None) => "not found: see what failed".to_owned(),
+        };
+        vec![
+            one.stack.to_string(),
+            one.concurrency.to_string(),
+            one.slo.to_string(),
+            rate,
+            one.trials.to_string(),
+        ]
+    };
+    let header = ["stack", "connections", "keeps", "sustains", "trials"];
+    format!("\n{}", table(&header, &capacities.iter().map(row).collect::<Vec<_>>(), 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ladder_climbs_by_steps_from_end_to_end() {
+        assert_eq!(ladder(&[120, 100]).unwrap(), [100, 105, 110, 116, 120]);
+        assert_eq!(ladder(&[1, 4]).unwrap(), [1, 2, 3, 4]);
+        assert!(ladder(&[5]).is_err());
+    }
+}

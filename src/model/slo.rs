@@ -1,0 +1,108 @@
+//! What a load has to keep to: `p99<50ms,errors<0.1%`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::QUANTILES;
+use crate::units::{HumanDuration, Nanos};
+
+/// Limits that hold together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slo {
+    /// As it was given.
+    text: String,
+    /// Each of them.
+    pub limits: Vec<Limit>,
+}
+
+/// One limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// A latency figure is below a time.
+    Latency {
+        /// The figure, as [`QUANTILES`] names it.
+        figure: &'static str,
+        /// The time.
+        below: Nanos,
+    },
+    /// The share of failed requests is below so many in a million.
+    Errors {
+        /// How many.
+        below_ppm: u64,
+    },
+}
+
+impl fmt::Display for Slo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl FromStr for Slo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let limits = text.split(',').map(limit).collect::<Result<_, _>>();
+        let limits = limits.map_err(|wrong| {
+            format!("`{}`: {wrong}; one is written `p99<50ms,errors<0.1%`", text.escape_debug())
+        })?;
+        Ok(Self { text: text.to_owned(), limits })
+    }
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let (figure, below) = text.split_once('<').ok_or("a limit has a `<`")?;
+    let (figure, below) = (figure.trim(), below.trim());
+    if figure == "errors" {
+        let share = below.strip_suffix('%').and_then(|share| share.parse::<f64>().ok());
+        let share = share.filter(|share| (0.0..=100.0).contains(share));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and a million"
+        )]
+        return share
+            .map(|share| Limit::Errors { below_ppm: (share * 10_000.0).round() as u64 })
+            .ok_or_else(|| format!("`{below}` is no share like `0.1%`"));
+    }
+    let named = figure.replace('.', "_");
+    let known = QUANTILES.iter().map(|&(_, name)| name).find(|name| *name == named);
+    let figure =
+        known.ok_or_else(|| format!("there is no `{figure}`, but p50, p99.9 and errors"))?;
+    let below: HumanDuration = below.parse()?;
+    Ok(Limit::Latency { figure, below: below.0.into() })
+}
+
+impl Serialize for Slo {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Slo {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_and_what_is_none_is_told() {
+        let slo: Slo = "p99<50ms, p99.9 < 1s,errors<0.1%".parse().unwrap();
+        let latency = |figure, below| Limit::Latency { figure, below: Nanos(below) };
+        let wanted = [
+            latency("p99", 50_000_000),
+            latency("p99_9", 1_000_000_000),
+            Limit::Errors { below_ppm: 1000 },
+        ];
+        assert_eq!(slo.limits, wanted);
+        let wrong = ["", "p99", "p98<1s", "p99<50", "errors<2", "errors<200%"];
+        let told = wrong.map(|text| text.parse::<Slo>().unwrap_err());
+        insta::assert_snapshot!(told.join("\n"));
+    }
+}
