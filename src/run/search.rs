@@ -56,7 +56,7 @@ fn is_held(record: &TrialRecord, slo: &Slo) -> bool {
     let counts = &measured.counts;
     let planned = counts.planned.max(1);
     let is_sustained =
-        counts.completed + counts.failed_total() >= (planned as f64 * SUSTAINED) as u64;
+        (counts.completed + counts.failed_total()) as f64 >= planned as f64 * SUSTAINED;
     let keeps = |limit: &Limit| match limit {
         Limit::Latency { figure, below } => record
             .figures

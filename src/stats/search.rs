@@ -103,7 +103,7 @@ mod tests {
             places in 1_usize..200, limits in proptest::collection::vec(0_usize..200, 1..4),
         ) {
             let tried = search(&limits, places);
-            let steps = (places as f64).log2().ceil() as usize + 4;
+            let steps = places.next_power_of_two().trailing_zeros() as usize + 4;
             prop_assert!(tried.len() <= steps * limits.len(), "{} trials", tried.len());
             for (goal, &limit) in limits.iter().enumerate() {
                 let told = interval(&tried, goal);
