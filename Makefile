@@ -40,7 +40,7 @@ test: setup ## every test, with real servers
 	cargo test --release --locked
 
 .PHONY: ci
-ci: format lint test smoke report-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint test smoke truth-smoke report-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 .PHONY: format
 format: system
@@ -106,10 +106,14 @@ flip-test: perf-api ## flip each byte of a dataset
 fuzz: perf-api ## feed hostile input to what reads files; PERF_API_FUZZ_CASES says how much
 	$(TRUST) fuzz
 
+.PHONY: truth-smoke
+truth-smoke: setup
+	python3 tests/truth/truth.py --self-test
+	python3 tests/truth/truth.py ./perf-api --ours-only --cases stall-400ms,overload
+
 .PHONY: truth-test
 truth-test: setup ## a server of known behaviour: theory, our figures, oha's own and wrk's
 	@tools/setup-system truth-test
-	python3 tests/truth/truth.py --self-test
 	python3 tests/truth/truth.py ./perf-api
 
 .PHONY: scale-test
