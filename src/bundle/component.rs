@@ -60,13 +60,16 @@ impl ImageSection {
             hex.len() == 64 && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
         };
         let wrong = |text: &str, message: &str| Err((text.to_owned(), message.to_owned()));
+        if self.program.as_deref() == Some("") {
+            return wrong("[image]", "`program` is empty");
+        }
+        let is_name = |name: &str| {
+            let may_be = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
+            name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(may_be)
+        };
         match (&self.pull, &self.id) {
             (Some(pull), None) => match pull.split_once('@') {
-                Some((name, digest))
-                    if is_digest(digest)
-                        && !name.is_empty()
-                        && !name.contains(|c: char| c.is_whitespace() || c.is_control()) =>
-                {
+                Some((name, digest)) if is_digest(digest) && is_name(name) => {
                     Ok(Image { id: None, reference: pull.clone(), archive: None })
                 }
                 _ => wrong(pull, "`pull` is `name@sha256:` and 64 hex digits: a tag can be moved"),

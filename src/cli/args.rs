@@ -161,9 +161,6 @@ pub(super) struct Resume {
     /// The run, by the name of its folder in `journal`; the latest when not given
     #[arg(default_value = "latest")]
     pub run: String,
-    /// Load containers through a published port, as where their own addresses cannot be reached
-    #[arg(long)]
-    pub publish: bool,
     /// Go on although program, components or host are not the same, and record that
     #[arg(long)]
     pub force: bool,
@@ -195,7 +192,7 @@ pub(super) struct Plan {
 #[derive(Debug, ClapArgs)]
 pub(super) struct Doctor {
     /// The most connections that the loader will open
-    #[arg(long, value_name = "COUNT", default_value_t = 2000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub connections: u32,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]

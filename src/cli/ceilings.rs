@@ -61,7 +61,10 @@ pub(super) async fn ceilings(
         let ceiling = match known {
             Some(known) => known.ceiling,
             None => {
-                note("finding out what the loader can drive here (known for a day)");
+                let kept = file.as_deref().map_or(String::new(), |file| {
+                    format!(", kept for a day in {}", file.display())
+                });
+                note(&format!("finding out what the loader can drive here{kept}"));
                 let measured = measured(&loader, &app, connections, enough_rps, driver).await?;
                 cache.insert(key, Known { at: now, ceiling: measured });
                 measured

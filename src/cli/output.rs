@@ -161,6 +161,11 @@ impl Progress {
         }
     }
 
+    /// How many trials there will be.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
     /// How many trials are over, with those of an interrupted run.
     pub(super) fn done_trials(&self) -> usize {
         self.done

@@ -65,6 +65,15 @@ pub fn raise_open_file_limit() -> Result<u64, HostError> {
     Ok(most.unwrap_or(u64::MAX))
 }
 
+/// How many ports this system has for connections to one address; `None` where it does not tell.
+#[must_use]
+pub fn ephemeral_ports() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = text.split_ascii_whitespace().map(str::parse::<u32>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some(last.checked_sub(first)? + 1)
+}
+
 fn field<'text>(text: &'text str, name: &str) -> Option<&'text str> {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     lines.find_map(|(key, value)| (key.trim() == name).then(|| value.trim()))

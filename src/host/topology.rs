@@ -31,6 +31,9 @@ pub enum HostError {
     },
 }
 
+/// The highest number that a CPU may have.
+const MOST_CPU: usize = 65_535;
+
 /// One logical CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
@@ -90,9 +93,14 @@ impl Topology {
             let speed = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };
             cpus.push(Cpu { id, core: *own, node, speed });
         }
-        match cpus.is_empty() {
-            true => Err("it has no CPU".to_owned()),
-            false => Ok(Self { cpus }),
+        cpus.sort_by_key(|cpu: &Cpu| cpu.id);
+        if let Some(pair) = cpus.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(format!("it has CPU {} twice", pair[0].id));
+        }
+        match cpus.last() {
+            None => Err("it has no CPU".to_owned()),
+            Some(last) if last.id > MOST_CPU => Err(format!("there is no CPU {}", last.id)),
+            Some(_) => Ok(Self { cpus }),
         }
     }
 

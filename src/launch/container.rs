@@ -333,11 +333,15 @@ impl Launch for ContainerLauncher {
                 }
             };
             if self.way == Way::Unknown {
-                self.way = Way::Direct;
-                if !vessel.can_be_reached(address).await {
-                    vessel.end().await?;
-                    self.change_way(Way::Published).await?;
-                    continue;
+                match vessel.can_be_reached(address).await {
+                    Some(true) => self.way = Way::Direct,
+                    Some(false) => {
+                        vessel.end().await?;
+                        self.change_way(Way::Published).await?;
+                        continue;
+                    }
+                    // It ended: that is the news, and what awaits its answer tells it.
+                    None => {}
                 }
             }
             return Ok(Starting { part, name, vessel, address, inside, watch });
@@ -412,20 +416,23 @@ impl Container {
         })
     }
 
-    /// Whether the host reaches an address of it, be it only to be refused. Where it ended, that is
-    /// the news, and not the way to it.
-    async fn can_be_reached(&mut self, address: SocketAddr) -> bool {
+    /// Whether the host reaches an address of it, be it only to be refused; `None` when it ended.
+    async fn can_be_reached(&mut self, address: SocketAddr) -> Option<bool> {
         let watch = Stopwatch::start();
-        while watch.elapsed() < REACH_LIMIT && self.ended().is_none() {
-            match tokio::time::timeout(REACH_LIMIT, TcpStream::connect(address)).await {
+        while watch.elapsed() < REACH_LIMIT {
+            let attempt = tokio::time::timeout(REACH_LIMIT, TcpStream::connect(address)).await;
+            if self.ended().is_some() {
+                return None;
+            }
+            match attempt {
                 Ok(Err(error)) if error.kind() != std::io::ErrorKind::ConnectionRefused => {
                     tokio::time::sleep(REACH_POLL).await;
                 }
-                Ok(_) => return true,
-                Err(_) => return false,
+                Ok(_) => return Some(true),
+                Err(_) => return Some(false),
             }
         }
-        self.ended().is_some()
+        Some(false)
     }
 
     /// Stops and removes it.

@@ -30,8 +30,8 @@ pub struct CeilingRequest<'run> {
     pub scratch_dir: &'run Path,
 }
 
-/// How long each rate is tried.
-const ATTEMPT: Duration = Duration::from_secs(1);
+/// How long each rate is tried; its connections are opened meanwhile.
+const ATTEMPT: Duration = Duration::from_secs(2);
 /// A rate that every loader holds.
 const LEAST_RPS: u32 = 100;
 /// How often the interval between a rate that was held and its double is halved.

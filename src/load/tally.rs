@@ -34,7 +34,8 @@ pub(super) struct Unanswered {
 ///
 /// The schedule offers `target × duration` requests. Those that are neither completed nor failed
 /// were cut off by the deadline. Since the loader takes requests up in the order of their release,
-/// they are the last of the schedule; each had waited from its planned moment to the deadline.
+/// nearly all of them are the last of the schedule; each had waited from its planned moment to the
+/// deadline. (One that hung from earlier on had waited longer: what is told of it is a lower bound.)
 pub(super) fn tally(
     request: &LoadRequest<'_>,
     answers: &mut [Answer],
@@ -46,8 +47,9 @@ pub(super) fn tally(
     answers.sort_unstable_by_key(|answer| answer.released);
     let pace = Pace::of(request, answers);
     let mut lags: Vec<Nanos> = Vec::with_capacity(answers.len());
-    for (answer, index) in answers.iter().zip(0..) {
-        let (start, lag) = pace.start(answer, index);
+    let missing = unanswered.failed.values().sum::<u64>() + unanswered.cut_off;
+    for (answer, place) in answers.iter().zip(pace.places(answers, missing)) {
+        let (start, lag) = pace.start(answer, place);
         lags.push(lag);
         let latency = since(start, answer.ended);
         let failure = failure_of(answer, request.answer_bytes);
@@ -93,8 +95,7 @@ struct Pace {
 impl Pace {
     /// The loader releases its requests in the order of their schedule and never before their time,
     /// so the smallest delay of all dates the schedule's beginning. `answers` are in the order of
-    /// their release. (Those without an answer are missing among them: where one is missing in the
-    /// middle, what follows is taken for planned one place too early, and its latency for too long.)
+    /// their release.
     fn of(request: &LoadRequest<'_>, answers: &[Answer]) -> Self {
         let target_rps = u64::from(request.target_rps);
         let planned = Self { origin: Nanos(0), target_rps };
@@ -103,6 +104,23 @@ impl Pace {
             .zip(0..)
             .map(|(answer, index)| answer.released.0.saturating_sub(planned.planned(index).0));
         Self { origin: Nanos(delays.min().unwrap_or(0)), target_rps }
+    }
+
+    /// The place in the schedule of each answer, of which up to `missing` have none.
+    ///
+    /// A request without an answer moves the delay of all that follow by one place, for good, while
+    /// a pacer that was late catches up. So before an answer are as many missing as every later
+    /// delay allows, and no more.
+    fn places(&self, answers: &[Answer], missing: u64) -> Vec<u64> {
+        let mut places = vec![0; answers.len()];
+        let mut most = missing;
+        for (index, answer) in answers.iter().enumerate().rev() {
+            let delay = since(self.planned(index as u64), answer.released);
+            let allowed = u128::from(delay.0) * u128::from(self.target_rps) / 1_000_000_000;
+            most = most.min(u64::try_from(allowed).unwrap_or(u64::MAX));
+            places[index] = index as u64 + most;
+        }
+        places
     }
 
     /// The planned moment of the request with this place in the schedule.
@@ -115,8 +133,8 @@ impl Pace {
     ///
     /// That is its planned moment (source: Tene 2013, *How NOT to Measure Latency*); only the
     /// granularity of the pacer's own timer, which says nothing of the server, is not charged to it.
-    fn start(&self, answer: &Answer, index: u64) -> (Nanos, Nanos) {
-        let planned = self.planned(index);
+    fn start(&self, answer: &Answer, place: u64) -> (Nanos, Nanos) {
+        let planned = self.planned(place);
         let start = answer.released.min(Nanos(planned.0.saturating_add(TIMER.0)));
         (start, since(planned, answer.released))
     }
@@ -133,8 +151,13 @@ fn health(lags: &mut [Nanos], in_flight_milli: u64) -> LoaderHealth {
     LoaderHealth { lag_p50: lag(50), lag_p99: lag(99), lag_max: lag(100), in_flight_milli }
 }
 
-/// How far apart the moments are at which requests in flight are counted.
+/// Requests in flight are counted once for each of these, at moments that are in step with nothing.
 const COUNT_EVERY: u64 = 10_000_000;
+
+/// The fraction of a multiple of the golden ratio, in units of 2^-64.
+fn golden(index: u64) -> u128 {
+    u128::from(index.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
 
 /// Requests in flight that were answered in the end, in thousandths: the mean of their counts.
 fn in_flight_milli(request: &LoadRequest<'_>, answers: &[Answer]) -> u64 {
@@ -144,8 +167,10 @@ fn in_flight_milli(request: &LoadRequest<'_>, answers: &[Answer]) -> u64 {
     ended.sort_unstable();
     let moments = u64::try_from(request.duration.as_nanos()).unwrap_or(u64::MAX) / COUNT_EVERY;
     let by = |times: &[u64], moment: u64| times.partition_point(|&time| time <= moment) as u64;
+    let length = u64::try_from(request.duration.as_nanos()).unwrap_or(u64::MAX);
     let at = |index: u64| {
-        let moment = index * COUNT_EVERY;
+        // Multiples of the golden ratio fall evenly and in step with nothing (Weyl 1916).
+        let moment = u64::try_from((u128::from(length) * golden(index)) >> 64).unwrap_or(0);
         by(&sent, moment).saturating_sub(by(&ended, moment))
     };
     (1..=moments).map(at).sum::<u64>() * 1000 / moments.max(1)
@@ -277,11 +302,34 @@ mod tests {
     }
 
     #[test]
-    fn requests_in_flight_are_counted() {
-        // Each for half of the time.
-        let answers: Vec<Answer> = (0..20).map(|i| answer(i * 100, i * 100 + 50)).collect();
-        let health = measure(10, &answers, &Unanswered::default()).loader.unwrap();
-        assert!((490..=510).contains(&health.in_flight_milli), "{health:?}");
+    fn requests_in_flight_are_counted_out_of_step_with_them() {
+        // Ten in a hundred milliseconds, each for a share of the time between them.
+        for share in [3, 5, 9] {
+            let answers: Vec<Answer> = (0..200).map(|i| answer(i * 10, i * 10 + share)).collect();
+            let health = measure(100, &answers, &Unanswered::default()).loader.unwrap();
+            let expected = share * 100;
+            assert!(health.in_flight_milli.abs_diff(expected) <= 20, "{health:?}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn requests_without_an_answer_do_not_delay_those_that_follow() {
+        // Every tenth has no answer; the others take 5 ms; the pacer is late once, by 30 ms, and
+        // releases two together.
+        let late = |i: u64| match i {
+            55 => 30,
+            56 => 10,
+            _ => 0,
+        };
+        let answers = (0..100).filter(|i| i % 10 != 3);
+        let answers: Vec<Answer> =
+            answers.map(|i| answer(i * 20 + late(i), i * 20 + late(i) + 5)).collect();
+        let failed = BTreeMap::from([("reset".to_owned(), 10)]);
+        let measurement = measure(50, &answers, &Unanswered { failed, cut_off: 0 });
+        let told = measurement.latency.buckets.iter().filter(|bucket| bucket.count > 0);
+        let told: Vec<(u64, u64)> =
+            told.map(|bucket| (bucket.low.0.div_ceil(1_000_000), bucket.count)).collect();
+        assert_eq!(told, [(5, 88), (13, 1), (33, 1)]);
     }
 
     #[test]

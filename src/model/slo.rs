@@ -56,8 +56,9 @@ fn limit(text: &str) -> Result<Limit, String> {
     let (figure, below) = text.split_once('<').ok_or("a limit has a `<`")?;
     let (figure, below) = (figure.trim(), below.trim());
     if figure == "errors" {
-        let share = below.strip_suffix('%').and_then(|share| share.parse::<f64>().ok());
-        let share = share.filter(|share| (0.0..=100.0).contains(share));
+        let share = below.strip_suffix('%').and_then(|share| share.trim().parse::<f64>().ok());
+        // Less than one in a million is not told apart from none.
+        let share = share.filter(|share| (0.0001..=100.0).contains(share));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -69,9 +70,13 @@ fn limit(text: &str) -> Result<Limit, String> {
     }
     let named = figure.replace('.', "_");
     let known = QUANTILES.iter().map(|&(_, name)| name).find(|name| *name == named);
-    let figure =
-        known.ok_or_else(|| format!("there is no `{figure}`, but p50, p99.9 and errors"))?;
+    let figure = known.ok_or_else(|| {
+        format!("there is no `{figure}`, but p50, p90, p95, p99, p99.9, p99.99 and errors")
+    })?;
     let below: HumanDuration = below.parse()?;
+    if below.0.is_zero() {
+        return Err("nothing is faster than no time".to_owned());
+    }
     Ok(Limit::Latency { figure, below: below.0.into() })
 }
 
@@ -101,7 +106,8 @@ mod tests {
             Limit::Errors { below_ppm: 1000 },
         ];
         assert_eq!(slo.limits, wanted);
-        let wrong = ["", "p99", "p98<1s", "p99<50", "errors<2", "errors<200%"];
+        let wrong =
+            ["", "p99", "p98<1s", "p99<50", "p99<0s", "errors<2", "errors<200%", "errors<0%"];
         let told = wrong.map(|text| text.parse::<Slo>().unwrap_err());
         insta::assert_snapshot!(told.join("\n"));
     }

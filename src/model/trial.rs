@@ -315,7 +315,7 @@ impl Flag {
                 "one request in a hundred left the loader later than 2 ms and 5 % of the p99 after its time"
             }
             Self::NotSteady => {
-                "rate or latency changed by a fifth or more from beginning to end, beyond chance"
+                "rate or latency changed by a fifth or more from beginning to end, beyond chance (told from 8 s on)"
             }
             Self::HostBusy => {
                 "other processes took over 10 % of the trial's CPUs, or the hypervisor over 1 %"

@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-pub use spec::{KnownComponents, Overrides, Source, SpecError, check, embedded};
+pub use spec::{KnownComponents, Overrides, Source, SpecError, capacity_spec, check, embedded};
 
 use crate::id::TrialId;
 use crate::model::{Case, Experiment, Order, Plan, Stack, Trial};

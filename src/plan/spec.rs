@@ -20,17 +20,23 @@ pub struct Source {
     pub text: String,
 }
 
-/// A spec that comes with the program: `quick`, `full`, `calibrate` or `capacity`.
+/// A spec that comes with the program: `quick`, `full` or `calibrate`.
 #[must_use]
 pub fn embedded(name: &str) -> Option<Source> {
     let text = match name {
         "quick" => include_str!("quick.toml"),
         "full" => include_str!("full.toml"),
         "calibrate" => include_str!("calibrate.toml"),
-        "capacity" => include_str!("capacity.toml"),
         _ => return None,
     };
     Some(Source { name: format!("{name}.toml (built in)"), text: text.to_owned() })
+}
+
+/// What a search for capacity begins with; its two rates are the ends of the search.
+#[must_use]
+pub fn capacity_spec() -> Source {
+    let text = include_str!("capacity.toml").to_owned();
+    Source { name: "capacity.toml (built in)".to_owned(), text }
 }
 
 /// Values from the command line that take the place of a spec's own.

@@ -109,6 +109,17 @@ pub struct FailedTrial {
     pub log: String,
 }
 
+/// How far a trial is from the others of its case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Residual {
+    /// Its place in the order of execution.
+    pub position: u64,
+    /// Its case.
+    pub case: Case,
+    /// Its median latency over the geometric mean of its case's.
+    pub ratio: f64,
+}
+
 /// How many trials carry a set of flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagCount {
@@ -210,6 +221,22 @@ impl Dataset {
                 *figure = row.number(column)?;
             }
             Ok((row.case()?, figures))
+        })
+    }
+
+    /// How far the median latency of each valid trial is from that of its case, in the order of
+    /// execution; of cases with several repetitions.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read.
+    pub async fn residuals(&self) -> Result<Vec<Residual>, QueryError> {
+        let answers = self.ask("drift.sql", include_str!("drift.sql")).await?;
+        answers.rows(|row| {
+            Ok(Residual {
+                position: row.count("position")?,
+                case: row.case()?,
+                ratio: row.number("ratio")?.unwrap_or(1.0),
+            })
         })
     }
 

@@ -1,4 +1,4 @@
-//! The four charts of the reference, as Plotly figures.
+//! The four charts of the reference, and one of the host's drift, as Plotly figures.
 
 use plotly::common::{
     DashType, ErrorData, ErrorType, HoverInfo, Line, Marker, MarkerSymbol, Mode, Orientation,
@@ -8,7 +8,7 @@ use plotly::{Bar, Plot, Scatter};
 
 use super::text::{p95_text, rate_text};
 use crate::model::ComponentName;
-use crate::query::CaseSummary;
+use crate::query::{CaseSummary, Residual};
 use crate::store::Manifest;
 
 /// A chart with the words around it.
@@ -24,7 +24,11 @@ pub(super) struct Chart {
 }
 
 /// The charts of a dataset.
-pub(super) fn charts(manifest: &Manifest, cases: &[CaseSummary]) -> Vec<Chart> {
+pub(super) fn charts(
+    manifest: &Manifest,
+    cases: &[CaseSummary],
+    residuals: &[Residual],
+) -> Vec<Chart> {
     let experiment = &manifest.experiment;
     let least = experiment.concurrency.iter().copied().min().unwrap_or(0);
     let most_workers = experiment.workers.iter().copied().max().unwrap_or(0);
@@ -32,7 +36,7 @@ pub(super) fn charts(manifest: &Manifest, cases: &[CaseSummary]) -> Vec<Chart> {
     let at_least: Vec<&CaseSummary> =
         cases.iter().filter(|summary| summary.case.concurrency == least).collect();
     let series = Series::of(manifest, &at_least);
-    vec![
+    let mut charts = vec![
         Chart {
             id: "achieved-rate",
             title: "Achieved against target rate",
@@ -66,7 +70,16 @@ pub(super) fn charts(manifest: &Manifest, cases: &[CaseSummary]) -> Vec<Chart> {
             ),
             figure: stores_compared(manifest, &at_least, most_workers, most_target),
         },
-    ]
+    ];
+    if !residuals.is_empty() {
+        charts.push(Chart {
+            id: "drift",
+            title: "Did the host drift?",
+            caption: "The median latency of each valid trial over that of its case, in the order of execution. A slope is the host's doing; where one stack lies above another all along, the order has favoured somebody.".to_owned(),
+            figure: drift(manifest, residuals),
+        });
+    }
+    charts
 }
 
 /// What a hollow marker is.
@@ -265,6 +278,37 @@ fn stores_compared(
     let mut layout = layout("", "achieved, requests/s", manifest.experiment.stores.len())
         .bar_mode(BarMode::Group);
     layout = layout.x_axis(Axis::new().type_(AxisType::Category));
+    plot.set_layout(layout);
+    figure(&plot)
+}
+
+fn drift(manifest: &Manifest, residuals: &[Residual]) -> String {
+    let mut plot = Plot::new();
+    for app in &manifest.experiment.apps {
+        for store in &manifest.experiment.stores {
+            let own = || {
+                residuals
+                    .iter()
+                    .filter(|one| one.case.stack.app == *app && one.case.stack.store == *store)
+            };
+            let look = look_of(manifest, app, store);
+            let words = own().map(|one| format!("trial {}<br>{}", one.position, one.case));
+            #[expect(clippy::cast_precision_loss, reason = "trials are counted to a million")]
+            let positions = own().map(|one| one.position as f64).collect();
+            let trace = Scatter::new(positions, own().map(|one| one.ratio).collect())
+                .name(format!("{} · {}", title(manifest, app), title(manifest, store)))
+                .mode(Mode::Markers)
+                .hover_text_array(words.collect())
+                .hover_info(HoverInfo::Text)
+                .marker(Marker::new().color(COLOURS[look]).symbol(SYMBOLS[look].clone()).size(7));
+            plot.add_trace(trace);
+        }
+    }
+    let stack_pairs = manifest.experiment.apps.len() * manifest.experiment.stores.len();
+    let mut layout =
+        layout("place in the order of execution", "p50 over the case's own", stack_pairs);
+    let axis = Axis::new().title("p50 over the case's own").type_(AxisType::Log).auto_margin(true);
+    layout = layout.y_axis(axis);
     plot.set_layout(layout);
     figure(&plot)
 }

@@ -32,7 +32,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
         dataset: report.dataset.to_string(),
         host: host_line(manifest),
         health: health(report, measured),
-        charts: charts(manifest, &report.cases),
+        charts: charts(manifest, &report.cases, &report.residuals),
         rows: report.cases.iter().map(row).collect(),
         failures: report.failures.iter().map(failure).collect(),
         flags: flags(report),

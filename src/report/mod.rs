@@ -7,7 +7,7 @@ mod html;
 mod text;
 
 use crate::id::DatasetId;
-use crate::query::{CaseSummary, FailedTrial, FlagCount};
+use crate::query::{CaseSummary, FailedTrial, FlagCount, Residual};
 use crate::store::Manifest;
 
 pub use html::{ReportError, html};
@@ -28,4 +28,6 @@ pub struct Report {
     pub failures: Vec<FailedTrial>,
     /// Which flags were set how often.
     pub flags: Vec<FlagCount>,
+    /// How far each trial is from the others of its case.
+    pub residuals: Vec<Residual>,
 }

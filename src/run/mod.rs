@@ -62,6 +62,8 @@ pub struct RunRequest<'run> {
     pub topology: &'run Topology,
     /// What the loader can drive, by the CPUs of loader and app; empty where that was not measured.
     pub ceilings: BTreeMap<(CpuSet, CpuSet), Ceiling>,
+    /// Whether containers are to be loaded through published ports.
+    pub is_published: bool,
     /// Whether to look at who else uses the trials' CPUs.
     pub watches_host: bool,
     /// What the host is.
@@ -167,7 +169,7 @@ pub async fn record(
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Recorded, RunError> {
     let store = request.store;
-    let (mut journal, finished, failures_in_a_row) = match &request.beginning {
+    let (mut journal, finished, mut failures_in_a_row) = match &request.beginning {
         Beginning::New => (store.begin(&request.id, &header(&request))?, vec![], BTreeMap::new()),
         Beginning::Resumed { .. } => {
             let (journal, content) = store.resume(&request.id)?;
@@ -177,6 +179,8 @@ pub async fn record(
     if let Beginning::Resumed { accepted_differences } = &request.beginning
         && !accepted_differences.is_empty()
     {
+        // What was mended deserves another chance.
+        failures_in_a_row.clear();
         let accepted_differences = accepted_differences.clone();
         journal.append(&Entry::Resumed { accepted_differences })?;
     }
@@ -243,6 +247,7 @@ fn header(request: &RunRequest<'_>) -> Header {
         host: request.host.clone(),
         checks: request.checks.clone(),
         launcher: request.launcher.name().to_owned(),
+        is_published: request.is_published,
         load_driver: request.driver.name(),
     }
 }
@@ -324,9 +329,12 @@ impl Runner<'_, '_> {
         let context = StackContext { stack, placement, first };
         let mut running: Option<Live> = None;
         for &trial in trials {
-            let started = self.request.clock.now();
             if self.is_given_up(stack) {
-                self.record(&context, trial, started, None, Outcome::Failed(given_up(stack)))?;
+                // What was executed already keeps what came of it.
+                if !self.executed.contains_key(&trial.id) {
+                    let started = self.request.clock.now();
+                    self.record(&context, trial, started, None, Outcome::Failed(given_up(stack)))?;
+                }
                 continue;
             }
             running = self.execute(&context, trial, running).await?;
@@ -478,7 +486,17 @@ impl Runner<'_, '_> {
             scratch_dir: self.journal.dir(),
         };
         let cpus = context.placement.all();
+        self.disturbance = None;
         let cpu_times = self.request.watches_host.then(|| CpuTimes::now(&cpus)).flatten();
+        // At the deadline, and not after what the loader has to write down.
+        let watches_host = self.request.watches_host;
+        let at_deadline = tokio::spawn(async move {
+            if !watches_host {
+                return None;
+            }
+            tokio::time::sleep(duration).await;
+            CpuTimes::now(&cpus)
+        });
         live.begin_sampling(duration);
         let failed = |reason: String, live: &dyn RunningStack| Failure {
             stage,
@@ -499,7 +517,10 @@ impl Runner<'_, '_> {
         let own = [Part::Loader, Part::App, Part::Store].map(|part| measurement.usage(part));
         let own = own.iter().flatten().map(|usage| usage.cpu.0).sum();
         let since = |(now, before): (CpuTimes, CpuTimes)| now.since(before, Nanos(own));
-        self.disturbance = CpuTimes::now(&cpus).zip(cpu_times).map(since);
+        let at_deadline = at_deadline.await.ok().flatten();
+        if stage == Stage::Load {
+            self.disturbance = at_deadline.zip(cpu_times).map(since);
+        }
         Ok(measurement)
     }
 

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::{Live, RunError, Runner, StackContext, placement};
-use crate::id::TrialId;
-use crate::model::{Flag, Limit, Outcome, Slo, Stack, Trial, TrialRecord};
+use crate::model::{
+    Flag, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
+};
 use crate::plan::stacks;
-use crate::stats::{Interval, Tried, interval, next_place};
+use crate::stats::{Interval, Ladder, Tried, interval, next_place};
+use crate::units::Nanos;
 
-/// A trial's rate counts as sustained when this share of its requests was answered.
+/// A rate is sustained when, after the first second, answers come at this share of it.
 const SUSTAINED: f64 = 0.99;
 
 /// What came of a search, for a stack and a number of connections.
@@ -21,11 +23,13 @@ pub struct Capacity {
     pub concurrency: u32,
     /// What was to be kept.
     pub slo: Slo,
-    /// The highest rate that kept it; `None` when the lowest did not.
+    /// The highest rate that kept it; `None` when none did.
     pub low_rps: Option<u32>,
-    /// The lowest rate above that did not; `None` when the highest did.
+    /// The lowest rate above that did not; `None` when none did not.
     pub high_rps: Option<u32>,
-    /// Whether that was the loader's doing.
+    /// Whether the search came to its end; otherwise trials failed, or ran out.
+    pub is_final: bool,
+    /// Whether it was the loader that did not keep up at the higher rate.
     pub is_loader_limited: bool,
     /// Trials of the search, which its SLOs share.
     pub trials: usize,
@@ -34,44 +38,70 @@ pub struct Capacity {
 /// What the search knows of a trial.
 #[derive(Clone, Debug)]
 pub(super) struct Judged {
-    held: Vec<bool>,
+    /// Whether it held each SLO; `None` when it says nothing of the stack's capacity.
+    held: Option<Vec<bool>>,
     is_loader_limited: bool,
 }
 
 impl Judged {
     pub(super) fn of(record: &TrialRecord, slos: &[Slo]) -> Self {
+        let held = match &record.outcome {
+            Outcome::Measured(measured) => {
+                Some(slos.iter().map(|slo| is_held(measured, slo)).collect())
+            }
+            // What breaks under a load does not sustain it; what does not start says nothing.
+            Outcome::Failed(failure) => {
+                (failure.stage == Stage::Load).then(|| vec![false; slos.len()])
+            }
+        };
         let loader = [Flag::LoaderLimited, Flag::PacerLate];
-        Self {
-            held: slos.iter().map(|slo| is_held(record, slo)).collect(),
-            is_loader_limited: record.flags.iter().any(|flag| loader.contains(flag)),
-        }
+        let is_loader_limited = record.flags.iter().any(|flag| loader.contains(flag));
+        Self { held, is_loader_limited }
     }
 }
 
-/// Whether a trial kept to limits: its rate was sustained, and each figure is known to be below its
-/// limit. A lower bound is not.
-#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
-fn is_held(record: &TrialRecord, slo: &Slo) -> bool {
-    let Outcome::Measured(measured) = &record.outcome else { return false };
-    let counts = &measured.counts;
-    let planned = counts.planned.max(1);
-    let is_sustained =
-        (counts.completed + counts.failed_total()) as f64 >= planned as f64 * SUSTAINED;
+/// Whether a trial kept to limits: its rate was sustained, each latency is known to be below its
+/// limit, and no more requests failed than may; without a limit for that, no more than 1 %.
+fn is_held(measured: &Measurement, slo: &Slo) -> bool {
+    let failures_may_rank = slo.limits.iter().any(|limit| matches!(limit, Limit::Errors { .. }))
+        || !measured.counts.too_many_failed();
     let keeps = |limit: &Limit| match limit {
-        Limit::Latency { figure, below } => record
-            .figures
-            .get(*figure)
-            .is_some_and(|figure| !figure.is_bound && figure.value < *below),
+        Limit::Latency { figure, below } => is_below(measured, figure, *below),
         Limit::Errors { below_ppm } => {
-            u128::from(counts.failed_total()) * 1_000_000
-                < u128::from(planned) * u128::from(*below_ppm)
+            u128::from(measured.counts.failed_total()) * 1_000_000
+                < u128::from(measured.counts.planned.max(1)) * u128::from(*below_ppm)
         }
     };
-    is_sustained && slo.limits.iter().all(keeps)
+    is_sustained(measured) && failures_may_rank && slo.limits.iter().all(keeps)
+}
+
+/// Whether answers come as fast as requests are planned. The first second is left out: what is in
+/// flight at its end is in flight at the deadline as well, and no backlog.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+fn is_sustained(measured: &Measurement) -> bool {
+    let skipped = usize::from(measured.timeline.len() > 1);
+    let seconds = || measured.timeline.iter().skip(skipped);
+    let planned: u64 = seconds().map(|second| second.planned).sum();
+    let answered: u64 = seconds().map(|second| second.completed + second.failed).sum();
+    answered as f64 >= planned as f64 * SUSTAINED
+}
+
+/// Whether the share that a latency figure stands for was answered within `below`, of all requests
+/// of which that is known: one that was cut off before it had waited so long says nothing.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+fn is_below(measured: &Measurement, figure: &str, below: Nanos) -> bool {
+    let share = QUANTILES.iter().find(|(_, name)| *name == figure).map_or(1.0, |(share, _)| *share);
+    let (mut within, mut known) = (0, 0);
+    for bucket in &measured.latency.buckets {
+        let is_within = bucket.high < below;
+        within += if is_within { bucket.count } else { 0 };
+        known += bucket.count + if is_within { 0 } else { bucket.censored };
+    }
+    known > 0 && within as f64 >= known as f64 * share
 }
 
 /// The trials of one search: by rate, lowest first, and then by repetition.
-type Ladder<'plan> = BTreeMap<u32, Vec<&'plan Trial>>;
+type Rungs<'plan> = BTreeMap<u32, Vec<&'plan Trial>>;
 
 impl Runner<'_, '_> {
     /// Searches every stack; gives what it can sustain.
@@ -80,33 +110,40 @@ impl Runner<'_, '_> {
         let mut capacities = Vec::new();
         for stack in stacks(&plan.experiment) {
             for &concurrency in &plan.experiment.concurrency {
-                let mut ladder = Ladder::new();
+                let mut rungs = Rungs::new();
                 let own = plan.trials.iter().filter(|trial| {
                     trial.case.stack == stack && trial.case.concurrency == concurrency
                 });
-                own.for_each(|trial| ladder.entry(trial.case.target_rps).or_default().push(trial));
-                let tried = self.search_stack(&ladder).await?;
-                capacities.extend(self.capacities(&stack, concurrency, &ladder, &tried));
+                own.for_each(|trial| rungs.entry(trial.case.target_rps).or_default().push(trial));
+                let tried = self.search_stack(&rungs).await?;
+                capacities.extend(self.capacities(&stack, concurrency, &rungs, &tried));
             }
         }
         Ok(capacities)
     }
 
-    async fn search_stack(&mut self, ladder: &Ladder<'_>) -> Result<Vec<Tried>, RunError> {
-        let goals = self.request.plan.experiment.slos.len();
-        let Some(&first) = ladder.values().flatten().next() else { return Ok(vec![]) };
+    fn ladder(&self, rungs: &Rungs<'_>) -> Ladder {
+        let experiment = &self.request.plan.experiment;
+        Ladder {
+            places: rungs.len(),
+            goals: experiment.slos.len(),
+            most_trials: usize::try_from(experiment.repetitions).unwrap_or(usize::MAX),
+        }
+    }
+
+    async fn search_stack(&mut self, rungs: &Rungs<'_>) -> Result<Vec<Tried>, RunError> {
+        let Some(&first) = rungs.values().flatten().next() else { return Ok(vec![]) };
         let stack = &first.case.stack;
         let placement = placement(self.request.topology, self.request.plan, stack);
         let context = StackContext { stack, placement, first };
         let mut running: Option<Live> = None;
         loop {
-            let tried = self.tried(ladder);
-            let next = next_place(&tried, goals, ladder.len());
-            let trial = next.and_then(|place| {
-                let repetitions = ladder.values().nth(place)?;
-                repetitions.iter().find(|trial| !self.executed.contains_key(&trial.id)).copied()
+            let tried = self.tried(rungs);
+            let next = next_place(&tried, self.ladder(rungs)).and_then(|place| {
+                let mut repetitions = rungs.values().nth(place)?.iter();
+                repetitions.find(|trial| !self.executed.contains_key(&trial.id)).copied()
             });
-            let Some(trial) = trial.filter(|_| !self.is_given_up(stack)) else {
+            let Some(trial) = next.filter(|_| !self.is_given_up(stack)) else {
                 if let Some(live) = running {
                     self.stop(live).await?;
                 }
@@ -117,28 +154,27 @@ impl Runner<'_, '_> {
     }
 
     /// The trials that are over, as places of the ladder, in the order of rates.
-    fn tried(&self, ladder: &Ladder<'_>) -> Vec<Tried> {
-        let judged = |id: &TrialId| self.judged.get(id).map(|judged| judged.held.clone());
-        let places = ladder.values().enumerate();
-        places
-            .flat_map(|(place, trials)| {
-                trials.iter().filter_map(move |trial| Some((place, judged(&trial.id)?)))
-            })
-            .collect()
+    fn tried(&self, rungs: &Rungs<'_>) -> Vec<Tried> {
+        let mut tried = Vec::new();
+        for (place, trials) in rungs.values().enumerate() {
+            let judged = trials.iter().filter_map(|trial| self.judged.get(&trial.id));
+            tried.extend(judged.map(|judged| (place, judged.held.clone())));
+        }
+        tried
     }
 
     fn capacities(
         &self,
         stack: &Stack,
         concurrency: u32,
-        ladder: &Ladder<'_>,
+        rungs: &Rungs<'_>,
         tried: &[Tried],
     ) -> Vec<Capacity> {
-        let rate = |place: usize| ladder.keys().nth(place).copied();
+        let rate = |place: usize| rungs.keys().nth(place).copied();
         let slos = self.request.plan.experiment.slos.iter().enumerate();
         slos.map(|(goal, slo)| {
-            let Interval { low, high } = interval(tried, goal);
-            let above = high.and_then(|place| ladder.values().nth(place));
+            let Interval { low, high, is_final } = interval(tried, goal, self.ladder(rungs));
+            let above = high.and_then(|place| rungs.values().nth(place));
             let mut judged = above.into_iter().flatten().filter_map(|one| self.judged.get(&one.id));
             Capacity {
                 stack: stack.clone(),
@@ -146,6 +182,7 @@ impl Runner<'_, '_> {
                 slo: slo.clone(),
                 low_rps: low.and_then(rate),
                 high_rps: high.and_then(rate),
+                is_final,
                 is_loader_limited: judged.any(|judged| judged.is_loader_limited),
                 trials: tried.len(),
             }

@@ -9,6 +9,8 @@ use crate::stats::latency_quantile;
 
 /// A window of the warm-up.
 const SECOND: Duration = Duration::from_secs(1);
+/// An app may take so many seconds to its first answer.
+const SILENT_SECONDS: u32 = 5;
 /// The first load may take this many times what the spec asks for.
 const WARM_UP_PATIENCE: u32 = 5;
 /// How much two windows may differ in rate, and in median latency, to be alike: as shares, and
@@ -28,17 +30,31 @@ impl Runner<'_, '_> {
     ) -> Result<bool, Failure> {
         let mut before: Option<Measurement> = None;
         let mut passed = Duration::ZERO;
+        let mut answered = 0;
         loop {
             let now = self.load(context, context.first, live, SECOND, Stage::WarmUp).await?;
-            if now.counts.completed == 0 {
+            passed += SECOND;
+            answered += now.counts.completed;
+            if answered == 0 && passed >= least.max(SECOND * SILENT_SECONDS) {
+                let failed: Vec<String> = now
+                    .counts
+                    .failed
+                    .iter()
+                    .map(|(kind, count)| format!("{kind}: {count}"))
+                    .collect();
+                let of_these =
+                    if failed.is_empty() { "none came".to_owned() } else { failed.join(", ") };
                 return Err(Failure {
                     stage: Stage::WarmUp,
-                    reason: format!("no request was answered as expected: {:?}", now.counts),
+                    reason: format!(
+                        "no request was answered as expected in {} s; of the last second's {}: {of_these}",
+                        passed.as_secs(),
+                        now.counts.planned
+                    ),
                     log_tail: live.log_tail(),
                 });
             }
-            passed += SECOND;
-            let is_steady = before.is_some_and(|before| are_alike(&before, &now));
+            let is_steady = answered > 0 && before.is_some_and(|before| are_alike(&before, &now));
             if passed >= least && (is_steady || passed >= least * WARM_UP_PATIENCE) {
                 return Ok(is_steady);
             }

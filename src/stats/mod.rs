@@ -9,5 +9,5 @@ pub use noise::smallest_ratio;
 pub use quantile::{
     latency_figures, latency_mean, latency_quantile, latency_quantile_ends, service_figures,
 };
-pub use search::{Interval, Tried, interval, next_place};
+pub use search::{Interval, Ladder, Tried, interval, next_place};
 pub use trend::drifts;

@@ -4,52 +4,80 @@
 //! several goals share one search, the answer is an interval, and what stands at its ends was tried
 //! more than once, since a single short trial may be wrong.
 
-/// How often a place is tried at most before it is what most of its trials say.
-const MOST_TRIALS: usize = 3;
 /// So many trials that agree are believed.
 const AGREE: usize = 2;
 
-/// A trial: at which place of the ladder, and whether it held each goal.
-pub type Tried = (usize, Vec<bool>);
+/// A trial: at which place of the ladder, and whether it held each goal; `None` for one that says
+/// nothing of them.
+pub type Tried = (usize, Option<Vec<bool>>);
+
+/// What is searched.
+#[derive(Clone, Copy, Debug)]
+pub struct Ladder {
+    /// Places, the lowest first.
+    pub places: usize,
+    /// Goals that share the search.
+    pub goals: usize,
+    /// How often one place may be tried.
+    pub most_trials: usize,
+}
 
 /// The interval of a goal, as places of the ladder: the highest that held it and the lowest above
-/// that did not. `None` where every place tried is on the other side.
+/// that did not. `None` where no place tried is on that side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
     /// The highest place that held the goal.
     pub low: Option<usize>,
     /// The lowest place that did not.
     pub high: Option<usize>,
+    /// Whether it is as narrow as the ladder allows, and its ends are believed.
+    pub is_final: bool,
 }
 
-/// The next place to try on a ladder of `places`, lowest first; `None` when every goal's interval is
-/// as narrow as the ladder allows and its ends are believed.
+/// The next place to try; `None` when every goal's interval is final, or can get no better.
 #[must_use]
-pub fn next_place(tried: &[Tried], goals: usize, places: usize) -> Option<usize> {
-    (0..goals).find_map(|goal| next_of_goal(tried, goal, places))
+pub fn next_place(tried: &[Tried], ladder: Ladder) -> Option<usize> {
+    (0..ladder.goals).find_map(|goal| {
+        let place = wanted(tried, goal, ladder)?;
+        // What was tried as often as may be is not tried again: the other goals go on.
+        (runs(tried, place) < ladder.most_trials).then_some(place)
+    })
 }
 
 /// The interval of a goal as far as the trials say.
 #[must_use]
-pub fn interval(tried: &[Tried], goal: usize) -> Interval {
-    let mut places: Vec<usize> = tried.iter().map(|(place, _)| *place).collect();
+pub fn interval(tried: &[Tried], goal: usize, ladder: Ladder) -> Interval {
+    let (low, high) = ends(tried, goal);
+    let is_final = wanted(tried, goal, ladder).is_none();
+    Interval { low, high, is_final }
+}
+
+fn ends(tried: &[Tried], goal: usize) -> (Option<usize>, Option<usize>) {
+    let mut places: Vec<usize> =
+        tried.iter().filter(|(_, held)| held.is_some()).map(|(place, _)| *place).collect();
     places.sort_unstable();
     places.dedup();
     // More load is never easier: the first place that does not hold ends the search below it.
     let high = places.iter().copied().find(|&place| !votes(tried, goal, place).is_held());
     let below = places.iter().copied().filter(|&place| high.is_none_or(|high| place < high));
-    Interval { low: below.max(), high }
+    (below.max(), high)
 }
 
-fn next_of_goal(tried: &[Tried], goal: usize, places: usize) -> Option<usize> {
-    let Interval { low, high } = interval(tried, goal);
+/// The place that a goal's interval lacks.
+fn wanted(tried: &[Tried], goal: usize, ladder: Ladder) -> Option<usize> {
+    let (low, high) = ends(tried, goal);
     // Places that are left between the ends.
     let first = low.map_or(0, |low| low + 1);
-    let end = high.unwrap_or(places);
+    let end = high.unwrap_or(ladder.places);
     if first < end {
         return Some(usize::midpoint(first, end));
     }
-    [low, high].into_iter().flatten().find(|&place| !votes(tried, goal, place).is_believed())
+    let most = ladder.most_trials;
+    [low, high].into_iter().flatten().find(|&place| !votes(tried, goal, place).is_believed(most))
+}
+
+fn runs(tried: &[Tried], place: usize) -> usize {
+    tried.iter().filter(|(own, _)| *own == place).count()
 }
 
 /// What the trials of a place say of a goal.
@@ -65,14 +93,16 @@ impl Votes {
         self.held > self.missed
     }
 
-    fn is_believed(self) -> bool {
-        self.held.max(self.missed) >= AGREE || self.held + self.missed >= MOST_TRIALS
+    fn is_believed(self, most_trials: usize) -> bool {
+        self.held.max(self.missed) >= AGREE.min(most_trials)
+            || self.held + self.missed >= most_trials
     }
 }
 
 fn votes(tried: &[Tried], goal: usize, place: usize) -> Votes {
     let mut votes = Votes::default();
-    for (_, held) in tried.iter().filter(|(own, _)| *own == place) {
+    for held in tried.iter().filter(|(own, _)| *own == place).filter_map(|(_, held)| held.as_ref())
+    {
         match held.get(goal) {
             Some(true) => votes.held += 1,
             _ => votes.missed += 1,
@@ -88,28 +118,30 @@ mod tests {
     use super::*;
 
     /// Searches for goals that are held up to these places, exclusively.
-    fn search(limits: &[usize], places: usize) -> Vec<Tried> {
+    fn search(limits: &[usize], places: usize, most_trials: usize) -> (Vec<Tried>, Ladder) {
+        let ladder = Ladder { places, goals: limits.len(), most_trials };
         let mut tried = Vec::new();
-        while let Some(place) = next_place(&tried, limits.len(), places) {
-            tried.push((place, limits.iter().map(|&limit| place < limit).collect()));
+        while let Some(place) = next_place(&tried, ladder) {
+            tried.push((place, Some(limits.iter().map(|&limit| place < limit).collect())));
             assert!(tried.len() < 1000, "it does not end");
         }
-        tried
+        (tried, ladder)
     }
 
     proptest! {
         #[test]
         fn the_interval_holds_the_limit_after_few_trials(
-            places in 1_usize..200, limits in proptest::collection::vec(0_usize..200, 1..4),
+            places in 1_usize..200, most in 1_usize..5,
+            limits in proptest::collection::vec(0_usize..200, 1..4),
         ) {
-            let tried = search(&limits, places);
+            let (tried, ladder) = search(&limits, places, most);
             let steps = places.next_power_of_two().trailing_zeros() as usize + 4;
             prop_assert!(tried.len() <= steps * limits.len(), "{} trials", tried.len());
             for (goal, &limit) in limits.iter().enumerate() {
-                let told = interval(&tried, goal);
                 let limit = limit.min(places);
-                prop_assert_eq!(told.low, limit.checked_sub(1));
-                prop_assert_eq!(told.high, (limit < places).then_some(limit));
+                let high = (limit < places).then_some(limit);
+                let expected = Interval { low: limit.checked_sub(1), high, is_final: true };
+                prop_assert_eq!(interval(&tried, goal, ladder), expected);
             }
         }
     }
@@ -117,12 +149,26 @@ mod tests {
     #[test]
     fn one_wrong_trial_is_outvoted() {
         // The limit is at 5; the first trial of place 4 is wrong.
+        let ladder = Ladder { places: 10, goals: 1, most_trials: 3 };
         let mut tried: Vec<Tried> = Vec::new();
         let mut is_first = true;
-        while let Some(place) = next_place(&tried, 1, 10) {
+        while let Some(place) = next_place(&tried, ladder) {
             let is_wrong = place == 4 && std::mem::replace(&mut is_first, place != 4);
-            tried.push((place, vec![(place < 5) != is_wrong]));
+            tried.push((place, Some(vec![(place < 5) != is_wrong])));
         }
-        assert_eq!(interval(&tried, 0), Interval { low: Some(4), high: Some(5) });
+        let expected = Interval { low: Some(4), high: Some(5), is_final: true };
+        assert_eq!(interval(&tried, 0, ladder), expected);
+    }
+
+    #[test]
+    fn trials_that_say_nothing_are_no_answer() {
+        let ladder = Ladder { places: 10, goals: 1, most_trials: 3 };
+        let mut tried: Vec<Tried> = Vec::new();
+        while let Some(place) = next_place(&tried, ladder) {
+            tried.push((place, None));
+        }
+        assert_eq!(tried.len(), 3);
+        let nothing = Interval { low: None, high: None, is_final: false };
+        assert_eq!(interval(&tried, 0, ladder), nothing);
     }
 }

@@ -47,6 +47,9 @@ pub struct Header {
     pub checks: Vec<Check>,
     /// Where stacks run.
     pub launcher: String,
+    /// Whether containers are to be loaded through published ports.
+    #[serde(default)]
+    pub is_published: bool,
     /// What offers the load.
     pub load_driver: String,
 }
@@ -364,6 +367,7 @@ mod tests {
             },
             checks: vec![],
             launcher: "fake".to_owned(),
+            is_published: false,
             load_driver: "fake".to_owned(),
         }
     }

@@ -16,7 +16,7 @@ use datafusion::arrow::datatypes::{Field, Schema};
 use crate::id::TrialId;
 use crate::model::{
     Bucket, Flag, LoaderHealth, Measurement, Outcome, Part, QUANTILES, ResourceSample,
-    SERVICE_QUANTILES, StackTimes, TimelineSecond, TrialRecord,
+    SERVICE_QUANTILES, StackTimes, Stage, TimelineSecond, TrialRecord,
 };
 use crate::units::Nanos;
 
@@ -258,7 +258,7 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
         );
         columns.maybe_u64(
             format!("{cpus}_peak_memory_bytes"),
-            format!("the most memory of the {part} that was seen (PSS)"),
+            format!("the most memory of the {part} that was seen (PSS; of a container, without file cache)"),
             move |r| measured(r).and_then(|m| Some(m.usage(part)?.peak_memory_bytes)),
         );
         columns.text(
@@ -293,8 +293,11 @@ fn executions(columns: &mut Columns<TrialRecord>) {
             move |r| measured(r).and_then(|m| Some(m.usage(part)?.throttled?.as_secs_f64())),
         );
     }
-    columns.maybe_u64("executions", "how often it was executed: more than once after failures", {
-        |r| Some(r.earlier_failures.len() as u64 + 1)
+    columns.maybe_u64("executions", "how often it was executed: not once when given up before", {
+        |r| {
+            let is_executed = failure(r).is_none_or(|failure| failure.stage != Stage::GivenUp);
+            Some(r.earlier_failures.len() as u64 + u64::from(is_executed))
+        }
     });
     columns.maybe_text("earlier_failures", "how it failed before, a JSON list, if it did", |r| {
         let is_repeated = !r.earlier_failures.is_empty();
@@ -434,7 +437,11 @@ fn resources(records: &[TrialRecord]) -> Table {
     columns.u64("offset_ns", "time since the trial began", |(_, s)| s.offset.0);
     columns
         .u64("cpu_ns", "CPU time that the part had used since the trial began", |(_, s)| s.cpu.0);
-    columns.u64("memory_bytes", "memory of the part at that moment (PSS)", |(_, s)| s.memory_bytes);
+    columns.u64(
+        "memory_bytes",
+        "memory of the part at that moment (PSS; of a container, without file cache)",
+        |(_, s)| s.memory_bytes,
+    );
     columns.since = 3;
     let throttled = "how long its quota had kept it from a CPU since the trial began";
     columns.maybe_u64("throttled_ns", throttled, |(_, s)| s.throttled.map(|time| time.0));

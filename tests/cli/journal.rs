@@ -40,6 +40,7 @@ pub fn unsealed(env: &TestEnv, spec: &str, overrides: &Overrides) -> PathBuf {
         topology: &topology,
         ceilings: std::collections::BTreeMap::new(),
         watches_host: false,
+        is_published: false,
         checks: vec![],
         host,
         launcher: &mut FakeLauncher::new(clock.clone()),

@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use super::experiment;
+use super::measure::conclude;
+use super::run::execute;
 use crate::cli::args;
 use crate::cli::error::CliError;
-use crate::cli::location;
 use crate::cli::output::{print, table};
 use crate::model::Case;
 use crate::query::{Dataset, METRICS, TrialFigures, Trust};
@@ -14,10 +16,12 @@ use crate::stats::smallest_ratio;
 const REPETITIONS: u32 = 5;
 
 pub(in crate::cli) async fn calibrate(args: &args::Run) -> Result<ExitCode, CliError> {
-    let code = super::run::run("calibrate", args, false).await?;
-    let store = location::open(&args.places.results)?;
-    let latest = store.names().await?.find("latest")?;
-    let dataset = Dataset::open(&store, latest, Trust::Verify).await?;
+    let bundle = crate::bundle::read(&args.places.bundle)?;
+    let experiment = experiment("calibrate", &args.factors, &bundle)?;
+    let (store, summary) = execute(&bundle, experiment, args.order.into(), args, false).await?;
+    let id = summary.dataset;
+    let code = conclude(&store, summary, args.strict).await?;
+    let dataset = Dataset::open(&store, id, Trust::Verify).await?;
     print(&noise_table(&dataset.figures().await?))?;
     Ok(code)
 }

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use super::experiment;
+use super::checked;
 use super::measure::conclude;
 use super::run::execute;
-use crate::cli::args;
+use crate::cli::args::{self, OrderChoice};
 use crate::cli::error::CliError;
 use crate::cli::output::table;
-use crate::model::Order;
+use crate::model::{Experiment, Limit, Order};
+use crate::plan::capacity_spec;
 use crate::run::Capacity;
 
 /// How much higher each rate of the search is than the one below.
@@ -17,9 +18,14 @@ const STEP: f64 = 1.05;
 pub(in crate::cli) async fn capacity(args: &args::Capacity) -> Result<ExitCode, CliError> {
     let run = &args.run;
     let bundle = crate::bundle::read(&run.places.bundle)?;
-    let mut experiment = experiment("capacity", &run.factors, &bundle)?;
+    if run.order != OrderChoice::Randomised || run.factors.retries.is_some() {
+        return Err(CliError::new("a search has its own order, and repeats what it has to")
+            .hint("leave out `--order` and `--retries`"));
+    }
+    let mut experiment = checked(&capacity_spec(), &run.factors, &bundle)?;
     experiment.qps = ladder(&experiment.qps)?;
     experiment.slos.clone_from(&args.slo);
+    check_limits(&experiment)?;
     if experiment.trials().is_none() {
         return Err(CliError::new("so many stacks and rates make too large a search")
             .hint("search fewer stacks, or between rates that are closer: `--qps 1000,5000`"));
@@ -27,6 +33,36 @@ pub(in crate::cli) async fn capacity(args: &args::Capacity) -> Result<ExitCode, 
     let (store, summary) = execute(&bundle, experiment, Order::Search, run, false).await?;
     conclude(&store, summary, run.strict).await
 }
+
+/// Checks that a trial is long enough to tell whether a limit is kept, and to see a backlog grow.
+fn check_limits(experiment: &Experiment) -> Result<(), CliError> {
+    let most = experiment.duration.0 / SHORTEST;
+    for slo in &experiment.slos {
+        let too_long = slo
+            .limits
+            .iter()
+            .any(|limit| matches!(limit, Limit::Latency { below, .. } if *below > most.into()));
+        if too_long {
+            return Err(CliError::new(format!(
+                "trials of {} cannot tell whether `{slo}` is kept",
+                experiment.duration
+            ))
+            .hint(format!("`--duration` has to be {SHORTEST} times the longest limit, or more")));
+        }
+    }
+    if experiment.repetitions < LEAST_REPETITIONS {
+        return Err(CliError::new(format!(
+            "what stands at the ends of an answer is tried up to {LEAST_REPETITIONS} times"
+        ))
+        .hint("leave out `--repetitions`, or give more"));
+    }
+    Ok(())
+}
+
+/// A trial has to be so many times as long as a latency that it is to judge.
+const SHORTEST: u32 = 2;
+/// A single short trial may be wrong: two of three decide.
+const LEAST_REPETITIONS: u32 = 3;
 
 /// The rates between the lowest and the highest, each by a step above the one below.
 fn ladder(ends: &[u32]) -> Result<Vec<u32>, CliError> {
@@ -60,10 +96,14 @@ pub(super) fn capacity_table(capacities: &[Capacity]) -> String {
                 format!("at least {low}/s: there the loader ends")
             }
             (Some(low), Some(high)) => format!("{low}/s to {high}/s"),
-            (Some(low), None) => format!("at least {low}/s: no more was tried"),
+            (Some(low), None) => format!("at least {low}/s"),
+            (None, Some(high)) if one.is_loader_limited => {
+                format!("unknown: the loader does not drive {high}/s")
+            }
             (None, Some(high)) => format!("less than {high}/s"),
-            (None, None) => "not found: see what failed".to_owned(),
+            (None, None) => "unknown: see what failed".to_owned(),
         };
+        let rate = if one.is_final { rate } else { format!("{rate} (not finished)") };
         vec![
             one.stack.to_string(),
             one.concurrency.to_string(),

@@ -16,7 +16,7 @@ use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
 use crate::cli::output::{Download, Progress, case_table, note, print};
 use crate::clock::{Clock, UnixMillis};
 use crate::exec::{self, Owner};
-use crate::host::{Demand, Topology, fingerprint, raise_open_file_limit};
+use crate::host::{Demand, Topology, ephemeral_ports, fingerprint, raise_open_file_limit};
 use crate::id::RunId;
 use crate::launch::{
     ContainerLauncher, FakeLauncher, LaunchError, Launcher, Origin, ProcessLauncher, Way, connect,
@@ -24,7 +24,7 @@ use crate::launch::{
 };
 use crate::load::{FakeLoad, LoadDriver, OhaLoad};
 use crate::model::{
-    Bundle, Ceiling, Component, ComponentName, Experiment, Fingerprint, Flag, Plan, Stage,
+    Bundle, Ceiling, Check, Component, ComponentName, Experiment, Fingerprint, Flag, Plan, Stage,
     Unavailable, with_causes,
 };
 use crate::plan::stacks;
@@ -171,6 +171,11 @@ impl World {
         }
     }
 
+    /// Whether containers are to be loaded through published ports.
+    fn is_published(&self) -> bool {
+        matches!(self, Self::Containers(engine) if engine.way == Way::Published)
+    }
+
     /// The CPUs that can be divided.
     pub(super) fn topology(&self) -> Result<Topology, CliError> {
         match self {
@@ -247,7 +252,7 @@ pub(super) async fn prepare(
             }
         }
     }
-    check_open_files(experiment)?;
+    check_connections(experiment)?;
     let ended = exec::sweep();
     if !ended.is_empty() {
         note(&format!("ended {} processes that an earlier run had left behind", ended.len()));
@@ -271,16 +276,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     let Measure { plan, bundle, unavailable, store, world, no_progress, places, resumed } = measure;
     let mut outside = Outside::new(world, plan.experiment.seed)?;
     let id = resumed.as_ref().map_or_else(|| outside.run_id(), |resumed| resumed.run.clone());
-    let connections = plan.experiment.concurrency.iter().copied().max().unwrap_or(0);
-    let checks = match world {
-        World::Fake { .. } => vec![],
-        World::Processes => {
-            let mut checks = doctor::look(connections, None).await?;
-            checks.retain(|check| check.name != "docker");
-            checks
-        }
-        World::Containers(engine) => doctor::look(connections, Some(&engine.docker)).await?,
-    };
+    let checks = host_checks(world, plan).await?;
     let found = tokio::select! {
         found = outside.ceilings(plan) => found?,
         name = interrupted() => {
@@ -299,6 +295,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         topology: &outside.topology,
         ceilings: found,
         watches_host: !outside.is_fake,
+        is_published: world.is_published(),
         host: outside.host.clone(),
         checks,
         launcher: outside.launcher.as_mut(),
@@ -320,21 +317,38 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     };
     progress.finish();
     let done = progress.done_trials();
-    outside.launcher.end_all().await?;
+    let ended = outside.launcher.end_all().await;
+    if let (Err(error), false) = (&ended, matches!(finished, Some(Ok(_)))) {
+        note(&format!("something of the run may be left: {}", with_causes(error)));
+    }
     match finished {
-        Some(Ok(summary)) => Ok(summary),
+        Some(Ok(summary)) => ended.map(|()| summary).map_err(CliError::from),
         Some(Err(error)) => {
             let error = CliError::from(error);
             let has_begun = store.unfinished(&id.0).is_ok();
             Err(if has_begun { error.hint(go_on(&id, places)) } else { error })
         }
         None => {
-            let total = plan.trials.len();
+            let total = progress.total();
             let mut error = CliError::new(format!("interrupted after {done} of {total} trials"))
                 .hint(go_on(&id, places));
             error.code = INTERRUPTED;
             Err(error)
         }
+    }
+}
+
+/// What of this host can disturb the run.
+async fn host_checks(world: &World, plan: &Plan) -> Result<Vec<Check>, CliError> {
+    let connections = plan.experiment.concurrency.iter().copied().max().unwrap_or(0);
+    match world {
+        World::Fake { .. } => Ok(vec![]),
+        World::Processes => {
+            let mut checks = doctor::look(connections, None).await?;
+            checks.retain(|check| check.name != "docker");
+            Ok(checks)
+        }
+        World::Containers(engine) => doctor::look(connections, Some(&engine.docker)).await,
     }
 }
 
@@ -456,7 +470,8 @@ async fn interrupted() -> &'static str {
 /// Files beside connections: logs, libraries, pipes.
 const FILES_BESIDE: u64 = 256;
 
-fn check_open_files(experiment: &Experiment) -> Result<(), CliError> {
+/// Checks that the system can hold the connections: open files, and ports to one address.
+fn check_connections(experiment: &Experiment) -> Result<(), CliError> {
     let limit = raise_open_file_limit()?;
     let connections = experiment.concurrency.iter().copied().max().unwrap_or(0);
     // An app holds a connection to its client and one to its store.
@@ -468,6 +483,12 @@ fn check_open_files(experiment: &Experiment) -> Result<(), CliError> {
         .hint(format!(
             "raise the hard limit (`ulimit -Hn {needed}` as root), or lower `--concurrency`"
         )));
+    }
+    if let Some(ports) = ephemeral_ports().filter(|&ports| ports < connections) {
+        return Err(CliError::new(format!(
+            "{connections} connections to one address need as many ports; this system has {ports}"
+        ))
+        .hint("`sysctl -w net.ipv4.ip_local_port_range='1024 65535'` as root, or lower `--concurrency`"));
     }
     Ok(())
 }

@@ -27,13 +27,18 @@ fn experiment(spec: &str, factors: &Factors, bundle: &Bundle) -> Result<Experime
         Some(source) => source,
         None => spec_file(spec)?,
     };
+    checked(&source, factors, bundle)
+}
+
+/// Checks a spec against the components of a bundle.
+fn checked(source: &Source, factors: &Factors, bundle: &Bundle) -> Result<Experiment, CliError> {
     let named = |kind| {
         let components = bundle.components.iter().filter(|component| component.kind == kind);
         components.map(|component| component.name.clone()).collect()
     };
     let known =
         KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) };
-    Ok(check(&source, &Overrides::from(factors), &known)?)
+    Ok(check(source, &Overrides::from(factors), &known)?)
 }
 
 fn spec_file(spec: &str) -> Result<Source, CliError> {

@@ -43,7 +43,8 @@ fn recorded(file: &Path) -> Result<Topology, CliError> {
         CliError::new(format!("{} is no topology: {reason}", file.display()))
             .hint("`lscpu --parse=CPU,CORE,NODE,MAXMHZ > FILE` writes one on the host in question")
     };
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CliError::new(format!("cannot read {}: {error}", file.display())))?;
     Topology::parse(&text).map_err(|reason| wrong(&reason))
 }
 

@@ -35,6 +35,7 @@ pub(super) async fn gather(store: &Store, id: DatasetId, trust: Trust) -> Result
         cases: dataset.cases().await?,
         failures: dataset.failures().await?,
         flags: dataset.flags().await?,
+        residuals: dataset.residuals().await?,
     })
 }
 

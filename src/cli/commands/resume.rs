@@ -35,7 +35,8 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
         _ => LauncherChoice::Process,
     };
     let mut world =
-        World::choose(&args.fake, launcher, args.publish, &header.experiment, &bundle).await?;
+        World::choose(&args.fake, launcher, header.is_published, &header.experiment, &bundle)
+            .await?;
     world.fetch(&header.experiment, &bundle).await?;
     let lost = missing(&header.experiment, &bundle, &world);
     if let Some(name) = lost.first() {
