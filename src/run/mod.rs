@@ -6,26 +6,26 @@
 
 mod differences;
 mod flags;
+mod load;
 mod search;
 mod warm_up;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 pub use differences::differences;
 pub use search::Capacity;
 
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
-use crate::host::{CpuTimes, Demand, Topology, place};
+use crate::host::{Demand, Topology, place};
 use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
-use crate::load::{LoadDriver, LoadRequest};
+use crate::load::LoadDriver;
 use crate::model::{
     Bundle, Ceiling, Check, ComponentName, Disturbance, Failure, Fingerprint, Measurement, Order,
-    Outcome, Part, Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, VALUE_BYTES,
-    stack_runs, with_causes,
+    Outcome, Part, Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, stack_runs,
+    with_causes,
 };
 use crate::plan::stacks;
 use crate::stats::{latency_figures, service_figures};
@@ -465,65 +465,6 @@ impl Runner<'_, '_> {
         }
     }
 
-    /// Offers the load of a trial to a stack.
-    async fn load(
-        &mut self,
-        context: &StackContext<'_>,
-        trial: &Trial,
-        live: &mut dyn RunningStack,
-        duration: Duration,
-        stage: Stage,
-    ) -> Result<Measurement, Failure> {
-        let url = live.url().to_owned();
-        let request = LoadRequest {
-            trial: trial.id,
-            url: &url,
-            connections: trial.case.concurrency,
-            target_rps: trial.case.target_rps,
-            duration,
-            cpus: &context.placement.loader,
-            answer_bytes: VALUE_BYTES as u64,
-            scratch_dir: self.journal.dir(),
-        };
-        let cpus = context.placement.all();
-        self.disturbance = None;
-        let cpu_times = self.request.watches_host.then(|| CpuTimes::now(&cpus)).flatten();
-        // At the deadline, and not after what the loader has to write down.
-        let watches_host = self.request.watches_host;
-        let at_deadline = tokio::spawn(async move {
-            if !watches_host {
-                return None;
-            }
-            tokio::time::sleep(duration).await;
-            CpuTimes::now(&cpus)
-        });
-        live.begin_sampling(duration);
-        let failed = |reason: String, live: &dyn RunningStack| Failure {
-            stage,
-            reason,
-            log_tail: live.log_tail(),
-        };
-        // A part that is gone does not come back: the rest of the load would measure nothing.
-        let driven = tokio::select! {
-            driven = self.request.driver.drive(&request) => driven,
-            reason = first_end(live) => return Err(failed(reason, live)),
-        };
-        if let Some(reason) = live.ended_part() {
-            return Err(failed(reason, live));
-        }
-        let mut measurement = driven.map_err(|error| failed(with_causes(&error), live))?;
-        let samples = live.end_sampling().await;
-        measurement.resources.extend(samples);
-        let own = [Part::Loader, Part::App, Part::Store].map(|part| measurement.usage(part));
-        let own = own.iter().flatten().map(|usage| usage.cpu.0).sum();
-        let since = |(now, before): (CpuTimes, CpuTimes)| now.since(before, Nanos(own));
-        let at_deadline = at_deadline.await.ok().flatten();
-        if stage == Stage::Load {
-            self.disturbance = at_deadline.zip(cpu_times).map(since);
-        }
-        Ok(measurement)
-    }
-
     fn record(
         &mut self,
         context: &StackContext<'_>,
@@ -585,19 +526,6 @@ fn given_up(stack: &Stack) -> Failure {
         log_tail: vec![],
     }
 }
-
-/// Waits until a part of a stack ends by itself, and tells which and how.
-async fn first_end(live: &mut dyn RunningStack) -> String {
-    loop {
-        if let Some(reason) = live.ended_part() {
-            return reason;
-        }
-        tokio::time::sleep(LIFE_POLL).await;
-    }
-}
-
-/// How often the parts of a stack are looked at while a load goes on.
-const LIFE_POLL: Duration = Duration::from_millis(200);
 
 fn launch_failure(error: &LaunchError) -> Failure {
     Failure {
