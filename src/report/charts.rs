@@ -188,6 +188,11 @@ fn p95_against_target(series: &[Series<'_>]) -> String {
             if cases.is_empty() {
                 continue;
             }
+            // A bound's marker is open in any case.
+            let marker = match symbol {
+                MarkerSymbol::TriangleUpOpen => Marker::new().color(one.colour),
+                _ => marker(one.colour, cases.iter().map(|(case, _)| *case)),
+            };
             let markers = Scatter::new(targets(cases), values(cases))
                 .name(&one.name)
                 .legend_group(&one.name)
@@ -195,9 +200,7 @@ fn p95_against_target(series: &[Series<'_>]) -> String {
                 .hover_text_array(words(cases))
                 .hover_info(HoverInfo::Text)
                 .show_legend(legend)
-                .marker(
-                    marker(one.colour, cases.iter().map(|(case, _)| *case)).symbol(symbol).size(10),
-                );
+                .marker(marker.symbol(symbol).size(10));
             plot.add_trace(markers);
         }
     }

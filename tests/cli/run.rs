@@ -16,7 +16,7 @@ pub fn hash(bytes: &[u8]) -> String {
 }
 
 /// The report of [`KNOWN_DATASET`].
-const KNOWN_REPORT: &str = "30c8f32a87127199e4f31e6d2950d8d26f5fff950fe95e7c1c42c2472e9d5224";
+const KNOWN_REPORT: &str = "2a6d7d48cc48064cf9ea79bed9cc391ce69adf28ed1dc6728bfb53e7fcfc8d5b";
 
 /// What [`SMALL`] gives, on any day and any machine.
 const KNOWN_DATASET: &str = "108c85344f555da8ba2a1887a8038d702044e5ab4bd496a73d6f061b33e737b8";
