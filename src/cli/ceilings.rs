@@ -14,13 +14,11 @@ use crate::host::Topology;
 use crate::load::{CeilingRequest, LoadDriver, ceiling};
 use crate::model::{Ceiling, Fingerprint, Placement, Plan};
 use crate::plan::stacks;
-use crate::run::placement;
+use crate::run::{MOST_OF_CEILING, placement};
 use crate::units::CpuSet;
 
 /// For how long a ceiling is known.
 const VALID: Duration = Duration::from_secs(24 * 3600);
-/// How far above a trial's rate the ceiling has to be: trials above 80 % of it are flagged.
-const ROOM: f64 = 1.25;
 
 /// A ceiling that was measured before.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -46,9 +44,9 @@ pub(super) async fn ceilings(
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a rate with a fraction added is a rate"
+        reason = "`as` saturates, and no loader drives as much"
     )]
-    let enough_rps = (f64::from(highest) * ROOM).ceil() as u32;
+    let enough_rps = (f64::from(highest) / MOST_OF_CEILING).ceil() as u32;
     let mut found = BTreeMap::new();
     for stack in stacks(&plan.experiment) {
         let Placement { loader, app, .. } = placement(topology, plan, &stack);

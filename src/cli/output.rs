@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::error::CliError;
 use crate::clock::Stopwatch;
-use crate::model::{Order, Outcome, Plan, TrialRecord};
-use crate::plan::{STACK_START_AND_STOP, estimate, trial_time};
+use crate::model::{Outcome, Plan, TrialRecord};
+use crate::plan::{STACK_START_AND_STOP, estimate, expected_trials, trial_time};
 use crate::query::CaseSummary;
 use crate::report::{p95_text, rate_text};
 use crate::run::{Event, MOST_FAILURES};
@@ -118,7 +118,7 @@ enum Mode {
 
 impl Progress {
     pub(super) fn new(plan: &Plan, silent: bool) -> Self {
-        let total = likely_trials(plan);
+        let total = expected_trials(plan);
         let mode = match (silent, std::io::stderr().is_terminal()) {
             (true, _) => Mode::Silent,
             (false, false) => Mode::Lines,
@@ -129,7 +129,7 @@ impl Progress {
             watch: Stopwatch::start(),
             total,
             done: 0,
-            expected: estimate(plan).mul_f64(share(total, plan.trials.len())),
+            expected: estimate(plan),
             expected_done: Duration::ZERO,
             plan: plan.clone(),
             last: String::new(),
@@ -252,25 +252,6 @@ impl Download {
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// How many trials of a plan are executed. A search needs a few more than a ladder has halves.
-fn likely_trials(plan: &Plan) -> usize {
-    let experiment = &plan.experiment;
-    let rates = experiment.qps.len();
-    let searches = plan.trials.len() / (rates * experiment.repetitions as usize).max(1);
-    match plan.order {
-        Order::Search => {
-            let ends = 4 * experiment.slos.len();
-            searches * (rates.max(1).ilog2() as usize + ends)
-        }
-        _ => plan.trials.len(),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of the time is shown in seconds")]
-fn share(part: usize, whole: usize) -> f64 {
-    part as f64 / whole.max(1) as f64
 }
 
 fn bar(total: usize) -> ProgressBar {

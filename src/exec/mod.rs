@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -206,6 +207,14 @@ fn signal_group(group: Pid, signal: Signal) {
 
 fn group_exists(group: Pid) -> bool {
     rustix::process::test_kill_process_group(group).is_ok()
+}
+
+/// A loopback address that nothing listens on, for a child that has to be told one.
+///
+/// # Errors
+/// When no port is free.
+pub fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// The processes that share a process group.

@@ -1,6 +1,6 @@
 //! Stacks as child processes on loopback ports, pinned by CPU affinity.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use super::part::{STOP_GRACE, Starting, TAIL_LINES, Vessel, filled, placeholders
 use super::stack::{self, Launch};
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{Child, ChildSpec, Usage, sample_usage};
+use crate::exec::{Child, ChildSpec, Usage, free_address, sample_usage};
 use crate::model::{Component, Part};
 use crate::units::Nanos;
 
@@ -56,7 +56,7 @@ impl Launch for ProcessLauncher {
             unsupported(component, Self::NAME, &"the bundle has no program for it")
         })?;
         let watch = Stopwatch::start();
-        let address = free_address()?;
+        let address = free_address().map_err(|source| LaunchError::Port { source })?;
         let values = placeholders(request, part, address, store);
         let command = filled(&template.args, &template.env, &values)
             .map_err(|reason| unsupported(component, Self::NAME, &reason))?;
@@ -93,11 +93,4 @@ impl Vessel for Child {
     async fn stop(self) -> Result<(), LaunchError> {
         self.stop(STOP_GRACE).await.map_err(LaunchError::from)
     }
-}
-
-fn free_address() -> Result<SocketAddr, LaunchError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    listener
-        .and_then(|listener| listener.local_addr())
-        .map_err(|source| LaunchError::Port { source })
 }

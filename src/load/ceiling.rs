@@ -4,13 +4,13 @@
 //! have, before anything else is.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
 use super::{LoadDriver, LoadError, LoadRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{Child, ChildSpec, own_program};
+use crate::exec::{Child, ChildSpec, free_address, own_program};
 use crate::id::TrialId;
 use crate::model::{Ceiling, Measurement, VALUE_BYTES};
 use crate::units::{CpuSet, Nanos};
@@ -132,10 +132,6 @@ fn target(address: SocketAddr, request: &CeilingRequest<'_>) -> Result<Child, Lo
         cpus: request.app.clone(),
         log: request.scratch_dir.join("target.log"),
     })?)
-}
-
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 async fn await_listener(address: SocketAddr) -> std::io::Result<()> {

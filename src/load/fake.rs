@@ -104,6 +104,7 @@ fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
     Measurement {
         ingest: None,
         loader: None,
+        disturbance: None,
         counts,
         latency: recorder.finish(),
         timeline,

@@ -79,6 +79,7 @@ pub(super) fn tally(
         resources: vec![],
         ingest: None,
         loader: Some(health(&mut lags, in_flight_milli(request, answers))),
+        disturbance: None,
     }
 }
 

@@ -147,6 +147,9 @@ pub struct Measurement {
     /// How the loader itself fared; `None` for a load that is computed.
     #[serde(default)]
     pub loader: Option<LoaderHealth>,
+    /// What else used the trial's CPUs; `None` when it was not looked at.
+    #[serde(default)]
+    pub disturbance: Option<Disturbance>,
 }
 
 /// How well a loader kept to its schedule.
@@ -398,9 +401,6 @@ pub struct TrialRecord {
     /// What the loader can drive on its CPUs; `None` when that was not measured.
     #[serde(default)]
     pub ceiling: Option<Ceiling>,
-    /// What else used the trial's CPUs; `None` when it was not looked at.
-    #[serde(default)]
-    pub disturbance: Option<Disturbance>,
     /// How it ended before, when it failed and was repeated; the first time first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_failures: Vec<Failure>,

@@ -96,16 +96,34 @@ fn load_points(experiment: &Experiment) -> Vec<(u32, u32)> {
         .collect()
 }
 
+/// How many trials of a plan are executed: all, but of a search as many as the ladder of its rates
+/// has halves, and some for the ends of each answer.
+#[must_use]
+pub fn expected_trials(plan: &Plan) -> usize {
+    let experiment = &plan.experiment;
+    let rates = experiment.qps.len().max(1);
+    match plan.order {
+        Order::Search => {
+            let searches = plan.trials.len() / (rates * to_usize(experiment.repetitions)).max(1);
+            searches * (to_usize(rates.ilog2()) + 4 * experiment.slos.len())
+        }
+        _ => plan.trials.len(),
+    }
+}
+
 /// How long a plan takes: its windows, and what starting, warming up and reading results costs.
 #[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a time for people")]
 pub fn estimate(plan: &Plan) -> Duration {
-    plan.stack_runs()
+    let all: Duration = plan
+        .stack_runs()
         .map(|trials| {
             let load: Duration =
                 trials.iter().map(|trial| trial_time(&plan.experiment, trial)).sum();
             STACK_START_AND_STOP + plan.experiment.warm_up.0 + load
         })
-        .sum()
+        .sum();
+    all.mul_f64(expected_trials(plan) as f64 / plan.trials.len().max(1) as f64)
 }
 
 /// How long one trial takes.
@@ -142,6 +160,28 @@ mod tests {
         let known = KnownComponents::of(&["fastapi", "express"], &["redis", "dragonfly"]);
         let source = embedded(name).expect("it is embedded");
         check(&source, &Overrides::default(), &known).unwrap()
+    }
+
+    #[test]
+    fn every_order_has_the_same_trials_in_its_own_order() {
+        let full = experiment("full");
+        let by_id = |order| {
+            let mut trials = plan(&full, order).trials;
+            trials.sort_by_key(|trial| trial.id);
+            let cases = trials.into_iter().map(|trial| (trial.id, trial.block, trial.case));
+            cases.collect::<Vec<_>>()
+        };
+        let orders = [Order::Blocked, Order::Sequential, Order::Search];
+        assert!(orders.into_iter().all(|order| by_id(order) == by_id(Order::RandomisedBlocks)));
+        let is_sorted = |order, key: fn(&Trial) -> (u32, u32)| {
+            plan(&full, order).trials.iter().map(key).is_sorted()
+        };
+        // Block by block, and inside a block as the spec has it.
+        assert!(is_sorted(Order::Blocked, |trial| (trial.block, trial.id.0)));
+        assert!(!is_sorted(Order::RandomisedBlocks, |trial| (trial.block, trial.id.0)));
+        // One stack after the other: 16 load points with 5 repetitions each.
+        assert!(is_sorted(Order::Sequential, |trial| (trial.id.0 / 80, trial.block)));
+        assert!(!is_sorted(Order::Blocked, |trial| (trial.id.0 / 80, trial.block)));
     }
 
     #[test]

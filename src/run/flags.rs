@@ -7,7 +7,7 @@ use crate::stats::drifts;
 use crate::units::Nanos;
 
 /// The share of the loader's ceiling above which a trial says as much of the loader as of the app.
-const MOST_OF_CEILING: f64 = 0.8;
+pub const MOST_OF_CEILING: f64 = 0.8;
 /// How busy the loader's CPUs may be.
 const MOST_LOADER_BUSY: f64 = 0.85;
 /// How late one request in a hundred may be released: the larger of a time and of a share of the
@@ -39,7 +39,7 @@ pub(super) fn of(record: &TrialRecord, duration: Duration, is_published: bool) -
         (Flag::LoaderLimited, Some(measured)) => trial.is_loader_limited(measured),
         (Flag::PacerLate, Some(measured)) => trial.is_pacer_late(measured),
         (Flag::NotSteady, Some(measured)) => is_unsteady(measured),
-        (Flag::HostBusy, Some(_)) => trial.is_host_busy(),
+        (Flag::HostBusy, Some(measured)) => trial.is_host_busy(measured),
         (Flag::Inconsistent, Some(measured)) => trial.is_inconsistent(measured),
     };
     Flag::ALL.into_iter().filter(is_raised).collect()
@@ -70,9 +70,9 @@ impl Look<'_> {
         measured.loader.is_some_and(|loader| loader.lag_p99.0 as f64 > most)
     }
 
-    fn is_host_busy(&self) -> bool {
+    fn is_host_busy(&self, measured: &Measurement) -> bool {
         let room = self.duration.as_secs_f64() * self.record.placement.all().len() as f64;
-        self.record.disturbance.is_some_and(|others| {
+        measured.disturbance.is_some_and(|others| {
             others.foreign.as_secs_f64() > room * MOST_FOREIGN
                 || others.steal.as_secs_f64() > room * MOST_STEAL
         })
@@ -106,4 +106,135 @@ fn is_unsteady(measured: &Measurement) -> bool {
         false => second.latency.map(|latency| latency.p50.0 as f64),
     });
     drifts(&values.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::clock::UnixMillis;
+    use crate::id::TrialId;
+    use crate::model::{
+        Bucket, Case, Ceiling, Counts, Disturbance, Histogram, LatencyFigure, LoaderHealth,
+        Placement, ResourceSample, Stack, TimelineLatency, TimelineSecond, Trial,
+    };
+
+    const DURATION: Duration = Duration::from_secs(10);
+    const MILLISECOND: u64 = 1_000_000;
+
+    /// A trial of 100 requests per second, each of 10 ms, that nothing is wrong with.
+    fn measured() -> Measurement {
+        let second = |second| TimelineSecond {
+            second,
+            planned: 100,
+            completed: 100,
+            failed: 0,
+            latency: Some(TimelineLatency { p50: Nanos(10 * MILLISECOND), ..all_zero() }),
+        };
+        let bucket = Bucket {
+            low: Nanos(10 * MILLISECOND),
+            high: Nanos(10 * MILLISECOND),
+            count: 1000,
+            served: 1000,
+            censored: 0,
+        };
+        Measurement {
+            counts: Counts { planned: 1000, sent: 1000, completed: 1000, ..Counts::default() },
+            latency: Histogram { buckets: vec![bucket] },
+            timeline: (0..10).map(second).collect(),
+            loader: Some(LoaderHealth { in_flight_milli: 1000, ..LoaderHealth::default() }),
+            disturbance: Some(Disturbance { foreign: Nanos(0), steal: Nanos(0) }),
+            ..Measurement::default()
+        }
+    }
+
+    fn all_zero() -> TimelineLatency {
+        TimelineLatency { p50: Nanos(0), p95: Nanos(0), p99: Nanos(0), max: Nanos(0) }
+    }
+
+    fn record(measurement: Measurement, ceiling_rps: u32) -> TrialRecord {
+        let stack =
+            Stack { app: "express".parse().unwrap(), store: "redis".parse().unwrap(), workers: 1 };
+        let cpus = |cpus: &str| cpus.parse().unwrap();
+        let p99 = LatencyFigure { value: Nanos(10 * MILLISECOND), is_bound: false };
+        TrialRecord {
+            trial: Trial {
+                id: TrialId(0),
+                position: 0,
+                block: 0,
+                case: Case { stack, concurrency: 10, target_rps: 100 },
+            },
+            started: UnixMillis(0),
+            placement: Placement {
+                loader: cpus("0"),
+                app: cpus("1"),
+                store: cpus("2-3"),
+                shared: false,
+            },
+            flags: vec![],
+            figures: BTreeMap::from([("p99".to_owned(), p99)]),
+            outcome: Outcome::Measured(measurement),
+            stack_times: None,
+            ceiling: Some(Ceiling { rps: ceiling_rps, is_bound: false }),
+            earlier_failures: vec![],
+        }
+    }
+
+    #[test]
+    fn a_good_trial_has_no_flag_and_each_trouble_its_own() {
+        let raised = |change: fn(&mut Measurement)| {
+            let mut measurement = measured();
+            change(&mut measurement);
+            of(&record(measurement, 1000), DURATION, false)
+        };
+        assert_eq!(raised(|_| {}), []);
+        assert_eq!(of(&record(measured(), 1000), DURATION, true), [Flag::PathPublished]);
+        // 100 of 124 is above four fifths, 100 of 125 is not.
+        assert_eq!(of(&record(measured(), 124), DURATION, false), [Flag::LoaderLimited]);
+        assert_eq!(of(&record(measured(), 125), DURATION, false), []);
+        let busy_loader = raised(|measured| {
+            measured.resources = vec![ResourceSample {
+                part: Part::Loader,
+                offset: Nanos(10_000 * MILLISECOND),
+                cpu: Nanos(8_600 * MILLISECOND),
+                memory_bytes: 0,
+                throttled: None,
+            }];
+        });
+        assert_eq!(busy_loader, [Flag::LoaderLimited]);
+        let lag = |milliseconds| LoaderHealth {
+            lag_p99: Nanos(milliseconds * MILLISECOND),
+            in_flight_milli: 1000,
+            ..LoaderHealth::default()
+        };
+        assert_eq!(
+            of(&record(Measurement { loader: Some(lag(2)), ..measured() }, 1000), DURATION, false),
+            []
+        );
+        let late = Measurement { loader: Some(lag(3)), ..measured() };
+        assert_eq!(of(&record(late, 1000), DURATION, false), [Flag::PacerLate]);
+        let drifting = raised(|measured| {
+            for second in &mut measured.timeline {
+                let p50 = Nanos(u64::from(10 + second.second) * MILLISECOND);
+                second.latency = Some(TimelineLatency { p50, ..all_zero() });
+            }
+        });
+        assert_eq!(drifting, [Flag::NotSteady]);
+        // Four CPUs for ten seconds: four seconds of others, or 0.4 taken away, are the most.
+        let others = |foreign, steal| Disturbance { foreign: Nanos(foreign), steal: Nanos(steal) };
+        for (disturbance, flags) in [
+            (others(4_000 * MILLISECOND, 400 * MILLISECOND), &[][..]),
+            (others(4_001 * MILLISECOND, 0), &[Flag::HostBusy][..]),
+            (others(0, 401 * MILLISECOND), &[Flag::HostBusy][..]),
+        ] {
+            let measurement = Measurement { disturbance: Some(disturbance), ..measured() };
+            assert_eq!(of(&record(measurement, 1000), DURATION, false), flags);
+        }
+        let apart = raised(|measured| {
+            measured.loader =
+                Some(LoaderHealth { in_flight_milli: 1600, ..LoaderHealth::default() });
+        });
+        assert_eq!(apart, [Flag::Inconsistent]);
+    }
 }

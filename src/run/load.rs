@@ -31,7 +31,6 @@ impl Runner<'_, '_> {
             scratch_dir: self.journal.dir(),
         };
         let cpus = context.placement.all();
-        self.disturbance = None;
         let cpu_times = self.request.watches_host.then(|| CpuTimes::now(&cpus)).flatten();
         // At the deadline, and not after what the loader has to write down.
         let watches_host = self.request.watches_host;
@@ -62,10 +61,7 @@ impl Runner<'_, '_> {
         let own = [Part::Loader, Part::App, Part::Store].map(|part| measurement.usage(part));
         let own = own.iter().flatten().map(|usage| usage.cpu.0).sum();
         let since = |(now, before): (CpuTimes, CpuTimes)| now.since(before, Nanos(own));
-        let at_deadline = at_deadline.await.ok().flatten();
-        if stage == Stage::Load {
-            self.disturbance = at_deadline.zip(cpu_times).map(since);
-        }
+        measurement.disturbance = at_deadline.await.ok().flatten().zip(cpu_times).map(since);
         Ok(measurement)
     }
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use differences::differences;
+pub use flags::MOST_OF_CEILING;
 pub use search::Capacity;
 
 use self::search::Judged;
@@ -23,9 +24,8 @@ use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::LoadDriver;
 use crate::model::{
-    Bundle, Ceiling, Check, ComponentName, Disturbance, Failure, Fingerprint, Measurement, Order,
-    Outcome, Part, Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, stack_runs,
-    with_causes,
+    Bundle, Ceiling, Check, ComponentName, Failure, Fingerprint, Measurement, Order, Outcome, Part,
+    Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, stack_runs, with_causes,
 };
 use crate::plan::stacks;
 use crate::stats::{latency_figures, service_figures};
@@ -195,15 +195,7 @@ pub async fn record(
     let slos = &plan.experiment.slos;
     let judged =
         finished.iter().map(|record| (record.trial.id, Judged::of(record, slos))).collect();
-    let mut runner = Runner {
-        request,
-        journal,
-        on_event,
-        executed,
-        failures_in_a_row,
-        disturbance: None,
-        judged,
-    };
+    let mut runner = Runner { request, journal, on_event, executed, failures_in_a_row, judged };
     let mut capacities = Vec::new();
     match plan.order {
         Order::Search => capacities = runner.search().await?,
@@ -260,8 +252,6 @@ struct Runner<'run, 'event> {
     executed: BTreeMap<TrialId, Executed>,
     /// How many trials of each stack failed last, one after another.
     failures_in_a_row: BTreeMap<Stack, u32>,
-    /// Who else used the CPUs during the last load.
-    disturbance: Option<Disturbance>,
     /// What a search knows of the trials that are over.
     judged: BTreeMap<TrialId, Judged>,
 }
@@ -489,7 +479,6 @@ impl Runner<'_, '_> {
             flags: vec![],
             figures,
             ceiling: self.request.ceilings.get(&cpus).copied(),
-            disturbance: self.disturbance.take(),
             outcome,
             stack_times: live.and_then(|live| live.times),
             // The journal has them.

@@ -7,7 +7,7 @@ use crate::launch::RunningStack;
 use crate::model::{Failure, Measurement, Stage};
 use crate::stats::latency_quantile;
 
-/// A window of the warm-up.
+/// A window of the warm-up; it is doubled until an app that is slow has answered in one.
 const SECOND: Duration = Duration::from_secs(1);
 /// An app may take so many seconds to its first answer.
 const SILENT_SECONDS: u32 = 5;
@@ -20,8 +20,8 @@ const ALIKE_MEDIAN: f64 = 0.1;
 const ALIKE_NANOS: f64 = 100_000.0;
 
 impl Runner<'_, '_> {
-    /// The first load on a stack, which is not measured and has to be answered: second by second, at
-    /// least for `least`, until two seconds are alike. Gives whether they were before patience ended.
+    /// The first load on a stack, which is not measured and has to be answered: window by window,
+    /// at least for `least`, until two are alike. Gives whether they were before patience ended.
     pub(super) async fn warm_up(
         &mut self,
         context: &StackContext<'_>,
@@ -30,36 +30,39 @@ impl Runner<'_, '_> {
     ) -> Result<bool, Failure> {
         let mut before: Option<Measurement> = None;
         let mut passed = Duration::ZERO;
-        let mut answered = 0;
+        let mut window = SECOND;
         loop {
-            let now = self.load(context, context.first, live, SECOND, Stage::WarmUp).await?;
-            passed += SECOND;
-            answered += now.counts.completed;
-            if answered == 0 && passed >= least.max(SECOND * SILENT_SECONDS) {
-                let failed: Vec<String> = now
-                    .counts
-                    .failed
-                    .iter()
-                    .map(|(kind, count)| format!("{kind}: {count}"))
-                    .collect();
-                let of_these =
-                    if failed.is_empty() { "none came".to_owned() } else { failed.join(", ") };
-                return Err(Failure {
-                    stage: Stage::WarmUp,
-                    reason: format!(
-                        "no request was answered as expected in {} s; of the last second's {}: {of_these}",
-                        passed.as_secs(),
-                        now.counts.planned
-                    ),
-                    log_tail: live.log_tail(),
-                });
+            let now = self.load(context, context.first, live, window, Stage::WarmUp).await?;
+            passed += window;
+            if now.counts.completed == 0 && before.is_none() {
+                if passed < least.max(SECOND * SILENT_SECONDS) {
+                    window *= 2;
+                    continue;
+                }
+                return Err(silent(&now, passed, live));
             }
-            let is_steady = answered > 0 && before.is_some_and(|before| are_alike(&before, &now));
+            let is_steady = before.is_some_and(|before| are_alike(&before, &now));
             if passed >= least && (is_steady || passed >= least * WARM_UP_PATIENCE) {
                 return Ok(is_steady);
             }
             before = Some(now);
         }
+    }
+}
+
+/// No window of the first load had an answer as expected; `last` is the last of them.
+fn silent(last: &Measurement, passed: Duration, live: &dyn RunningStack) -> Failure {
+    let failed = last.counts.failed.iter().map(|(kind, count)| format!("{kind}: {count}"));
+    let failed: Vec<String> = failed.collect();
+    let came = if failed.is_empty() { "none came".to_owned() } else { failed.join(", ") };
+    Failure {
+        stage: Stage::WarmUp,
+        reason: format!(
+            "no request was answered as expected in {} s; of the last {} requests: {came}",
+            passed.as_secs(),
+            last.counts.planned
+        ),
+        log_tail: live.log_tail(),
     }
 }
 

@@ -355,10 +355,10 @@ fn loader_and_host(columns: &mut Columns<TrialRecord>) {
     let bound = "whether the loader was not driven to its limit to find that";
     columns.maybe_bool("loader_ceiling_is_bound", bound, |r| Some(r.ceiling?.is_bound));
     columns.maybe_f64("foreign_cpu_s", "CPU time of others on the trial's CPUs", |r| {
-        Some(r.disturbance?.foreign.as_secs_f64())
+        Some(measured(r)?.disturbance?.foreign.as_secs_f64())
     });
     columns.maybe_f64("steal_s", "time that the hypervisor took from the trial's CPUs", |r| {
-        Some(r.disturbance?.steal.as_secs_f64())
+        Some(measured(r)?.disturbance?.steal.as_secs_f64())
     });
 }
 

@@ -155,3 +155,14 @@ fn sql_and_rust_find_the_same_p95() {
         assert!(line.contains(&p95), "{line} has not {p95}");
     }
 }
+
+#[test]
+fn a_search_and_a_calibration_tell_what_they_found_in_their_own_dataset() {
+    let env = TestEnv::new();
+    // A later one that is not meant.
+    env.good(&["quick", "--fake", "--no-progress", "--seed", "9"]);
+    let search = ["capacity", "--fake", "--no-progress", "--apps", "express", "--slo", "p99<50ms"];
+    insta::assert_snapshot!(env.told(&search));
+    insta::assert_snapshot!(env.told(&["calibrate", "--fake", "--no-progress"]));
+    insta::assert_snapshot!(env.told(&["results", "verify", "--all"]));
+}

@@ -14,7 +14,8 @@ use crate::system::perf_api;
 
 /// Trials whose parts were all seen to use CPU and memory.
 const SAMPLED: &str = "select count(*) as trials from trials where least(app_cpu_s, store_cpu_s,
-    loader_cpu_s, app_peak_memory_bytes, store_peak_memory_bytes) > 0";
+    loader_cpu_s, app_peak_memory_bytes, store_peak_memory_bytes, store_ready_s, app_ready_s, stop_s) > 0
+    and app_throttled_s is not null and store_throttled_s is not null";
 
 #[test]
 fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {

@@ -336,3 +336,19 @@ fn the_capacity_of_a_target_is_found_in_few_trials() {
     verify.args(["results", "verify", "--all", "--results"]).arg(dir.path().join("results"));
     assert!(verify.output().unwrap().status.success());
 }
+
+#[test]
+fn an_app_that_takes_longer_than_a_second_is_warmed_up_and_measured() {
+    let _turn = take_turn();
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = bundle_of_target(dir.path(), "\"--service\", \"1200ms\"");
+    let mut slow = command(env!("CARGO_BIN_EXE_perf-api"));
+    slow.args(["quick", "--launcher", "process", "--apps", "target", "--stores", "redis"]);
+    slow.args(["--qps", "20", "--duration", "3s", "--bundle"]).arg(&bundle);
+    let results = dir.path().join("results");
+    let output = slow.arg("--results").arg(&results).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let cases = cases(&results);
+    let [case] = &cases[..] else { panic!("{cases:?}") };
+    assert!(case.completed > 0, "{case:?}");
+}

@@ -8,6 +8,7 @@ use crate::cli::args::LauncherChoice;
 use crate::cli::error::CliError;
 use crate::cli::output::note;
 use crate::cli::{args, location};
+use crate::plan::expected_trials;
 use crate::store::JournalContent;
 
 pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliError> {
@@ -28,7 +29,7 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
         header.experiment.name,
         header.started,
         trials.len(),
-        plan.trials.len()
+        expected_trials(&plan)
     ));
     let launcher = match header.launcher.as_str() {
         "docker" => LauncherChoice::Docker,
