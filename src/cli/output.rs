@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::error::CliError;
 use crate::clock::Stopwatch;
-use crate::model::{Outcome, Plan, TrialRecord};
+use crate::model::{Capacity, Outcome, Plan, TrialRecord};
 use crate::plan::{STACK_START_AND_STOP, estimate, expected_trials, trial_time};
 use crate::query::CaseSummary;
-use crate::report::{p95_text, rate_text};
+use crate::report::{capacity_text, p95_text, rate_text};
 use crate::run::{Event, MOST_FAILURES};
 use crate::units::{HumanDuration, Nanos};
 
@@ -60,6 +60,21 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> St
         }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// What each stack sustains.
+pub(super) fn capacity_table(capacities: &[Capacity]) -> String {
+    let row = |one: &Capacity| {
+        vec![
+            one.stack.to_string(),
+            one.concurrency.to_string(),
+            one.slo.to_string(),
+            capacity_text(one),
+            one.trials.to_string(),
+        ]
+    };
+    let header = ["stack", "connections", "keeps", "sustains", "trials"];
+    format!("\n{}", table(&header, &capacities.iter().map(row).collect::<Vec<_>>(), 4))
 }
 
 /// Cases with their figures, for the terminal.

@@ -9,6 +9,7 @@
 //! Start children from the main thread: the death signal is bound to the thread that forks.
 
 mod owner;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,9 +26,10 @@ use procfs::process::Process;
 use rustix::process::{Pid, Signal, WaitOptions};
 
 pub use owner::Owner;
+pub use usage::{ProcessGroup, Usage, sample_usage};
 
 use crate::clock::Stopwatch;
-use crate::units::{CpuSet, Nanos};
+use crate::units::CpuSet;
 
 /// What goes wrong with a child process.
 #[derive(Debug, thiserror::Error)]
@@ -215,70 +217,6 @@ fn group_exists(group: Pid) -> bool {
 /// When no port is free.
 pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-/// The processes that share a process group.
-#[derive(Clone, Copy, Debug)]
-pub struct ProcessGroup(Pid);
-
-/// What a process group has used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// CPU time in user and kernel mode since the start, of members and of children they reaped.
-    pub cpu: Nanos,
-    /// Memory now, shared pages divided among their users (PSS), in bytes.
-    pub memory_bytes: u64,
-    /// How long a quota has kept it from a CPU; `None` without one.
-    pub throttled: Option<Nanos>,
-}
-
-impl ProcessGroup {
-    /// What the group has used up to now (source: proc(5), `stat` and `smaps_rollup`; CPU time
-    /// is counted in ticks of 10 ms).
-    #[must_use]
-    pub fn usage(self) -> Usage {
-        let mut usage = Usage::default();
-        let group = self.0.as_raw_nonzero().get();
-        for process in procfs::process::all_processes().into_iter().flatten().flatten() {
-            // A process that ended between the listing and the reading has nothing to add.
-            let Ok(stat) = process.stat() else { continue };
-            if stat.pgrp != group {
-                continue;
-            }
-            let reaped = u64::try_from(stat.cutime + stat.cstime).unwrap_or(0);
-            let ticks = stat.utime + stat.stime + reaped;
-            usage.cpu.0 += ticks * (1_000_000_000 / procfs::ticks_per_second());
-            usage.memory_bytes += proportional_memory(&process).unwrap_or(0);
-        }
-        usage
-    }
-}
-
-fn proportional_memory(process: &Process) -> Option<u64> {
-    let rollup = process.smaps_rollup().ok()?;
-    let maps = rollup.memory_map_rollup;
-    Some(maps.iter().filter_map(|map| map.extension.map.get("Pss")).sum())
-}
-
-/// Reads `group` at once and then every second, up to and including `window`.
-///
-/// Gives the time of each reading since the first, and what it read.
-pub async fn sample_usage(group: ProcessGroup, window: Duration) -> Vec<(Nanos, Usage)> {
-    let watch = Stopwatch::start();
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    let mut samples = Vec::new();
-    loop {
-        let left = window.saturating_sub(watch.elapsed());
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = tokio::time::sleep(left) => {}
-        }
-        let offset = watch.elapsed();
-        samples.push((Nanos::from(offset), group.usage()));
-        if offset >= window {
-            return samples;
-        }
-    }
 }
 
 /// What the hidden command `pin` is told.

@@ -7,7 +7,7 @@ mod topology;
 
 pub use doctor::{Asked, examine};
 pub use placement::{Demand, picture, place};
-pub use pressure::CpuTimes;
+pub use pressure::{Watched, watch_host};
 pub use topology::{Cpu, HostError, Topology};
 
 use crate::model::Fingerprint;

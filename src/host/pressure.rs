@@ -1,53 +1,177 @@
-//! Who else uses the CPUs of a trial.
+//! What the host does during a trial that is not the trial's own: who else uses its CPUs, whether they
+//! become slower, and whether memory is swapped.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
+use crate::clock::Stopwatch;
 use crate::model::Disturbance;
 use crate::units::{CpuSet, Nanos};
 
-/// What some CPUs had done up to a moment, added up over them since the boot.
+/// What was seen of some CPUs over a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    before: State,
+    after: State,
+    /// Mean frequency of the CPUs at each reading, in kHz.
+    frequencies_khz: Vec<u64>,
+    max_temperature_millic: Option<u64>,
+}
+
+/// Watches `cpus` for a time. `None` where the kernel does not tell what they do.
+pub async fn watch_host(cpus: CpuSet, window: Duration) -> Option<Watched> {
+    let root = Path::new("/");
+    let watch = Stopwatch::start();
+    let before = State::read(root, &cpus)?;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let (mut frequencies_khz, mut max_temperature_millic) = (Vec::new(), None);
+    while watch.elapsed() < window {
+        let left = window.saturating_sub(watch.elapsed());
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = tokio::time::sleep(left) => {}
+        }
+        frequencies_khz.extend(frequency_khz(root, &cpus));
+        max_temperature_millic = max_temperature_millic.max(temperature_millic(root));
+    }
+    let after = State::read(root, &cpus)?;
+    Some(Watched { before, after, frequencies_khz, max_temperature_millic })
+}
+
+impl Watched {
+    /// What of it was not the trial's own, of which the loader was on the CPUs `loader` and whose
+    /// parts used `own` CPU time.
+    #[must_use]
+    pub fn disturbance(&self, loader: &CpuSet, own: Nanos) -> Disturbance {
+        let (before, after) = (&self.before, &self.after);
+        let spent = |cpu: &usize| {
+            let then = before.cpus.get(cpu).copied().unwrap_or_default();
+            let now = after.cpus.get(cpu).copied().unwrap_or_default();
+            (now.busy.0.saturating_sub(then.busy.0), now.steal.0.saturating_sub(then.steal.0))
+        };
+        let grown = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        let (busy, steal) =
+            after.cpus.keys().map(spent).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        Disturbance {
+            // Ticks are coarse: what is less than nothing is nothing.
+            foreign: Nanos(busy.saturating_sub(own.0)),
+            steal: Nanos(steal),
+            busiest_loader_cpu: loader.iter().map(|cpu| Nanos(spent(&cpu).0)).max(),
+            swapped_bytes: grown(after.swapped_pages, before.swapped_pages)
+                .map(|pages| pages.saturating_mul(procfs::page_size())),
+            frequency_kept_permille: frequency_kept_permille(&self.frequencies_khz),
+            thermal_throttles: grown(after.throttles, before.throttles),
+            max_temperature_c: self
+                .max_temperature_millic
+                .and_then(|millic| u32::try_from(millic / 1000).ok()),
+        }
+    }
+}
+
+/// The mean of the second half over that of the first, in thousandths; `None` below four readings.
+fn frequency_kept_permille(frequencies_khz: &[u64]) -> Option<u32> {
+    let half = frequencies_khz.len() / 2;
+    if half < 2 {
+        return None;
+    }
+    let sum = |part: &[u64]| part.iter().sum::<u64>();
+    let first = sum(&frequencies_khz[..half]);
+    let second = sum(&frequencies_khz[frequencies_khz.len() - half..]);
+    u32::try_from(second.saturating_mul(1000).checked_div(first)?).ok()
+}
+
+/// What the kernel has counted since the boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    cpus: BTreeMap<usize, CpuTimes>,
+    swapped_pages: Option<u64>,
+    throttles: Option<u64>,
+}
+
+/// What a CPU has done since the boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuTimes {
+struct CpuTimes {
     /// For processes, in user and kernel mode.
     busy: Nanos,
     /// For other machines of the hypervisor.
     steal: Nanos,
 }
 
-impl CpuTimes {
-    /// What `cpus` have done (source: proc(5), `stat`); `None` where the kernel does not tell.
-    #[must_use]
-    pub fn now(cpus: &CpuSet) -> Option<Self> {
-        let text = std::fs::read_to_string(Path::new("/proc/stat")).ok()?;
-        Some(parse(&text, cpus, procfs::ticks_per_second()))
-    }
-
-    /// What others did since `before`, of which `own` was done for the trial itself.
-    #[must_use]
-    pub fn since(self, before: Self, own: Nanos) -> Disturbance {
-        let busy = self.busy.0.saturating_sub(before.busy.0);
-        Disturbance {
-            foreign: Nanos(busy.saturating_sub(own.0)),
-            steal: Nanos(self.steal.0.saturating_sub(before.steal.0)),
-        }
+impl State {
+    /// Reads `stat` and `vmstat` (proc(5)) and the count of thermal interrupts below `root`.
+    fn read(root: &Path, cpus: &CpuSet) -> Option<Self> {
+        let text = std::fs::read_to_string(root.join("proc/stat")).ok()?;
+        let throttles: Vec<u64> = cpus
+            .iter()
+            .filter_map(|cpu| number(&cpu_file(root, cpu, "thermal_throttle/core_throttle_count")))
+            .collect();
+        Some(Self {
+            cpus: cpu_times(&text, cpus, procfs::ticks_per_second()),
+            swapped_pages: swapped_pages(root),
+            throttles: (!throttles.is_empty()).then(|| throttles.iter().sum()),
+        })
     }
 }
 
+fn swapped_pages(root: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(root.join("proc/vmstat")).ok()?;
+    let count = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(field, _)| *field == name)?.1.trim().parse::<u64>().ok()
+    };
+    Some(count("pswpin")? + count("pswpout")?)
+}
+
+/// The mean frequency of CPUs; `None` where none of them tells.
+fn frequency_khz(root: &Path, cpus: &CpuSet) -> Option<u64> {
+    let told: Vec<u64> = cpus
+        .iter()
+        .filter_map(|cpu| number(&cpu_file(root, cpu, "cpufreq/scaling_cur_freq")))
+        .collect();
+    told.iter().sum::<u64>().checked_div(told.len() as u64)
+}
+
+fn cpu_file(root: &Path, cpu: usize, name: &str) -> std::path::PathBuf {
+    root.join(format!("sys/devices/system/cpu/cpu{cpu}/{name}"))
+}
+
+/// The highest temperature of the sensors that are known to be of CPUs, in thousandths of a degree.
+fn temperature_millic(root: &Path) -> Option<u64> {
+    let folders = |path: &str| {
+        let entries = root.join(path).read_dir().into_iter().flatten().flatten();
+        entries.map(|entry| entry.path())
+    };
+    let name = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let zones = folders("sys/class/thermal")
+        .filter(|zone| {
+            let kind = name(&zone.join("type"));
+            kind == "x86_pkg_temp" || kind.contains("cpu")
+        })
+        .map(|zone| zone.join("temp"));
+    let sensors = folders("sys/class/hwmon")
+        .filter(|sensor| ["coretemp", "k10temp"].contains(&name(&sensor.join("name")).as_str()))
+        .map(|sensor| sensor.join("temp1_input"));
+    zones.chain(sensors).filter_map(|path| number(&path)).max()
+}
+
+fn number(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
 /// Interrupts are left out: those of the network are the trial's own, and no process's.
-fn parse(text: &str, cpus: &CpuSet, ticks_per_second: u64) -> CpuTimes {
+fn cpu_times(text: &str, cpus: &CpuSet, ticks_per_second: u64) -> BTreeMap<usize, CpuTimes> {
     let tick = 1_000_000_000 / ticks_per_second.max(1);
-    let mut times = CpuTimes::default();
+    let mut times = BTreeMap::new();
     for line in text.lines() {
         let mut fields = line.split_ascii_whitespace();
         let id = fields.next().and_then(|name| name.strip_prefix("cpu")?.parse::<usize>().ok());
-        if !id.is_some_and(|id| cpus.iter().any(|cpu| cpu == id)) {
-            continue;
-        }
+        let Some(id) = id.filter(|&id| cpus.iter().any(|cpu| cpu == id)) else { continue };
         let ticks: Vec<u64> = fields.map(|field| field.parse().unwrap_or(0)).collect();
         let field = |index: usize| ticks.get(index).copied().unwrap_or(0);
         // user, nice, system, idle, iowait, irq, softirq, steal
-        times.busy.0 += (field(0) + field(1) + field(2)) * tick;
-        times.steal.0 += field(7) * tick;
+        let busy = Nanos((field(0) + field(1) + field(2)) * tick);
+        times.insert(id, CpuTimes { busy, steal: Nanos(field(7) * tick) });
     }
     times
 }
@@ -56,21 +180,66 @@ fn parse(text: &str, cpus: &CpuSet, ticks_per_second: u64) -> CpuTimes {
 mod tests {
     use super::*;
 
-    const STAT: &str = "cpu  300 0 300 9 9 9 9 9 0 0\n\
-        cpu0 100 10 50 1000 5 7 9 3 0 0\n\
-        cpu1 200 0 100 1000 5 7 9 4 0 0\n\
-        intr 1 2 3\n";
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A host of two CPUs at a moment.
+    fn write(root: &Path, busy: [u64; 2], steal: u64, swapped: u64, throttles: u64) {
+        let put = |name: &str, text: String| {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let ticks = procfs::ticks_per_second();
+        let [first, second] = busy.map(|seconds| seconds * ticks);
+        put(
+            "proc/stat",
+            format!(
+                "cpu  9 9 9\ncpu0 {first} 0 0 9 9 9 9 {} 0\ncpu1 0 0 {second} 9 9 9 9 0 0\nintr 1\n",
+                steal * ticks
+            ),
+        );
+        put("proc/vmstat", format!("pgpgin 5\npswpin {swapped}\npswpout 2\n"));
+        for cpu in 0..2 {
+            let file = |name: &str| format!("sys/devices/system/cpu/cpu{cpu}/{name}");
+            put(&file("thermal_throttle/core_throttle_count"), format!("{throttles}\n"));
+            put(&file("cpufreq/scaling_cur_freq"), format!("{}\n", 1_000_000 * (cpu + 1)));
+        }
+        put("sys/class/thermal/thermal_zone0/type", "acpitz\n".to_owned());
+        put("sys/class/thermal/thermal_zone0/temp", "99000\n".to_owned());
+        put("sys/class/thermal/thermal_zone1/type", "x86_pkg_temp\n".to_owned());
+        put("sys/class/thermal/thermal_zone1/temp", "61000\n".to_owned());
+    }
 
     #[test]
-    fn what_is_not_the_trials_own_is_foreign() {
-        let cpus: CpuSet = "1".parse().unwrap();
-        let after = parse(STAT, &cpus, 100);
-        assert_eq!(after, CpuTimes { busy: Nanos(3_000_000_000), steal: Nanos(40_000_000) });
-        let both = parse(STAT, &"0-1".parse().unwrap(), 100);
-        assert_eq!(both.busy, Nanos(4_600_000_000));
-        let told = after.since(CpuTimes::default(), Nanos(2_500_000_000));
-        assert_eq!(told.foreign, Nanos(500_000_000));
-        // Ticks are coarse: what is less than nothing is nothing.
-        assert_eq!(after.since(after, Nanos(1)).foreign, Nanos(0));
+    fn what_is_not_the_trials_own_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let cpus: CpuSet = "0-1".parse().unwrap();
+        assert_eq!(State::read(root, &cpus), None);
+        write(root, [10, 20], 1, 7, 3);
+        let before = State::read(root, &cpus).unwrap();
+        write(root, [14, 21], 2, 9, 4);
+        let after = State::read(root, &cpus).unwrap();
+        assert_eq!(frequency_khz(root, &cpus), Some(1_500_000));
+        let watched = Watched {
+            before,
+            after,
+            frequencies_khz: vec![1000, 1000, 9999, 900, 800],
+            max_temperature_millic: temperature_millic(root),
+        };
+        let told = watched.disturbance(&cpus, Nanos(2 * SECOND));
+        let expected = Disturbance {
+            foreign: Nanos(3 * SECOND),
+            steal: Nanos(SECOND),
+            busiest_loader_cpu: Some(Nanos(4 * SECOND)),
+            swapped_bytes: Some(2 * procfs::page_size()),
+            frequency_kept_permille: Some(850),
+            thermal_throttles: Some(2),
+            max_temperature_c: Some(61),
+        };
+        assert_eq!(told, expected);
+        // More than there was to use is told of ticks that are coarse.
+        assert_eq!(watched.disturbance(&cpus, Nanos(9 * SECOND)).foreign, Nanos(0));
+        assert_eq!(frequency_kept_permille(&[1000, 1000, 900]), None);
     }
 }

@@ -39,7 +39,7 @@ pub use experiment::{
 };
 pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};
-pub use slo::{Limit, Slo};
+pub use slo::{Capacity, Limit, Slo};
 pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
 pub use trial::{
     Ceiling, Counts, Disturbance, Failure, Flag, LatencyFigure, LoaderHealth, Measurement, Outcome,

@@ -246,6 +246,10 @@ pub enum Flag {
     NotSteady,
     /// Others used the trial's CPUs.
     HostBusy,
+    /// The CPUs became slower.
+    HostSlowed,
+    /// Memory went to swap, or came from it.
+    HostSwapped,
     /// The loader's record contradicts itself.
     Inconsistent,
 }
@@ -255,7 +259,7 @@ const MOST_FAILED: f64 = 0.01;
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::CpusShared,
         Self::PathPublished,
         Self::RequestsFailed,
@@ -263,6 +267,8 @@ impl Flag {
         Self::PacerLate,
         Self::NotSteady,
         Self::HostBusy,
+        Self::HostSlowed,
+        Self::HostSwapped,
         Self::Inconsistent,
     ];
 
@@ -277,6 +283,8 @@ impl Flag {
             Self::PacerLate => "pacer_late",
             Self::NotSteady => "not_steady",
             Self::HostBusy => "host_busy",
+            Self::HostSlowed => "host_slowed",
+            Self::HostSwapped => "host_swapped",
             Self::Inconsistent => "inconsistent",
         }
     }
@@ -294,6 +302,8 @@ impl Flag {
             | Self::PacerLate
             | Self::NotSteady
             | Self::HostBusy
+            | Self::HostSlowed
+            | Self::HostSwapped
             | Self::Inconsistent => true,
         }
     }
@@ -312,7 +322,7 @@ impl Flag {
                 "more than 1 % of the requests failed, so rate and latency are not those of the work"
             }
             Self::LoaderLimited => {
-                "the rate was above 80 % of what the loader can drive, or its CPUs were over 85 % busy"
+                "the rate was above 80 % of what the loader can drive, or a CPU of its own was over 85 % busy"
             }
             Self::PacerLate => {
                 "one request in a hundred left the loader later than 2 ms and 5 % of the p99 after its time"
@@ -323,6 +333,10 @@ impl Flag {
             Self::HostBusy => {
                 "other processes took over 10 % of the trial's CPUs, or the hypervisor over 1 %"
             }
+            Self::HostSlowed => {
+                "the CPUs lost over a tenth of their frequency from the first half to the second, or were throttled by heat"
+            }
+            Self::HostSwapped => "more than 1 MiB of memory went to swap or came from it",
             Self::Inconsistent => {
                 "requests in flight are not rate times service time (Little's law): the record is wrong"
             }
@@ -352,13 +366,29 @@ pub struct Ceiling {
     pub is_bound: bool,
 }
 
-/// What else used the CPUs of a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What happened on the host during a trial that is not the trial's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disturbance {
-    /// CPU time of other processes than loader, app and store.
+    /// CPU time of other processes than loader, app and store, on the trial's CPUs.
     pub foreign: Nanos,
-    /// Time that the hypervisor took away.
+    /// Time that the hypervisor took from them.
     pub steal: Nanos,
+    /// CPU time of processes on the busiest of the loader's CPUs; `None` in older journals.
+    #[serde(default)]
+    pub busiest_loader_cpu: Option<Nanos>,
+    /// Memory that went to swap or came from it, in bytes; `None` where the kernel does not tell.
+    #[serde(default)]
+    pub swapped_bytes: Option<u64>,
+    /// The frequency of the trial's CPUs in its second half, in thousandths of that in its first;
+    /// `None` where it cannot be read.
+    #[serde(default)]
+    pub frequency_kept_permille: Option<u32>,
+    /// How often the trial's CPUs were slowed down by heat; `None` where they do not count it.
+    #[serde(default)]
+    pub thermal_throttles: Option<u64>,
+    /// The highest temperature of a CPU, in °C; `None` where it cannot be read.
+    #[serde(default)]
+    pub max_temperature_c: Option<u32>,
 }
 
 /// How long it took to bring the stack of a trial to where it could be measured, and to end it.

@@ -5,7 +5,7 @@ use plotly::Plot;
 
 use super::Report;
 use super::charts::{Chart, charts};
-use super::text::{p95_text, rate_text};
+use super::text::{capacity_text, p95_text, rate_text};
 use crate::model::{Check, Flag};
 use crate::query::CaseSummary;
 use crate::store::{Manifest, PinnedComponent};

@@ -11,7 +11,7 @@ use crate::query::{CaseSummary, FailedTrial, FlagCount, Residual};
 use crate::store::Manifest;
 
 pub use html::{ReportError, html};
-pub use text::{p95_text, rate_text};
+pub use text::{capacity_text, p95_text, rate_text};
 
 /// What a report tells.
 #[derive(Clone, Debug)]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::model::{Flag, Measurement, Outcome, Part, TrialRecord};
+use crate::model::{Disturbance, Flag, Measurement, Outcome, Part, TrialRecord};
 use crate::stats::drifts;
 use crate::units::Nanos;
 
 /// The share of the loader's ceiling above which a trial says as much of the loader as of the app.
 pub const MOST_OF_CEILING: f64 = 0.8;
-/// How busy the loader's CPUs may be.
+/// How busy the loader may be, on all of its CPUs and on each.
 const MOST_LOADER_BUSY: f64 = 0.85;
 /// How late one request in a hundred may be released: the larger of a time and of a share of the
 /// latency that as many exceed.
@@ -19,6 +19,10 @@ const SATURATED: f64 = 0.01;
 /// How much of the trial's CPUs others may use, and the hypervisor may take.
 const MOST_FOREIGN: f64 = 0.10;
 const MOST_STEAL: f64 = 0.01;
+/// How much of their frequency the CPUs have to keep from the first half of a trial to the second.
+const LEAST_FREQUENCY_PERMILLE: u32 = 900;
+/// How much memory may go to swap or come from it, in bytes.
+const MOST_SWAPPED: u64 = 1 << 20;
 /// How much requests in flight may differ from rate times service time: as a share, and by half a
 /// request in any case.
 const MOST_APART: f64 = 0.05;
@@ -40,6 +44,11 @@ pub(super) fn of(record: &TrialRecord, duration: Duration, is_published: bool) -
         (Flag::PacerLate, Some(measured)) => trial.is_pacer_late(measured),
         (Flag::NotSteady, Some(measured)) => is_unsteady(measured),
         (Flag::HostBusy, Some(measured)) => trial.is_host_busy(measured),
+        (Flag::HostSlowed, Some(measured)) => measured.disturbance.is_some_and(is_slowed),
+        (Flag::HostSwapped, Some(measured)) => {
+            let swapped = measured.disturbance.and_then(|others| others.swapped_bytes);
+            swapped.is_some_and(|bytes| bytes > MOST_SWAPPED)
+        }
         (Flag::Inconsistent, Some(measured)) => trial.is_inconsistent(measured),
     };
     Flag::ALL.into_iter().filter(is_raised).collect()
@@ -61,7 +70,13 @@ impl Look<'_> {
             .is_some_and(|ceiling| target > f64::from(ceiling.rps) * MOST_OF_CEILING);
         let room = self.duration.as_secs_f64() * self.record.placement.loader.len() as f64;
         let used = measured.usage(Part::Loader).map_or(0.0, |usage| usage.cpu.as_secs_f64());
-        is_near || used > room * MOST_LOADER_BUSY
+        // Where parts share CPUs, what a CPU did says nothing of the loader.
+        let busiest = measured.disturbance.and_then(|others| others.busiest_loader_cpu);
+        let busiest = busiest.filter(|_| !self.record.placement.shared);
+        let most = self.duration.as_secs_f64() * MOST_LOADER_BUSY;
+        is_near
+            || used > room * MOST_LOADER_BUSY
+            || busiest.is_some_and(|busy| busy.as_secs_f64() > most)
     }
 
     fn is_pacer_late(&self, measured: &Measurement) -> bool {
@@ -96,6 +111,12 @@ impl Look<'_> {
     }
 }
 
+/// Whether the CPUs were slower at the end than at the beginning, or too hot.
+fn is_slowed(others: Disturbance) -> bool {
+    others.frequency_kept_permille.is_some_and(|kept| kept < LEAST_FREQUENCY_PERMILLE)
+        || others.thermal_throttles.is_some_and(|times| times > 0)
+}
+
 /// Whether the second half of a trial is not like the first: of one that is overloaded the rate,
 /// since its latency has to grow; of any other the latency.
 #[expect(clippy::cast_precision_loss, reason = "counts and times stay below 2^53")]
@@ -116,8 +137,8 @@ mod tests {
     use crate::clock::UnixMillis;
     use crate::id::TrialId;
     use crate::model::{
-        Bucket, Case, Ceiling, Counts, Disturbance, Histogram, LatencyFigure, LoaderHealth,
-        Placement, ResourceSample, Stack, TimelineLatency, TimelineSecond, Trial,
+        Bucket, Case, Ceiling, Counts, Histogram, LatencyFigure, LoaderHealth, Placement,
+        ResourceSample, Stack, TimelineLatency, TimelineSecond, Trial,
     };
 
     const DURATION: Duration = Duration::from_secs(10);
@@ -144,7 +165,7 @@ mod tests {
             latency: Histogram { buckets: vec![bucket] },
             timeline: (0..10).map(second).collect(),
             loader: Some(LoaderHealth { in_flight_milli: 1000, ..LoaderHealth::default() }),
-            disturbance: Some(Disturbance { foreign: Nanos(0), steal: Nanos(0) }),
+            disturbance: Some(Disturbance::default()),
             ..Measurement::default()
         }
     }
@@ -222,7 +243,11 @@ mod tests {
         });
         assert_eq!(drifting, [Flag::NotSteady]);
         // Four CPUs for ten seconds: four seconds of others, or 0.4 taken away, are the most.
-        let others = |foreign, steal| Disturbance { foreign: Nanos(foreign), steal: Nanos(steal) };
+        let others = |foreign, steal| Disturbance {
+            foreign: Nanos(foreign),
+            steal: Nanos(steal),
+            ..Disturbance::default()
+        };
         for (disturbance, flags) in [
             (others(4_000 * MILLISECOND, 400 * MILLISECOND), &[][..]),
             (others(4_001 * MILLISECOND, 0), &[Flag::HostBusy][..]),
@@ -231,6 +256,26 @@ mod tests {
             let measurement = Measurement { disturbance: Some(disturbance), ..measured() };
             assert_eq!(of(&record(measurement, 1000), DURATION, false), flags);
         }
+        for (busy, flags) in [(8_500, &[][..]), (8_501, &[Flag::LoaderLimited][..])] {
+            let busiest_loader_cpu = Some(Nanos(busy * MILLISECOND));
+            let others = Disturbance { busiest_loader_cpu, ..Disturbance::default() };
+            let mut record = record(Measurement { disturbance: Some(others), ..measured() }, 1000);
+            assert_eq!(of(&record, DURATION, false), flags);
+            record.placement.shared = true;
+            assert_eq!(of(&record, DURATION, false), [Flag::CpusShared]);
+        }
+        let host = |change: fn(&mut Disturbance)| {
+            let mut others = Disturbance::default();
+            change(&mut others);
+            let measurement = Measurement { disturbance: Some(others), ..measured() };
+            of(&record(measurement, 1000), DURATION, false)
+        };
+        assert_eq!(host(|others| others.frequency_kept_permille = Some(900)), []);
+        assert_eq!(host(|others| others.frequency_kept_permille = Some(899)), [Flag::HostSlowed]);
+        assert_eq!(host(|others| others.thermal_throttles = Some(0)), []);
+        assert_eq!(host(|others| others.thermal_throttles = Some(1)), [Flag::HostSlowed]);
+        assert_eq!(host(|others| others.swapped_bytes = Some(1 << 20)), []);
+        assert_eq!(host(|others| others.swapped_bytes = Some((1 << 20) + 1)), [Flag::HostSwapped]);
         let apart = raised(|measured| {
             measured.loader =
                 Some(LoaderHealth { in_flight_milli: 1600, ..LoaderHealth::default() });

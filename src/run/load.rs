@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Runner, StackContext};
-use crate::host::CpuTimes;
+use crate::host::watch_host;
 use crate::launch::RunningStack;
 use crate::load::LoadRequest;
 use crate::model::{Failure, Measurement, Part, Stage, Trial, VALUE_BYTES, with_causes};
@@ -31,16 +31,8 @@ impl Runner<'_, '_> {
             scratch_dir: self.journal.dir(),
         };
         let cpus = context.placement.all();
-        let cpu_times = self.request.watches_host.then(|| CpuTimes::now(&cpus)).flatten();
-        // At the deadline, and not after what the loader has to write down.
-        let watches_host = self.request.watches_host;
-        let at_deadline = tokio::spawn(async move {
-            if !watches_host {
-                return None;
-            }
-            tokio::time::sleep(duration).await;
-            CpuTimes::now(&cpus)
-        });
+        // To the deadline, and not to the end of what the loader has to write down.
+        let watch = self.request.watches_host.then(|| tokio::spawn(watch_host(cpus, duration)));
         live.begin_sampling(duration);
         let failed = |reason: String, live: &dyn RunningStack| Failure {
             stage,
@@ -60,8 +52,11 @@ impl Runner<'_, '_> {
         measurement.resources.extend(samples);
         let own = [Part::Loader, Part::App, Part::Store].map(|part| measurement.usage(part));
         let own = own.iter().flatten().map(|usage| usage.cpu.0).sum();
-        let since = |(now, before): (CpuTimes, CpuTimes)| now.since(before, Nanos(own));
-        measurement.disturbance = at_deadline.await.ok().flatten().zip(cpu_times).map(since);
+        if let Some(watch) = watch {
+            let seen = watch.await.ok().flatten();
+            let loader = &context.placement.loader;
+            measurement.disturbance = seen.map(|seen| seen.disturbance(loader, Nanos(own)));
+        }
         Ok(measurement)
     }
 }

@@ -15,7 +15,6 @@ use std::path::Path;
 
 pub use differences::differences;
 pub use flags::MOST_OF_CEILING;
-pub use search::Capacity;
 
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
@@ -153,8 +152,6 @@ pub struct Recorded {
     pub failed: usize,
     /// Stacks that were given up.
     pub given_up: Vec<Stack>,
-    /// What a search found; empty for every other run.
-    pub capacities: Vec<Capacity>,
 }
 
 /// After this many failures in a row a stack is given up.
@@ -196,9 +193,8 @@ pub async fn record(
     let judged =
         finished.iter().map(|record| (record.trial.id, Judged::of(record, slos))).collect();
     let mut runner = Runner { request, journal, on_event, executed, failures_in_a_row, judged };
-    let mut capacities = Vec::new();
     match plan.order {
-        Order::Search => capacities = runner.search().await?,
+        Order::Search => runner.search().await?,
         _ => {
             for block in plan.blocks() {
                 runner.block(block).await?;
@@ -211,7 +207,6 @@ pub async fn record(
         measured: runner.executed.len() - failed,
         failed,
         given_up: given_up.into_iter().filter(|stack| runner.is_given_up(stack)).collect(),
-        capacities,
     })
 }
 

@@ -5,35 +5,15 @@ use std::collections::BTreeMap;
 
 use super::{Live, RunError, Runner, StackContext, placement};
 use crate::model::{
-    Flag, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
+    Capacity, Flag, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
 };
 use crate::plan::stacks;
 use crate::stats::{Interval, Ladder, Tried, interval, next_place};
+use crate::store::Entry;
 use crate::units::Nanos;
 
 /// A rate is sustained when, after the first second, answers come at this share of it.
 const SUSTAINED: f64 = 0.99;
-
-/// What came of a search, for a stack and a number of connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    /// The stack.
-    pub stack: Stack,
-    /// Connections of the loader.
-    pub concurrency: u32,
-    /// What was to be kept.
-    pub slo: Slo,
-    /// The highest rate that kept it; `None` when none did.
-    pub low_rps: Option<u32>,
-    /// The lowest rate above that did not; `None` when none did not.
-    pub high_rps: Option<u32>,
-    /// Whether the search came to its end; otherwise trials failed, or ran out.
-    pub is_final: bool,
-    /// Whether it was the loader that did not keep up at the higher rate.
-    pub is_loader_limited: bool,
-    /// Trials of the search, which its SLOs share.
-    pub trials: usize,
-}
 
 /// What the search knows of a trial.
 #[derive(Clone, Debug)]
@@ -104,8 +84,8 @@ fn is_below(measured: &Measurement, figure: &str, below: Nanos) -> bool {
 type Rungs<'plan> = BTreeMap<u32, Vec<&'plan Trial>>;
 
 impl Runner<'_, '_> {
-    /// Searches every stack; gives what it can sustain.
-    pub(super) async fn search(&mut self) -> Result<Vec<Capacity>, RunError> {
+    /// Searches every stack, and writes down what each can sustain.
+    pub(super) async fn search(&mut self) -> Result<(), RunError> {
         let plan = self.request.plan;
         let mut capacities = Vec::new();
         for stack in stacks(&plan.experiment) {
@@ -119,7 +99,8 @@ impl Runner<'_, '_> {
                 capacities.extend(self.capacities(&stack, concurrency, &rungs, &tried));
             }
         }
-        Ok(capacities)
+        self.journal.append(&Entry::Searched { capacities })?;
+        Ok(())
     }
 
     fn ladder(&self, rungs: &Rungs<'_>) -> Ladder {
@@ -184,7 +165,7 @@ impl Runner<'_, '_> {
                 high_rps: high.and_then(rate),
                 is_final,
                 is_loader_limited: judged.any(|judged| judged.is_loader_limited),
-                trials: tried.len(),
+                trials: tried.len() as u64,
             }
         })
         .collect()

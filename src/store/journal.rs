@@ -15,8 +15,8 @@ use super::manifest::{Difference, PinnedBundle};
 use crate::clock::UnixMillis;
 use crate::id::{ContentHash, RunId, TrialId};
 use crate::model::{
-    Check, ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport, Stack, Stage,
-    TrialRecord,
+    Capacity, Check, ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport, Stack,
+    Stage, TrialRecord,
 };
 use crate::units::Nanos;
 
@@ -75,6 +75,11 @@ pub enum Entry {
         trials: Vec<TrialId>,
         /// How long that took.
         took: Nanos,
+    },
+    /// A search came to its end.
+    Searched {
+        /// What each stack sustains.
+        capacities: Vec<Capacity>,
     },
     /// The run was interrupted and went on, although these were not the same.
     Resumed {
@@ -148,6 +153,8 @@ pub struct JournalContent {
     pub failures_in_a_row: BTreeMap<Stack, u32>,
     /// What was not the same when the run was interrupted and went on, each once.
     pub accepted_differences: Vec<Difference>,
+    /// What a search found; empty for every other run.
+    pub capacities: Vec<Capacity>,
     /// Bytes of a torn last line that were left out.
     pub torn_bytes: u64,
     /// Bytes of whole lines.
@@ -190,6 +197,7 @@ impl JournalContent {
             trials: vec![],
             failures_in_a_row: BTreeMap::new(),
             accepted_differences: vec![],
+            capacities: vec![],
             torn_bytes: (bytes.len() - whole) as u64,
             whole_bytes: whole as u64,
         };
@@ -213,6 +221,7 @@ impl JournalContent {
                         }
                     }
                 }
+                Entry::Searched { capacities } => content.capacities = capacities,
                 Entry::Resumed { accepted_differences } => {
                     content.accepted_differences.extend(accepted_differences);
                 }

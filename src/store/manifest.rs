@@ -10,8 +10,8 @@ use super::{StoreError, parquet, schema};
 use crate::clock::UnixMillis;
 use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
 use crate::model::{
-    Bundle, Check, ComponentKind, ComponentName, Experiment, Fingerprint, Order, SelfReport,
-    Unavailable,
+    Bundle, Capacity, Check, ComponentKind, ComponentName, Experiment, Fingerprint, Order,
+    SelfReport, Unavailable,
 };
 
 /// The manifest's name in a dataset's folder.
@@ -130,6 +130,9 @@ pub struct Manifest {
     /// What was not the same when the run was interrupted and went on; empty before version 2.
     #[serde(default)]
     pub accepted_differences: Vec<Difference>,
+    /// What a search found that each stack sustains; empty for every other run, and before version 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacities: Vec<Capacity>,
     /// The tables, by file name.
     pub files: BTreeMap<String, TableFile>,
 }
@@ -257,6 +260,7 @@ pub(super) fn build(
         trials: Some(content.trials.len() as u64),
         failed_trials: Some(failed.count() as u64),
         accepted_differences: content.accepted_differences.clone(),
+        capacities: content.capacities.clone(),
         files: entries,
     };
     Ok((files, manifest))

@@ -23,7 +23,7 @@ use crate::units::Nanos;
 /// The file of the table `trials`.
 pub(super) const TRIALS_FILE: &str = "trials.parquet";
 /// The version of the tables and the manifest that is written, and the newest that is read.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 /// The files of a dataset beside its manifest, in alphabetical order.
 pub const FILE_NAMES: [&str; 4] =
     ["latency.parquet", "resources.parquet", "timeline.parquet", TRIALS_FILE];
@@ -271,14 +271,17 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
             },
         );
     }
-    since_version_3(&mut columns);
+    later_versions(&mut columns);
     Table::new("trials", "one execution of a case", records, columns)
 }
 
-fn since_version_3(columns: &mut Columns<TrialRecord>) {
+/// What was not there from the beginning.
+fn later_versions(columns: &mut Columns<TrialRecord>) {
     columns.since = 3;
     executions(columns);
     loader_and_host(columns);
+    columns.since = 4;
+    host_state(columns);
 }
 
 /// A figure's name, what it is, and where it is taken from.
@@ -362,6 +365,26 @@ fn loader_and_host(columns: &mut Columns<TrialRecord>) {
     });
 }
 
+/// What the host did during the load.
+fn host_state(columns: &mut Columns<TrialRecord>) {
+    let host = |r: &TrialRecord| measured(r)?.disturbance;
+    let busiest = "CPU time of processes on the busiest of the loader's CPUs";
+    columns.maybe_f64("loader_busiest_cpu_s", busiest, move |r| {
+        Some(host(r)?.busiest_loader_cpu?.as_secs_f64())
+    });
+    let swapped = "memory of the host that went to swap or came from it";
+    columns.maybe_u64("swapped_bytes", swapped, move |r| host(r)?.swapped_bytes);
+    let kept = "frequency of its CPUs in its second half over that in its first";
+    columns.maybe_f64("frequency_kept", kept, move |r| {
+        Some(f64::from(host(r)?.frequency_kept_permille?) / 1000.0)
+    });
+    let throttles = "how often its CPUs were slowed down by heat";
+    columns.maybe_u64("thermal_throttles", throttles, move |r| host(r)?.thermal_throttles);
+    columns.maybe_u64("max_temperature_c", "the highest temperature of a CPU", move |r| {
+        host(r)?.max_temperature_c.map(u64::from)
+    });
+}
+
 fn latency_figures(columns: &mut Columns<TrialRecord>) {
     let quantiles = QUANTILES
         .iter()
@@ -439,7 +462,7 @@ fn resources(records: &[TrialRecord]) -> Table {
         .u64("cpu_ns", "CPU time that the part had used since the trial began", |(_, s)| s.cpu.0);
     columns.u64(
         "memory_bytes",
-        "memory of the part at that moment (PSS; of a container, without file cache)",
+        "memory of the part at that moment (PSS, or at the beginning that and then what unshared memory has grown by; of a container, without file cache)",
         |(_, s)| s.memory_bytes,
     );
     columns.since = 3;

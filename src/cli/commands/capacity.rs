@@ -7,10 +7,8 @@ use super::measure::conclude;
 use super::run::execute;
 use crate::cli::args::{self, OrderChoice};
 use crate::cli::error::CliError;
-use crate::cli::output::table;
 use crate::model::{Experiment, Limit, Order};
 use crate::plan::capacity_spec;
-use crate::run::Capacity;
 
 /// How much higher each rate of the search is than the one below.
 const STEP: f64 = 1.05;
@@ -86,34 +84,6 @@ fn ladder(ends: &[u32]) -> Result<Vec<u32>, CliError> {
     }
     rates.dedup();
     Ok(rates)
-}
-
-/// What each stack sustains.
-pub(super) fn capacity_table(capacities: &[Capacity]) -> String {
-    let row = |one: &Capacity| {
-        let rate = match (one.low_rps, one.high_rps) {
-            (Some(low), Some(_)) if one.is_loader_limited => {
-                format!("at least {low}/s: there the loader ends")
-            }
-            (Some(low), Some(high)) => format!("{low}/s to {high}/s"),
-            (Some(low), None) => format!("at least {low}/s"),
-            (None, Some(high)) if one.is_loader_limited => {
-                format!("unknown: the loader does not drive {high}/s")
-            }
-            (None, Some(high)) => format!("less than {high}/s"),
-            (None, None) => "unknown: see what failed".to_owned(),
-        };
-        let rate = if one.is_final { rate } else { format!("{rate} (not finished)") };
-        vec![
-            one.stack.to_string(),
-            one.concurrency.to_string(),
-            one.slo.to_string(),
-            rate,
-            one.trials.to_string(),
-        ]
-    };
-    let header = ["stack", "connections", "keeps", "sustains", "trials"];
-    format!("\n{}", table(&header, &capacities.iter().map(row).collect::<Vec<_>>(), 4))
 }
 
 #[cfg(test)]

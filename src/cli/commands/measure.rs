@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use bollard::Docker;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::capacity::capacity_table;
 use super::doctor;
 use super::report::{gather, shown, write};
 use crate::cli::args::{self, LauncherChoice};
 use crate::cli::ceilings::ceilings;
 use crate::cli::docker;
 use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
-use crate::cli::output::{Download, Progress, case_table, note, print};
+use crate::cli::output::{Download, Progress, capacity_table, case_table, note, print};
 use crate::clock::{Clock, UnixMillis};
 use crate::exec::{self, Owner};
 use crate::host::{Demand, Topology, ephemeral_ports, fingerprint, raise_open_file_limit};
@@ -508,9 +507,10 @@ pub(super) async fn conclude(
         error.hint("the dataset is safe: `perf-api report --output FILE` shows it")
     })?;
     print(&format!("report  {}\n", shown(&path).display()))?;
-    let Recorded { measured, failed, given_up, capacities } = summary.recorded;
+    let Recorded { measured, failed, given_up } = summary.recorded;
+    let capacities = &report.manifest.capacities;
     if !capacities.is_empty() {
-        print(&capacity_table(&capacities))?;
+        print(&capacity_table(capacities))?;
     }
     for stack in given_up {
         let mut reasons = report.failures.iter().filter(|failed| failed.case.stack == stack);

@@ -12,7 +12,9 @@ use crate::cli::error::{CliError, condition_code};
 use crate::cli::location;
 use crate::cli::output::{note, print, table};
 use crate::id::DatasetId;
+use crate::model::Capacity;
 use crate::query::verify;
+use crate::report::capacity_text;
 use crate::store::{Condition, Incoming, Listed, Names, Store, StoreError};
 
 pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, CliError> {
@@ -158,6 +160,11 @@ async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, 
         ("written by", format!("{}, schema version {}", manifest.writer, manifest.schema_version)),
         ("not the same after an interruption", differences.collect::<Vec<_>>().join("; ")),
     ];
+    for one in &manifest.capacities {
+        let Capacity { stack, concurrency, slo, .. } = one;
+        let sustains = capacity_text(one);
+        lines.push(("sustains", format!("{stack}, {concurrency} connections, {slo}: {sustains}")));
+    }
     for (name, file) in &manifest.files {
         let what =
             format!("{} rows, {}, sha256 {}", file.rows, HumanBytes(file.bytes), file.sha256);
