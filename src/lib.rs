@@ -6,7 +6,7 @@
 //! (an app on a store, with a worker count) `launch` starts both, pinned to CPUs that `host` chose;
 //! `load` offers requests on a schedule and tells what became of each; every outcome is a line in a
 //! journal, which `store` seals into a dataset whose name is its hash. `query` asks datasets in
-//! SQL, and `report` turns the answers into a page.
+//! SQL, `compare` turns two of them into verdicts, and `report` turns answers into pages.
 //!
 //! # Entry points
 //!
@@ -23,13 +23,13 @@
 //! | 0 ground | [`units`], [`id`], [`clock`], [`file`], [`exec`] (which uses those before it) |
 //! | 1 model | [`model`] |
 //! | 2 trades | [`plan`], [`host`], [`bundle`], [`launch`], [`load`], [`store`], [`stats`] |
-//! | 3 work | [`run`], [`query`] |
+//! | 3 work | [`run`], [`query`], [`compare`] |
 //! | 4 faces | [`report`] |
 //! | 5 door | [`cli`] |
 //!
 //! # Invariants
 //!
-//! - `plan` and `stats` do no I/O and read no clock; the same inputs give the same bytes.
+//! - `plan`, `stats` and `compare` do no I/O and read no clock; the same inputs give the same bytes.
 //! - What is written under a hash never changes; what is hashed has a canonical byte form.
 //! - Nothing of a dataset is used before it was compared with its hash, unless somebody insists.
 //! - A failed trial is data, stored with its stage and reason. Nothing is dropped in silence.
@@ -40,6 +40,7 @@
 pub mod bundle;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod exec;
 pub mod file;
 pub mod host;

@@ -63,6 +63,14 @@ pub enum BundleError {
         /// The name.
         name: ComponentName,
     },
+    /// A component folder has nothing to take the place of.
+    #[error("the bundle has no `{name}` that {path} could take the place of")]
+    NoPlace {
+        /// The component.
+        name: ComponentName,
+        /// The folder.
+        path: PathBuf,
+    },
     /// A bundle file is wrong.
     #[error("{path} is not a bundle: {message}")]
     Malformed {
@@ -100,6 +108,25 @@ pub fn make(
         return Err(BundleError::Twice { name: pair[0].name.clone() });
     }
     Ok(Bundle { format: FORMAT, provider: provider.to_owned(), id: id_of(&components), components })
+}
+
+/// A bundle in which the component of a folder has the place of the one of its name.
+///
+/// # Errors
+/// When the folder has no valid `component.toml`, or the bundle no component of that name.
+pub fn with_component(base: &Bundle, folder: &Path) -> Result<Bundle, BundleError> {
+    let mut component = resolve(folder, None)?;
+    let mut components = base.components.clone();
+    let Some(place) = components.iter().position(|one| one.name == component.name) else {
+        return Err(BundleError::NoPlace { name: component.name, path: folder.to_owned() });
+    };
+    // The same lock files, installed elsewhere: what runs is not found below the new folder.
+    if let (Some(lack), Some(old)) = (&mut component.unavailable, &components[place].process) {
+        lack.remedy =
+            format!("install it as {} is, or link to what is installed there", old.dir.display());
+    }
+    components[place] = component;
+    Ok(Bundle { id: id_of(&components), components, ..base.clone() })
 }
 
 /// Writes a bundle file.

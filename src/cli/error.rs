@@ -18,6 +18,8 @@ use crate::store::{Condition, StoreError};
 pub(super) const USER_ERROR: u8 = 1;
 /// At least one trial failed.
 pub(super) const TRIALS_FAILED: u8 = 3;
+/// What `--fail-on` names was found.
+pub(super) const REGRESSED: u8 = 4;
 /// A dataset is not what its hashes say.
 const CORRUPT: u8 = 5;
 /// A file of a dataset is not there.

@@ -8,6 +8,7 @@ mod docker;
 mod error;
 mod location;
 mod output;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Calibrate(args) => block_on(commands::calibrate::calibrate(&args)),
         Command::Capacity(args) => block_on(commands::capacity::capacity(&args)),
         Command::Doctor(args) => block_on(commands::doctor::doctor(&args)),
+        Command::Ab(args) => block_on(commands::ab::ab(&args)),
+        Command::Trend(args) => block_on(commands::trend::trend(&args)),
         Command::Report(args) => block_on(commands::report::report(&args)),
         Command::Results(args) => block_on(commands::results::results(&args)),
         Command::Sql(args) => commands::sql::sql(&args),

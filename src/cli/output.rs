@@ -121,6 +121,8 @@ pub(super) struct Progress {
     expected_done: Duration,
     plan: Plan,
     last: String,
+    /// Of two, the side that is told of.
+    side: &'static str,
 }
 
 enum Mode {
@@ -132,8 +134,9 @@ enum Mode {
 }
 
 impl Progress {
-    pub(super) fn new(plan: &Plan, silent: bool) -> Self {
-        let total = expected_trials(plan);
+    /// Of a plan that is executed so many times.
+    pub(super) fn new(plan: &Plan, times: u32, silent: bool) -> Self {
+        let total = expected_trials(plan) * usize::try_from(times).unwrap_or(1);
         let mode = match (silent, std::io::stderr().is_terminal()) {
             (true, _) => Mode::Silent,
             (false, false) => Mode::Lines,
@@ -144,10 +147,20 @@ impl Progress {
             watch: Stopwatch::start(),
             total,
             done: 0,
-            expected: estimate(plan),
+            expected: estimate(plan) * times,
             expected_done: Duration::ZERO,
             plan: plan.clone(),
             last: String::new(),
+            side: "",
+        }
+    }
+
+    /// Something happened on one of two sides.
+    pub(super) fn on_side(&mut self, side: &'static str, event: &Event<'_>) {
+        self.side = side;
+        match event {
+            Event::Begun(..) => {}
+            event => self.on_event(event),
         }
     }
 
@@ -229,7 +242,9 @@ impl Progress {
                 bar.set_prefix(format!("{left} left"));
             }
             Mode::Lines => {
-                note(&format!("[{}/{}] {} ({left} left)", self.done, self.total, self.last));
+                let side = if self.side.is_empty() { "" } else { &format!("{}: ", self.side) };
+                let (done, total, last) = (self.done, self.total, &self.last);
+                note(&format!("[{done}/{total}] {side}{last} ({left} left)"));
             }
             Mode::Silent => {}
         }

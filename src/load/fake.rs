@@ -21,13 +21,20 @@ use crate::units::Nanos;
 pub struct FakeLoad {
     clock: Clock,
     seed: u64,
+    slowdown: f64,
 }
 
 impl FakeLoad {
     /// A driver that lets `clock` advance by each load, with its own stream of noise.
     #[must_use]
     pub fn new(clock: Clock, seed: u64) -> Self {
-        Self { clock, seed }
+        Self { clock, seed, slowdown: 1.0 }
+    }
+
+    /// One whose answers take so many times as long.
+    #[must_use]
+    pub fn slowed(self, slowdown: f64) -> Self {
+        Self { slowdown, ..self }
     }
 }
 
@@ -44,7 +51,7 @@ impl LoadDriver for FakeLoad {
         self.clock.advance(request.duration);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(u64::from(request.trial.0));
-        Ok(simulate(request, &mut rng))
+        Ok(simulate(request, self.slowdown, &mut rng))
     }
 }
 
@@ -54,7 +61,7 @@ impl LoadDriver for FakeLoad {
     clippy::cast_sign_loss,
     reason = "made-up numbers of a moderate size"
 )]
-fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
+fn simulate(request: &LoadRequest<'_>, slowdown: f64, rng: &mut ChaCha8Rng) -> Measurement {
     let capacity = capacity_rps(request.url) * (1.0 + 0.02 * (rng.random::<f64>() - 0.5));
     let target = f64::from(request.target_rps);
     let planned = offered(request);
@@ -74,8 +81,8 @@ fn simulate(request: &LoadRequest<'_>, rng: &mut ChaCha8Rng) -> Measurement {
             let backlog = at * (1.0 - capacity / target).max(0.0);
             let busy = (target / capacity).min(0.98);
             let service = 0.4e-3 * (1.0 + busy / (1.0 - busy) * rng.random::<f64>());
-            let latency =
-                Nanos::from_secs_f64(backlog + service - 0.3e-3 * rng.random::<f64>().ln());
+            let own = service - 0.3e-3 * rng.random::<f64>().ln();
+            let latency = Nanos::from_secs_f64(backlog + slowdown * own);
             recorder.completed(latency, share);
             latencies.push(latency);
         }

@@ -168,6 +168,25 @@ pub enum Order {
     Search,
 }
 
+/// What both sides of an interleaved comparison have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interleaved {
+    /// A name that no other comparison has.
+    pub name: String,
+    /// How often it is looked at while it goes on, and may be ended for what is seen; 0 when its length
+    /// was fixed.
+    pub looks: u32,
+}
+
+impl Interleaved {
+    /// The chance of a false alarm that each of so many looks may have so that all of them have at most
+    /// `alpha` together, whatever they have in common (source: Bonferroni's inequality).
+    #[must_use]
+    pub fn alpha(alpha: f64, looks: u32) -> f64 {
+        alpha / f64::from(looks.max(1))
+    }
+}
+
 /// Every trial of an experiment in the order of execution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {

@@ -14,6 +14,8 @@
 //! | Part | the loader, the app or the store of a trial |
 //! | Fingerprint | what the host is |
 //! | Dataset | the sealed, hashed result of one experiment |
+//! | Metric | a figure of a trial that comparisons are made of |
+//! | Sample | what one trial tells a comparison |
 //!
 //! Requests are *planned* (the schedule offers them), *sent* (a connection took them up),
 //! *completed* (answered as expected), *failed* (answered wrongly or not at all before the
@@ -26,6 +28,7 @@ mod bundle;
 mod experiment;
 mod histogram;
 mod host;
+mod metric;
 mod slo;
 mod text;
 mod trial;
@@ -35,10 +38,12 @@ pub use bundle::{
     StoreIdentity, Unavailable,
 };
 pub use experiment::{
-    Case, ComponentName, Experiment, MOST_TRIALS, Order, Plan, Stack, Trial, stack_runs,
+    Case, ComponentName, Experiment, Interleaved, MOST_TRIALS, Order, Plan, Stack, Trial,
+    stack_runs,
 };
 pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};
+pub use metric::{Figure, Metric, Sample};
 pub use slo::{Capacity, Limit, Slo};
 pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
 pub use trial::{

@@ -346,6 +346,7 @@ impl Flag {
 
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly every trial is of the large one")]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// With numbers.

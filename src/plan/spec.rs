@@ -20,13 +20,14 @@ pub struct Source {
     pub text: String,
 }
 
-/// A spec that comes with the program: `quick`, `full` or `calibrate`.
+/// A spec that comes with the program: `quick`, `full`, `calibrate` or `ab`.
 #[must_use]
 pub fn embedded(name: &str) -> Option<Source> {
     let text = match name {
         "quick" => include_str!("quick.toml"),
         "full" => include_str!("full.toml"),
         "calibrate" => include_str!("calibrate.toml"),
+        "ab" => include_str!("ab.toml"),
         _ => return None,
     };
     Some(Source { name: format!("{name}.toml (built in)"), text: text.to_owned() })

@@ -19,7 +19,7 @@ pub use session::{ColumnDoc, Rows, Session, TableDoc, Trust, table_docs};
 pub use verify::verify;
 
 use crate::id::DatasetId;
-use crate::model::{Case, ComponentName, Flag, Stack};
+use crate::model::{Bucket, Case, ComponentName, Figure, Flag, Histogram, Metric, Sample, Stack};
 use crate::store::{Store, StoreError};
 use crate::units::Nanos;
 
@@ -224,6 +224,43 @@ impl Dataset {
         })
     }
 
+    /// What each trial tells a comparison, in the order of cases and blocks; only those for which
+    /// `condition` holds, in SQL, where there is one.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read, or the condition is none.
+    pub async fn samples(&self, condition: Option<&str>) -> Result<Vec<Sample>, QueryError> {
+        let (question, sql) = ("samples.sql", include_str!("samples.sql"));
+        let Some(condition) = condition else { return self.ask(question, sql).await?.rows(sample) };
+        let batches = self.session.ask_where(question, sql, condition).await?;
+        Answers { question, batches }.rows(sample)
+    }
+
+    /// The latencies of a case over its valid trials.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read.
+    pub async fn distribution(&self, case: &Case) -> Result<Histogram, QueryError> {
+        let Case { stack, concurrency, target_rps } = case;
+        // A component's name has no character that SQL would take for its own.
+        let condition = format!(
+            "app = '{}' AND store = '{}' AND workers = {} AND concurrency = {concurrency} AND target_rps = {target_rps}",
+            stack.app, stack.store, stack.workers
+        );
+        let (question, sql) = ("distribution.sql", include_str!("distribution.sql"));
+        let batches = self.session.ask_where(question, sql, &condition).await?;
+        let buckets = Answers { question, batches }.rows(|row| {
+            Ok(Bucket {
+                low: Nanos(row.count("low_ns")?),
+                high: Nanos(row.count("high_ns")?),
+                count: row.count("count")?,
+                censored: row.count("censored")?,
+                served: 0,
+            })
+        });
+        Ok(Histogram { buckets: buckets? })
+    }
+
     /// How far the median latency of each valid trial is from that of its case, in the order of
     /// execution; of cases with several repetitions.
     ///
@@ -249,6 +286,30 @@ impl Dataset {
         answers
             .rows(|row| Ok(FlagCount { flags: row.text("flags")?, trials: row.count("trials")? }))
     }
+}
+
+fn sample(row: &Row<'_>) -> Result<Sample, QueryError> {
+    let mut figures = [None; Metric::ALL.len()];
+    for (figure, metric) in figures.iter_mut().zip(Metric::ALL) {
+        let is_bound = metric.is_latency() && row.truth(&format!("{metric}_is_bound"))?;
+        // A trial that completed nothing has no CPU time for each request.
+        let value = row.number(metric.as_str())?.filter(|value| value.is_finite());
+        *figure = value.map(|value| Figure { value, is_bound });
+    }
+    let flags = row.text("flags")?;
+    let block = row.count("block")?;
+    Ok(Sample {
+        case: row.case()?,
+        block: u32::try_from(block).map_err(|_| row.unusable("block"))?,
+        is_valid: row.truth("is_valid")?,
+        flags: Flag::ALL
+            .into_iter()
+            .filter(|flag| flags.split(',').any(|name| name == flag.as_str()))
+            .collect(),
+        failure: row.has("failure_reason")?.then(|| row.text("failure_reason")).transpose()?,
+        planned: row.count("planned")?,
+        figures,
+    })
 }
 
 /// What a question gave.

@@ -159,6 +159,23 @@ impl Session {
         frame.collect().await.map_err(told)
     }
 
+    /// The rows of a question of this program for which a condition holds that somebody typed.
+    pub(super) async fn ask_where(
+        &self,
+        question: &'static str,
+        sql: &str,
+        condition: &str,
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let told = |error| {
+            self.told(error, |source| QueryError::Ask { question, source: Box::new(source) })
+        };
+        let frame = self.context.sql(sql).await.map_err(told)?;
+        let condition = self.context.parse_sql_expr(condition, frame.schema());
+        let condition = condition.map_err(|error| self.told(error, QueryError::Sql))?;
+        let kept = frame.filter(condition).map_err(|error| self.told(error, QueryError::Sql))?;
+        kept.collect().await.map_err(told)
+    }
+
     /// What an error means: that a dataset was refused is the news, not the query that met it.
     fn told(
         &self,

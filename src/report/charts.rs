@@ -411,7 +411,7 @@ fn layout(x: &str, y: &str, entries: usize) -> Layout {
 }
 
 /// A figure as JSON that no text in it can lead out of its script element.
-fn figure(plot: &Plot) -> String {
+pub(super) fn figure(plot: &Plot) -> String {
     plot.to_json()
         .replace('<', "\\u003c")
         .replace('\u{2028}', "\\u2028")

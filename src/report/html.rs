@@ -105,7 +105,7 @@ struct ComponentRow {
 }
 
 /// Plotly's own script. The crate gives it together with MathJax, which no chart here needs.
-fn plotly_js() -> &'static str {
+pub(super) fn plotly_js() -> &'static str {
     use std::sync::OnceLock;
     static SCRIPT: OnceLock<String> = OnceLock::new();
     SCRIPT.get_or_init(|| {

@@ -256,6 +256,15 @@ mod tests {
             let measurement = Measurement { disturbance: Some(disturbance), ..measured() };
             assert_eq!(of(&record(measurement, 1000), DURATION, false), flags);
         }
+        let apart = raised(|measured| {
+            measured.loader =
+                Some(LoaderHealth { in_flight_milli: 1600, ..LoaderHealth::default() });
+        });
+        assert_eq!(apart, [Flag::Inconsistent]);
+    }
+
+    #[test]
+    fn what_the_host_does_raises_its_flags() {
         for (busy, flags) in [(8_500, &[][..]), (8_501, &[Flag::LoaderLimited][..])] {
             let busiest_loader_cpu = Some(Nanos(busy * MILLISECOND));
             let others = Disturbance { busiest_loader_cpu, ..Disturbance::default() };
@@ -276,10 +285,5 @@ mod tests {
         assert_eq!(host(|others| others.thermal_throttles = Some(1)), [Flag::HostSlowed]);
         assert_eq!(host(|others| others.swapped_bytes = Some(1 << 20)), []);
         assert_eq!(host(|others| others.swapped_bytes = Some((1 << 20) + 1)), [Flag::HostSwapped]);
-        let apart = raised(|measured| {
-            measured.loader =
-                Some(LoaderHealth { in_flight_milli: 1600, ..LoaderHealth::default() });
-        });
-        assert_eq!(apart, [Flag::Inconsistent]);
     }
 }

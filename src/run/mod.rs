@@ -6,6 +6,7 @@
 
 mod differences;
 mod flags;
+mod interleave;
 mod load;
 mod search;
 mod warm_up;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub use differences::differences;
 pub use flags::MOST_OF_CEILING;
+pub use interleave::{Look, end_interleaved, interleave};
 
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
@@ -23,8 +25,9 @@ use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::load::LoadDriver;
 use crate::model::{
-    Bundle, Ceiling, Check, ComponentName, Failure, Fingerprint, Measurement, Order, Outcome, Part,
-    Placement, Plan, Stack, StackTimes, Stage, Trial, TrialRecord, stack_runs, with_causes,
+    Bundle, Ceiling, Check, ComponentName, Failure, Fingerprint, Interleaved, Measurement, Order,
+    Outcome, Part, Placement, Plan, Sample, Stack, StackTimes, Stage, Trial, TrialRecord,
+    stack_runs, with_causes,
 };
 use crate::plan::stacks;
 use crate::stats::{latency_figures, service_figures};
@@ -63,6 +66,8 @@ pub struct RunRequest<'run> {
     pub ceilings: BTreeMap<(CpuSet, CpuSet), Ceiling>,
     /// Whether containers are to be loaded through published ports.
     pub is_published: bool,
+    /// The name that both sides of an interleaved comparison have.
+    pub interleaved: Option<Interleaved>,
     /// Whether to look at who else uses the trials' CPUs.
     pub watches_host: bool,
     /// What the host is.
@@ -165,34 +170,8 @@ pub async fn record(
     request: RunRequest<'_>,
     on_event: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Recorded, RunError> {
-    let store = request.store;
-    let (mut journal, finished, mut failures_in_a_row) = match &request.beginning {
-        Beginning::New => (store.begin(&request.id, &header(&request))?, vec![], BTreeMap::new()),
-        Beginning::Resumed { .. } => {
-            let (journal, content) = store.resume(&request.id)?;
-            (journal, content.trials, content.failures_in_a_row)
-        }
-    };
-    if let Beginning::Resumed { accepted_differences } = &request.beginning
-        && !accepted_differences.is_empty()
-    {
-        // What was mended deserves another chance.
-        failures_in_a_row.clear();
-        let accepted_differences = accepted_differences.clone();
-        journal.append(&Entry::Resumed { accepted_differences })?;
-    }
-    on_event(&Event::Begun(journal.dir(), finished.len()));
-    let plan = request.plan;
-    let is_planned = |record: &&TrialRecord| plan.trials.contains(&record.trial);
-    if let Some(foreign) = finished.iter().find(|record| !is_planned(record)) {
-        return Err(RunError::OtherPlan(foreign.trial.id));
-    }
-    let executed =
-        finished.iter().map(|record| (record.trial.id, Executed::from(record))).collect();
-    let slos = &plan.experiment.slos;
-    let judged =
-        finished.iter().map(|record| (record.trial.id, Judged::of(record, slos))).collect();
-    let mut runner = Runner { request, journal, on_event, executed, failures_in_a_row, judged };
+    let mut runner = Runner::open(request, on_event)?;
+    let plan = runner.request.plan;
     match plan.order {
         Order::Search => runner.search().await?,
         _ => {
@@ -201,13 +180,7 @@ pub async fn record(
             }
         }
     }
-    let failed = runner.executed.values().filter(|one| one.is_failed).count();
-    let given_up = stacks(&plan.experiment);
-    Ok(Recorded {
-        measured: runner.executed.len() - failed,
-        failed,
-        given_up: given_up.into_iter().filter(|stack| runner.is_given_up(stack)).collect(),
-    })
+    Ok(runner.recorded())
 }
 
 /// The CPUs that each part of a stack gets on a host, for the loads of `plan`.
@@ -236,6 +209,7 @@ fn header(request: &RunRequest<'_>) -> Header {
         launcher: request.launcher.name().to_owned(),
         is_published: request.is_published,
         load_driver: request.driver.name(),
+        interleaved: request.interleaved.clone(),
     }
 }
 
@@ -249,6 +223,12 @@ struct Runner<'run, 'event> {
     failures_in_a_row: BTreeMap<Stack, u32>,
     /// What a search knows of the trials that are over.
     judged: BTreeMap<TrialId, Judged>,
+    /// What a comparison knows of them.
+    samples: BTreeMap<TrialId, Sample>,
+}
+
+fn sample(record: &TrialRecord, plan: &Plan) -> Sample {
+    Sample::of(record, plan.experiment.duration.0)
 }
 
 /// How often a trial was executed, and how that ended last.
@@ -279,17 +259,72 @@ struct Live {
     trials: Vec<TrialId>,
 }
 
-impl Runner<'_, '_> {
+impl<'run, 'event> Runner<'run, 'event> {
+    /// Begins the journal of a run, or goes on with it.
+    fn open(
+        request: RunRequest<'run>,
+        on_event: &'event mut dyn FnMut(&Event<'_>),
+    ) -> Result<Self, RunError> {
+        let store = request.store;
+        let (mut journal, finished, mut failures_in_a_row) = match &request.beginning {
+            Beginning::New => {
+                (store.begin(&request.id, &header(&request))?, vec![], BTreeMap::new())
+            }
+            Beginning::Resumed { .. } => {
+                let (journal, content) = store.resume(&request.id)?;
+                (journal, content.trials, content.failures_in_a_row)
+            }
+        };
+        if let Beginning::Resumed { accepted_differences } = &request.beginning
+            && !accepted_differences.is_empty()
+        {
+            // What was mended deserves another chance.
+            failures_in_a_row.clear();
+            let accepted_differences = accepted_differences.clone();
+            journal.append(&Entry::Resumed { accepted_differences })?;
+        }
+        on_event(&Event::Begun(journal.dir(), finished.len()));
+        let plan = request.plan;
+        let is_planned = |record: &&TrialRecord| plan.trials.contains(&record.trial);
+        if let Some(foreign) = finished.iter().find(|record| !is_planned(record)) {
+            return Err(RunError::OtherPlan(foreign.trial.id));
+        }
+        let executed =
+            finished.iter().map(|record| (record.trial.id, Executed::from(record))).collect();
+        let slos = &plan.experiment.slos;
+        let judged =
+            finished.iter().map(|record| (record.trial.id, Judged::of(record, slos))).collect();
+        let samples =
+            finished.iter().map(|record| (record.trial.id, sample(record, plan))).collect();
+        Ok(Self { request, journal, on_event, executed, failures_in_a_row, judged, samples })
+    }
+
+    /// What stands in the journal now.
+    fn recorded(&self) -> Recorded {
+        let failed = self.executed.values().filter(|one| one.is_failed).count();
+        let given_up = stacks(&self.request.plan.experiment);
+        Recorded {
+            measured: self.executed.len() - failed,
+            failed,
+            given_up: given_up.into_iter().filter(|stack| self.is_given_up(stack)).collect(),
+        }
+    }
+
     /// Runs the trials of a block, and then those again that failed, as often as the spec says.
     async fn block(&mut self, trials: &[Trial]) -> Result<(), RunError> {
         for round in 0..=self.request.plan.experiment.retries {
             for trials in stack_runs(trials) {
-                let due: Vec<&Trial> =
-                    trials.iter().filter(|trial| self.is_due(trial, round)).collect();
-                self.stack_run(&due).await?;
+                self.due_stack_run(trials, round).await?;
             }
         }
         Ok(())
+    }
+
+    /// Runs those trials of one start of a stack that are to be executed when each has been `round`
+    /// times.
+    async fn due_stack_run(&mut self, trials: &[Trial], round: u32) -> Result<(), RunError> {
+        let due: Vec<&Trial> = trials.iter().filter(|trial| self.is_due(trial, round)).collect();
+        self.stack_run(&due).await
     }
 
     /// Whether a trial is to be executed when each has been `round` times.
@@ -487,6 +522,7 @@ impl Runner<'_, '_> {
         count_failure(&mut self.failures_in_a_row, &record);
         let slos = &self.request.plan.experiment.slos;
         self.judged.insert(trial.id, Judged::of(&record, slos));
+        self.samples.insert(trial.id, sample(&record, self.request.plan));
         let executed =
             self.executed.entry(trial.id).or_insert(Executed { times: 0, is_failed: true });
         executed.times += 1;

@@ -1,13 +1,23 @@
 //! Statistics: plain data in, estimates out. No I/O, no clock, no randomness that is not seeded.
 
+mod bootstrap;
+mod change_point;
+mod moderated;
+mod multiple;
 mod noise;
 mod quantile;
+mod ranks;
 mod search;
 mod trend;
 
-pub use noise::smallest_ratio;
+pub use bootstrap::bootstrap_interval;
+pub use change_point::change_points;
+pub use moderated::{Estimated, Prior, Scatter, fit_prior, moderate, t_quantile};
+pub use multiple::{adjusted, simes};
+pub use noise::{smallest_ratio, smallest_ratio_of};
 pub use quantile::{
     latency_figures, latency_mean, latency_quantile, latency_quantile_ends, service_figures,
 };
+pub use ranks::{rank_sum_p, signed_rank_p};
 pub use search::{Interval, Ladder, Tried, interval, next_place};
 pub use trend::drifts;

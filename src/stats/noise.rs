@@ -13,13 +13,22 @@ const POWER: f64 = 0.8;
 /// repetitions, or for a sample that is not above zero.
 #[must_use]
 pub fn smallest_ratio(samples: &[f64], repetitions: u32) -> Option<f64> {
-    if samples.len() < 2 || repetitions < 2 || samples.iter().any(|&sample| sample <= 0.0) {
+    if samples.len() < 2 || samples.iter().any(|&sample| sample <= 0.0) {
         return None;
     }
     let logs: Vec<f64> = samples.iter().map(|sample| sample.ln()).collect();
+    smallest_ratio_of(standard_deviation(&logs), repetitions)
+}
+
+/// The same for a known standard deviation of the logarithms of single repetitions.
+#[must_use]
+pub fn smallest_ratio_of(deviation: f64, repetitions: u32) -> Option<f64> {
+    if repetitions < 2 {
+        return None;
+    }
     let t = StudentsT::new(0.0, 1.0, 2.0 * f64::from(repetitions) - 2.0).ok()?;
     let quantiles = t.inverse_cdf(1.0 - ALPHA / 2.0) + t.inverse_cdf(POWER);
-    let error = standard_deviation(&logs) * (2.0 / f64::from(repetitions)).sqrt();
+    let error = deviation * (2.0 / f64::from(repetitions)).sqrt();
     Some((quantiles * error).exp())
 }
 

@@ -15,8 +15,8 @@ use super::manifest::{Difference, PinnedBundle};
 use crate::clock::UnixMillis;
 use crate::id::{ContentHash, RunId, TrialId};
 use crate::model::{
-    Capacity, Check, ComponentName, Experiment, Fingerprint, Order, Outcome, SelfReport, Stack,
-    Stage, TrialRecord,
+    Capacity, Check, ComponentName, Experiment, Fingerprint, Interleaved, Order, Outcome,
+    SelfReport, Stack, Stage, TrialRecord,
 };
 use crate::units::Nanos;
 
@@ -52,6 +52,9 @@ pub struct Header {
     pub is_published: bool,
     /// What offers the load.
     pub load_driver: String,
+    /// The name that both sides of an interleaved comparison have; `None` for every other run.
+    #[serde(default)]
+    pub interleaved: Option<Interleaved>,
 }
 
 /// One line of a journal.
@@ -75,6 +78,11 @@ pub enum Entry {
         trials: Vec<TrialId>,
         /// How long that took.
         took: Nanos,
+    },
+    /// No more blocks are measured, and what stands of later ones is left out.
+    Ended {
+        /// How many blocks are whole.
+        repetitions: u32,
     },
     /// A search came to its end.
     Searched {
@@ -202,6 +210,7 @@ impl JournalContent {
             whole_bytes: whole as u64,
         };
         let mut trials: BTreeMap<TrialId, TrialRecord> = BTreeMap::new();
+        let mut ended = None;
         for (line, number) in lines {
             match parse(line).map_err(|message| damaged(number, &message))? {
                 Entry::Begin(_) => return Err(damaged(number, "a second header")),
@@ -221,6 +230,9 @@ impl JournalContent {
                         }
                     }
                 }
+                Entry::Ended { repetitions } => {
+                    ended = Some(repetitions);
+                }
                 Entry::Searched { capacities } => content.capacities = capacities,
                 Entry::Resumed { accepted_differences } => {
                     content.accepted_differences.extend(accepted_differences);
@@ -230,7 +242,36 @@ impl JournalContent {
         content.accepted_differences.sort();
         content.accepted_differences.dedup();
         content.trials = trials.into_values().collect();
+        if let Some(repetitions) = ended {
+            content.keep_blocks(repetitions);
+        }
         Ok(content)
+    }
+}
+
+impl JournalContent {
+    /// How many blocks stand in it whole, counted from the first.
+    #[must_use]
+    pub fn whole_blocks(&self) -> u32 {
+        let repetitions = self.header.experiment.repetitions;
+        let cases = self.header.experiment.trials().unwrap_or(0) / u64::from(repetitions.max(1));
+        let is_whole = |block: &u32| {
+            let own = self.trials.iter().filter(|record| record.trial.block == *block);
+            own.count() as u64 == cases
+        };
+        u32::try_from((0..repetitions).take_while(is_whole).count()).unwrap_or(repetitions)
+    }
+
+    /// Leaves out all but the first blocks, as if no more had been asked for. A trial's id is its place
+    /// in the matrix, which is then smaller.
+    fn keep_blocks(&mut self, repetitions: u32) {
+        let before = self.header.experiment.repetitions.max(1);
+        self.header.experiment.repetitions = repetitions;
+        self.trials.retain(|record| record.trial.block < repetitions);
+        for record in &mut self.trials {
+            let case = record.trial.id.0 / before;
+            record.trial.id = TrialId(case * repetitions + record.trial.block);
+        }
     }
 }
 
@@ -378,6 +419,7 @@ mod tests {
             launcher: "fake".to_owned(),
             is_published: false,
             load_driver: "fake".to_owned(),
+            interleaved: None,
         }
     }
 

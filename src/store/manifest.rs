@@ -10,8 +10,8 @@ use super::{StoreError, parquet, schema};
 use crate::clock::UnixMillis;
 use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
 use crate::model::{
-    Bundle, Capacity, Check, ComponentKind, ComponentName, Experiment, Fingerprint, Order,
-    SelfReport, Unavailable,
+    Bundle, Capacity, Check, ComponentKind, ComponentName, Experiment, Fingerprint, Interleaved,
+    Order, SelfReport, Unavailable,
 };
 
 /// The manifest's name in a dataset's folder.
@@ -133,6 +133,10 @@ pub struct Manifest {
     /// What a search found that each stack sustains; empty for every other run, and before version 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capacities: Vec<Capacity>,
+    /// The name that both sides of an interleaved comparison have; `None` for every other run, and
+    /// before version 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interleaved: Option<Interleaved>,
     /// The tables, by file name.
     pub files: BTreeMap<String, TableFile>,
 }
@@ -261,6 +265,7 @@ pub(super) fn build(
         failed_trials: Some(failed.count() as u64),
         accepted_differences: content.accepted_differences.clone(),
         capacities: content.capacities.clone(),
+        interleaved: header.interleaved.clone(),
         files: entries,
     };
     Ok((files, manifest))

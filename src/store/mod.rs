@@ -192,6 +192,21 @@ impl Store {
         JournalContent::read(&self.run_dir(run).join(journal::FILE))
     }
 
+    /// Removes the journal of an unfinished run that nobody needs.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn discard(&self, run: &RunId) -> Result<(), StoreError> {
+        let dir = self.run_dir(run);
+        std::fs::remove_dir_all(&dir).map_err(StoreError::io("remove", &dir))
+    }
+
+    /// The names of all unfinished runs, the earliest first.
+    #[must_use]
+    pub fn unfinished_runs(&self) -> Vec<RunId> {
+        journal::unfinished(&self.work.join("journal"))
+    }
+
     /// The unfinished run that a name stands for: its whole name, or `latest`.
     ///
     /// # Errors

@@ -44,6 +44,7 @@ pub fn unsealed(env: &TestEnv, spec: &str, overrides: &Overrides) -> PathBuf {
         checks: vec![],
         host,
         launcher: &mut FakeLauncher::new(clock.clone()),
+        interleaved: None,
         driver: &mut FakeLoad::new(clock.clone(), experiment.seed),
         store: &store,
         clock: &clock,

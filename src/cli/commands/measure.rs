@@ -67,6 +67,8 @@ pub(super) enum World {
     Fake {
         /// Whether the made-up time stands still.
         fixed_clock: bool,
+        /// How many times as long as usual each answer takes.
+        slowdown: f64,
     },
 }
 
@@ -90,7 +92,8 @@ impl World {
         bundle: &Bundle,
     ) -> Result<Self, CliError> {
         if fake.fake {
-            return Ok(Self::Fake { fixed_clock: fake.fixed_clock });
+            let (fixed_clock, slowdown) = (fake.fixed_clock, fake.fake_slowdown);
+            return Ok(Self::Fake { fixed_clock, slowdown });
         }
         let has_images = components(experiment, bundle)
             .all(|one| one.container.is_some() || one.process.is_none());
@@ -171,7 +174,7 @@ impl World {
     }
 
     /// Whether containers are to be loaded through published ports.
-    fn is_published(&self) -> bool {
+    pub(super) fn is_published(&self) -> bool {
         matches!(self, Self::Containers(engine) if engine.way == Way::Published)
     }
 
@@ -295,6 +298,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         ceilings: found,
         watches_host: !outside.is_fake,
         is_published: world.is_published(),
+        interleaved: None,
         host: outside.host.clone(),
         checks,
         launcher: outside.launcher.as_mut(),
@@ -307,7 +311,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         check_differences(&accepted_differences, resumed.force)?;
         request.beginning = Beginning::Resumed { accepted_differences };
     }
-    let mut progress = Progress::new(plan, no_progress);
+    let mut progress = Progress::new(plan, 1, no_progress);
     let mut on_event = |event: &crate::run::Event<'_>| progress.on_event(event);
     // The run is dropped when a signal wins; that ends its children.
     let finished = tokio::select! {
@@ -338,7 +342,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
 }
 
 /// What of this host can disturb the run.
-async fn host_checks(world: &World, plan: &Plan) -> Result<Vec<Check>, CliError> {
+pub(super) async fn host_checks(world: &World, plan: &Plan) -> Result<Vec<Check>, CliError> {
     let connections = plan.experiment.concurrency.iter().copied().max().unwrap_or(0);
     match world {
         World::Fake { .. } => Ok(vec![]),
@@ -382,22 +386,24 @@ fn check_differences(differences: &[Difference], force: bool) -> Result<(), CliE
 }
 
 /// The outside world of a run: the real one, or a computed one.
-struct Outside {
-    clock: Clock,
-    topology: Topology,
-    host: Fingerprint,
-    launcher: Box<dyn Launcher>,
-    driver: Box<dyn LoadDriver>,
-    is_fake: bool,
+pub(super) struct Outside {
+    pub clock: Clock,
+    pub topology: Topology,
+    pub host: Fingerprint,
+    pub launcher: Box<dyn Launcher>,
+    pub driver: Box<dyn LoadDriver>,
+    pub is_fake: bool,
 }
 
 /// When a computed run begins: 2026-01-01 00:00 UTC.
 const FAKE_START: UnixMillis = UnixMillis(1_767_225_600_000);
 
 impl Outside {
-    fn new(world: &World, seed: u64) -> Result<Self, CliError> {
+    pub(super) fn new(world: &World, seed: u64) -> Result<Self, CliError> {
         let launcher: Box<dyn Launcher> = match world {
-            World::Fake { fixed_clock } => return Ok(Self::fake(*fixed_clock, seed)),
+            World::Fake { fixed_clock, slowdown } => {
+                return Ok(Self::fake(*fixed_clock, *slowdown, seed));
+            }
             World::Processes => Box::new(ProcessLauncher),
             World::Containers(engine) => Box::new(engine.launcher()?),
         };
@@ -412,7 +418,7 @@ impl Outside {
         })
     }
 
-    fn fake(fixed_clock: bool, seed: u64) -> Self {
+    fn fake(fixed_clock: bool, slowdown: f64, seed: u64) -> Self {
         let clock = match fixed_clock {
             true => Clock::Fixed(FAKE_START),
             false => Clock::simulated(FAKE_START),
@@ -422,14 +428,14 @@ impl Outside {
             topology,
             host,
             launcher: Box::new(FakeLauncher::new(clock.clone())),
-            driver: Box::new(FakeLoad::new(clock.clone(), seed)),
+            driver: Box::new(FakeLoad::new(clock.clone(), seed).slowed(slowdown)),
             clock,
             is_fake: true,
         }
     }
 
     /// What the loader can drive, by the CPUs of loader and app.
-    async fn ceilings(
+    pub(super) async fn ceilings(
         &mut self,
         plan: &Plan,
     ) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, CliError> {
@@ -440,14 +446,14 @@ impl Outside {
         ceilings(plan, &self.topology, &self.host, now, self.driver.as_mut()).await
     }
 
-    fn run_id(&self) -> RunId {
+    pub(super) fn run_id(&self) -> RunId {
         let time = self.clock.now().to_utc().map(|time| time.format("%Y%m%d-%H%M%S").to_string());
         let pid = if self.is_fake { 0 } else { std::process::id() };
         RunId(format!("{}-{pid}", time.unwrap_or_default()))
     }
 }
 
-async fn interrupted() -> &'static str {
+pub(super) async fn interrupted() -> &'static str {
     let kinds = [
         (SignalKind::interrupt(), "interrupted"),
         (SignalKind::terminate(), "terminated"),

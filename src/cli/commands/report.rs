@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::compare::judge;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::cli::{args, location};
@@ -14,6 +15,16 @@ use crate::store::Store;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
     let store = location::open(&args.results)?;
+    if let Some(pair) = &args.compare {
+        let names = store.names().await?;
+        let find = |name: &String| location::find_among(&names, name);
+        let pair = [find(&pair[0])?, find(&pair[1])?];
+        return judge(&store, pair, &args.judge, args.output.as_deref()).await;
+    }
+    if !args.judge.is_untouched() {
+        return Err(CliError::new("one dataset is shown, and nothing is compared")
+            .hint("`--compare BEFORE AFTER` compares two"));
+    }
     let id = location::find(&store, &args.dataset).await?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
     if trust == Trust::Verify {

@@ -6,10 +6,11 @@ use super::measure::{Measure, Resumed, World, conclude, measure, prepare};
 use super::missing;
 use crate::cli::args::LauncherChoice;
 use crate::cli::error::CliError;
-use crate::cli::output::note;
+use crate::cli::output::{note, print};
 use crate::cli::{args, location};
 use crate::plan::expected_trials;
-use crate::store::JournalContent;
+use crate::run::end_interleaved;
+use crate::store::{JournalContent, Store};
 
 pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
@@ -17,6 +18,9 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
     let lock = store.lock()?;
     let run = store.unfinished(&args.run)?;
     let content = store.journal(&run)?;
+    if let Some(interleaved) = &content.header.interleaved {
+        return end_comparison(&store, &interleaved.name).await;
+    }
     let JournalContent { header, trials, torn_bytes, .. } = content;
     let plan = crate::plan::plan(&header.experiment, header.order);
     if torn_bytes > 0 {
@@ -58,4 +62,33 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
     .await?;
     drop(lock);
     conclude(&store, summary, false).await
+}
+
+/// A comparison by turns cannot go on: the sides would not be measured in the same hour any more. What
+/// both have whole is kept.
+async fn end_comparison(store: &Store, name: &str) -> Result<ExitCode, CliError> {
+    let mut runs = Vec::new();
+    for run in store.unfinished_runs() {
+        let header = store.journal(&run)?.header;
+        if header.interleaved.is_some_and(|interleaved| interleaved.name == name) {
+            runs.push(run);
+        }
+    }
+    // The names end in `after` and `before`.
+    runs.sort_by(|a, b| b.cmp(a));
+    let [before, after] = runs.as_slice() else {
+        return Err(CliError::new(format!("of the comparison {name} one side is missing"))
+            .hint("`perf-api ab` begins a new one"));
+    };
+    note("a comparison by turns cannot go on after an interruption, and ends with what it has");
+    let Some([before, after]) = end_interleaved(store, [before, after]).await? else {
+        note("no block was measured whole on both sides: there is nothing to keep");
+        return Ok(ExitCode::SUCCESS);
+    };
+    print(&format!(
+        "dataset {before} (before)\ndataset {after} (after)\n`perf-api report --compare {} {}` compares them\n",
+        before.short(),
+        after.short()
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,208 @@
+//! `perf-api ab`: two versions by turns in one run, and the verdict on them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::compare::{ALPHA, judge};
+use super::measure::{Outside, World, check_room, host_checks, interrupted, prepare};
+use super::{experiment, missing, missing_words};
+use crate::cli::error::{CliError, INTERRUPTED};
+use crate::cli::output::{Progress, note, print};
+use crate::cli::{args, location};
+use crate::compare::{Rules, is_decided, looks};
+use crate::id::RunId;
+use crate::model::{Bundle, Ceiling, Check, Experiment, Interleaved, Metric, Plan, with_causes};
+use crate::plan::{estimate, plan};
+use crate::run::{Beginning, Event, Look, RunRequest, end_interleaved, interleave};
+use crate::store::Store;
+use crate::units::CpuSet;
+
+/// What has to be decided before a run ends early, when nothing is named.
+const DECIDING: [Metric; 4] = [Metric::Rate, Metric::P50, Metric::P95, Metric::Errors];
+/// Fewer blocks decide nothing.
+const LEAST_BLOCKS: u32 = 3;
+
+pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
+    let run = &args.run;
+    let bundles = [&args.before, &args.after].map(|path| bundle(path, &run.places.bundle));
+    let [before, after] = bundles;
+    let bundles = [before?, after?];
+    let mut experiment = experiment(&args.spec, &run.factors, &bundles[0])?;
+    if args.until_decided {
+        experiment.repetitions = blocks_within(&experiment, args)?;
+    }
+    let plan = plan(&experiment, run.order.into());
+    let mut worlds = Vec::new();
+    for bundle in &bundles {
+        worlds.push(world(args, bundle, &experiment).await?);
+    }
+    check_room(&plan, &worlds[0].topology()?, run.fit)?;
+    for (world, bundle) in worlds.iter().zip(&bundles) {
+        prepare(world, &experiment, bundle).await?;
+    }
+    let store = location::create(&run.places.results)?;
+    let lock = store.lock()?;
+    store.names().await?;
+    let looks = if args.until_decided { looks(plan.experiment.repetitions) } else { vec![] };
+    let sides = Sides { args, plan: &plan, bundles: &bundles, worlds: &worlds, looks: &looks };
+    let (ids, name) = sides.measure(&store).await?;
+    let sealed = end_interleaved(&store, [&ids[0], &ids[1]]).await?;
+    drop(lock);
+    let Some(pair) = sealed else {
+        let mut error = CliError::new("no block was measured whole on both sides")
+            .hint("a block is one repetition of every case on both sides");
+        error.code = if name.is_some() { INTERRUPTED } else { error.code };
+        return Err(error);
+    };
+    if let Some(name) = name {
+        note(&format!("{name}: what was measured whole is kept and compared"));
+    }
+    print(&format!("dataset {} (before)\ndataset {} (after)\n\n", pair[0], pair[1]))?;
+    judge(&store, pair, &args.judge, args.output.as_deref()).await
+}
+
+/// A bundle file, or a bundle in which a component folder has the place of the one of its name.
+fn bundle(path: &Path, base: &Path) -> Result<Bundle, CliError> {
+    if path.join("component.toml").is_file() {
+        let base = crate::bundle::read(base)?;
+        return Ok(crate::bundle::with_component(&base, path)?);
+    }
+    if path.is_dir() {
+        return Err(CliError::new(format!("{} has no component.toml", path.display()))
+            .hint("name a bundle file, or the folder of a component"));
+    }
+    Ok(crate::bundle::read(path)?)
+}
+
+async fn world(
+    args: &args::Ab,
+    bundle: &Bundle,
+    experiment: &Experiment,
+) -> Result<World, CliError> {
+    let run = &args.run;
+    let mut world = World::choose(&run.fake, run.launcher, run.publish, experiment, bundle).await?;
+    world.fetch(experiment, bundle).await?;
+    let missing = missing(experiment, bundle, &world);
+    if let Some(name) = missing.first() {
+        note(&missing_words(&missing, bundle, &world));
+        return Err(CliError::new(format!(
+            "`{name}` cannot be had here, so there is nothing to compare"
+        ))
+        .hint("get it, or choose others with `--apps` and `--stores`"));
+    }
+    Ok(world)
+}
+
+/// How many blocks of both sides there is time for.
+fn blocks_within(experiment: &Experiment, args: &args::Ab) -> Result<u32, CliError> {
+    let one = Experiment { repetitions: 1, ..experiment.clone() };
+    let both = estimate(&plan(&one, args.run.order.into())) * 2;
+    let fitting = args.max.0.as_secs_f64() / both.as_secs_f64();
+    if fitting < f64::from(LEAST_BLOCKS) {
+        return Err(CliError::new(format!(
+            "in {} there is time for {fitting:.1} repetitions, and fewer than {LEAST_BLOCKS} decide nothing",
+            args.max
+        ))
+        .hint("raise `--max`, or measure fewer cases or shorter trials"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1000")]
+    Ok(fitting.min(1000.0) as u32)
+}
+
+struct Sides<'run> {
+    args: &'run args::Ab,
+    plan: &'run Plan,
+    bundles: &'run [Bundle; 2],
+    worlds: &'run [World],
+    looks: &'run [u32],
+}
+
+/// What the runs of both sides have in common.
+struct Shared<'run> {
+    ids: &'run [RunId; 2],
+    interleaved: Interleaved,
+    ceilings: BTreeMap<(CpuSet, CpuSet), Ceiling>,
+    checks: Vec<Check>,
+    store: &'run Store,
+}
+
+impl Sides<'_> {
+    /// Measures by turns until the end, a decision, or a signal, whose name is then given.
+    async fn measure(&self, store: &Store) -> Result<([RunId; 2], Option<&'static str>), CliError> {
+        let seed = self.plan.experiment.seed;
+        let mut before = Outside::new(&self.worlds[0], seed)?;
+        let mut after = Outside::new(&self.worlds[1], seed.wrapping_add(1))?;
+        let name = before.run_id();
+        let ids = ["before", "after"].map(|side| RunId(format!("{name}-{side}")));
+        let checks = host_checks(&self.worlds[0], self.plan).await?;
+        let ceilings = before.ceilings(self.plan).await?;
+        let looks = u32::try_from(self.looks.len()).unwrap_or(u32::MAX);
+        let interleaved = Interleaved { name: name.0.clone(), looks };
+        let shared = Shared { ids: &ids, interleaved, ceilings, checks, store };
+        let progress = RefCell::new(Progress::new(self.plan, 2, self.args.run.no_progress));
+        let mut on_before = |event: &Event<'_>| progress.borrow_mut().on_side("before", event);
+        let mut on_after = |event: &Event<'_>| progress.borrow_mut().on_side("after", event);
+        let mut is_enough = |look: &Look| self.is_enough(look);
+        let requests =
+            [self.request(&shared, &mut before, 0), self.request(&shared, &mut after, 1)];
+        let finished = tokio::select! {
+            finished = interleave(requests, [&mut on_before, &mut on_after], &mut is_enough) => Ok(finished?),
+            name = interrupted() => Err(name),
+        };
+        progress.borrow().finish();
+        for outside in [&mut before, &mut after] {
+            if let Err(error) = outside.launcher.end_all().await {
+                note(&format!("something of the run may be left: {}", with_causes(&error)));
+            }
+        }
+        Ok((ids, finished.err()))
+    }
+
+    fn request<'side>(
+        &'side self,
+        shared: &Shared<'side>,
+        outside: &'side mut Outside,
+        side: usize,
+    ) -> RunRequest<'side> {
+        RunRequest {
+            id: shared.ids[side].clone(),
+            beginning: Beginning::New,
+            plan: self.plan,
+            bundle: &self.bundles[side],
+            unavailable: vec![],
+            topology: &outside.topology,
+            ceilings: shared.ceilings.clone(),
+            watches_host: !outside.is_fake,
+            is_published: self.worlds[side].is_published(),
+            interleaved: Some(shared.interleaved.clone()),
+            host: outside.host.clone(),
+            checks: shared.checks.clone(),
+            launcher: outside.launcher.as_mut(),
+            driver: outside.driver.as_mut(),
+            store: shared.store,
+            clock: &outside.clock,
+        }
+    }
+
+    fn is_enough(&self, look: &Look) -> bool {
+        if !self.looks.contains(&look.blocks) {
+            return false;
+        }
+        let metrics = self.args.judge.metrics();
+        let deciding: Vec<Metric> = match self.args.judge.only.is_empty() {
+            true => DECIDING.to_vec(),
+            false => metrics.clone(),
+        };
+        let rules = Rules {
+            metrics,
+            margin: self.args.judge.margin.0,
+            alpha: Interleaved::alpha(ALPHA, u32::try_from(self.looks.len()).unwrap_or(u32::MAX)),
+            is_interleaved: true,
+            calibration: None,
+        };
+        let [before, after] = &look.samples;
+        is_decided(before, after, &rules, &deciding)
+    }
+}

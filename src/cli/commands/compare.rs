@@ -1,0 +1,240 @@
+//! What `report --compare` and `ab` share: two datasets in, verdicts out.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::report::shown;
+use crate::cli::args::{self, ReportFormat};
+use crate::cli::error::{CliError, REGRESSED};
+use crate::cli::location;
+use crate::cli::output::{note, print};
+use crate::cli::verdicts::verdicts;
+use crate::compare::{
+    Calibration, Class, Comparison, Noted, Rules, Side, Verdict, compare, is_comparable,
+    same_host_class,
+};
+use crate::file::write_atomically;
+use crate::id::DatasetId;
+use crate::model::{Case, Interleaved, Metric, Order};
+use crate::query::{Dataset, Trust};
+use crate::report::{
+    ComparisonReport, DistributionPair, comparison_html, comparison_junit, comparison_markdown,
+};
+use crate::store::{Manifest, Store};
+
+/// The spec whose datasets are calibrations.
+const CALIBRATION: &str = "calibrate";
+/// Distributions that a page shows.
+const MOST_DISTRIBUTIONS: usize = 6;
+
+/// Compares two datasets, tells the verdicts and writes the page.
+pub(super) async fn judge(
+    store: &Store,
+    [before, after]: [DatasetId; 2],
+    args: &args::Judge,
+    output: Option<&Path>,
+) -> Result<ExitCode, CliError> {
+    let condition = args.condition.as_deref();
+    let before = side(store, before, condition).await?;
+    let after = side(store, after, condition).await?;
+    let report = gather(store, before, after, args).await?;
+    let text = match args.format.unwrap_or(ReportFormat::Text) {
+        ReportFormat::Text => verdicts(&report),
+        ReportFormat::Html => comparison_html(&report)?,
+        ReportFormat::Md => comparison_markdown(&report),
+        ReportFormat::Json => as_json(&report)?,
+        ReportFormat::Junit => comparison_junit(&report.comparison)?,
+    };
+    match args.format {
+        None | Some(ReportFormat::Text) => {
+            print(&text)?;
+            let page = output.map_or_else(|| page_file(store), Path::to_owned);
+            write(&page, &comparison_html(&report)?)?;
+            print(&format!("page    {}\n", shown(&page).display()))?;
+        }
+        Some(ReportFormat::Html) => {
+            let page = output.map_or_else(|| page_file(store), Path::to_owned);
+            write(&page, &text)?;
+            print(&format!("{}\n", shown(&page).display()))?;
+        }
+        Some(_) => match output {
+            Some(file) => write(file, &text)?,
+            None => print(&text)?,
+        },
+    }
+    Ok(exit_code(&report.comparison, args))
+}
+
+/// The samples of a dataset.
+pub(super) async fn side(
+    store: &Store,
+    id: DatasetId,
+    condition: Option<&str>,
+) -> Result<Side, CliError> {
+    let dataset = Dataset::open(store, id, Trust::Verify).await?;
+    let samples = dataset.samples(condition).await?;
+    Ok(Side { dataset: id, manifest: store.manifest(id).await?, samples })
+}
+
+async fn gather(
+    store: &Store,
+    before: Side,
+    after: Side,
+    args: &args::Judge,
+) -> Result<ComparisonReport, CliError> {
+    for side in [&before, &after] {
+        if side.manifest.order == Order::Search {
+            return Err(CliError::new(format!(
+                "{} is a search for capacity: its trials are no repetitions of the same cases",
+                side.dataset.short()
+            ))
+            .hint(format!(
+                "`perf-api results show {}` tells what it found",
+                side.dataset.short()
+            )));
+        }
+    }
+    let is_interleaved = before.manifest.interleaved.is_some()
+        && before.manifest.interleaved == after.manifest.interleaved;
+    let calibration = match is_interleaved {
+        true => None,
+        false => calibration(store, &after.manifest).await?,
+    };
+    let rules = Rules {
+        metrics: args.metrics(),
+        margin: args.margin.0,
+        alpha: match &after.manifest.interleaved {
+            Some(interleaved) if is_interleaved => Interleaved::alpha(ALPHA, interleaved.looks),
+            _ => ALPHA,
+        },
+        is_interleaved,
+        calibration,
+    };
+    let comparison = compare(&before, &after, &rules);
+    if comparison.cases.is_empty() && comparison.unjudged.is_empty() {
+        return Err(CliError::new("the two datasets have no case in common").hint(
+            "`perf-api results show DATASET` tells what each has; `--where` may leave out all",
+        ));
+    }
+    let is_forced = !is_comparable(&comparison.noted);
+    if is_forced && !args.force {
+        return Err(refusal(&comparison.noted));
+    }
+    let distributions = distributions(store, &comparison).await?;
+    Ok(ComparisonReport {
+        comparison,
+        before: before.manifest,
+        after: after.manifest,
+        is_forced,
+        distributions,
+    })
+}
+
+/// The chance of a false alarm in a whole comparison.
+pub(super) const ALPHA: f64 = 0.05;
+
+fn refusal(noted: &[Noted]) -> CliError {
+    let suspicious = noted.iter().filter(|one| one.class == Class::Suspicious);
+    let words: Vec<String> = suspicious
+        .map(|one| format!("{}: {} before, {} after", one.what, one.before, one.after))
+        .collect();
+    CliError::new(format!(
+        "these two cannot be compared, since more differs than what is compared:\n  {}",
+        words.join("\n  ")
+    ))
+    .hint(
+        "measure both on one host, with one program and one spec; `perf-api ab` does it in one run",
+    )
+    .hint("`--force` compares all the same, and says so")
+}
+
+/// What the calibrations tell that were made on such a host in such a way.
+pub(super) async fn calibration(
+    store: &Store,
+    like: &Manifest,
+) -> Result<Option<Calibration>, CliError> {
+    let mut sessions = Vec::new();
+    for listed in store.list().await? {
+        let Ok(manifest) = listed.manifest else { continue };
+        let is_alike = manifest.experiment.name == CALIBRATION
+            && manifest.launcher == like.launcher
+            && manifest.load_driver == like.load_driver
+            && same_host_class(&manifest.host, &like.host);
+        if is_alike {
+            sessions.push(side(store, listed.id, None).await?);
+        }
+    }
+    Ok(Calibration::of(&sessions))
+}
+
+/// The distributions of the cases whose latency changed most.
+async fn distributions(
+    store: &Store,
+    comparison: &Comparison,
+) -> Result<Vec<DistributionPair>, CliError> {
+    let mut cases: Vec<&Case> = Vec::new();
+    for one in comparison.changed() {
+        if one.finding.metric.is_latency() && !cases.contains(&&one.case) {
+            cases.push(&one.case);
+        }
+    }
+    cases.truncate(MOST_DISTRIBUTIONS);
+    if cases.is_empty() {
+        return Ok(vec![]);
+    }
+    let before = Dataset::open(store, comparison.before, Trust::Verify).await?;
+    let after = Dataset::open(store, comparison.after, Trust::Verify).await?;
+    let mut pairs = Vec::new();
+    for case in cases {
+        let (before, after) = (before.distribution(case).await?, after.distribution(case).await?);
+        pairs.push(DistributionPair { case: case.clone(), before, after });
+    }
+    Ok(pairs)
+}
+
+/// The comparison as docs/comparison.schema.json describes it.
+fn as_json(report: &ComparisonReport) -> Result<String, CliError> {
+    let comparison = &report.comparison;
+    let wrong = |error: serde_json::Error| CliError::new(error.to_string());
+    let mut value = serde_json::to_value(comparison).map_err(wrong)?;
+    value["version"] = json!(1);
+    value["is_forced"] = json!(report.is_forced);
+    value["counts"] = Verdict::ALL
+        .iter()
+        .map(|verdict| (verdict.as_str().to_owned(), json!(comparison.count(*verdict))))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    Ok(serde_json::to_string_pretty(&value).map_err(wrong)? + "\n")
+}
+
+fn exit_code(comparison: &Comparison, args: &args::Judge) -> ExitCode {
+    let failing = args.fail_on.iter().map(|choice| choice.verdict());
+    let found: Vec<Verdict> = failing.filter(|verdict| comparison.has(*verdict)).collect();
+    if found.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<&str> = found.into_iter().map(Verdict::as_str).collect();
+    note(&format!("`--fail-on`: there is what {}", words.join(" and what is ")));
+    ExitCode::from(REGRESSED)
+}
+
+fn page_file(store: &Store) -> PathBuf {
+    location::report_file(store).with_file_name("comparison.html")
+}
+
+fn write(path: &Path, text: &str) -> Result<(), CliError> {
+    write_atomically(path, text.as_bytes())
+        .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))
+}
+
+impl args::Judge {
+    /// What is to be compared: what was named, or everything.
+    pub(super) fn metrics(&self) -> Vec<Metric> {
+        let named = |metric: &Metric| {
+            self.only.is_empty() || self.only.iter().any(|only| only.0.contains(metric))
+        };
+        Metric::ALL.into_iter().filter(named).collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! `perf-api trend`: a metric over every dataset that can be compared, and where it changed.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::compare::side;
+use crate::cli::error::CliError;
+use crate::cli::output::{note, print, table};
+use crate::cli::{args, location};
+use crate::compare::{Side, is_comparable, levels, noted};
+use crate::report::value_text;
+use crate::stats::change_points;
+
+/// The chance of a change point in a series without one.
+const SIGNIFICANCE: f64 = 0.05;
+/// Fewer datasets have no history.
+const LEAST_DATASETS: usize = 6;
+
+pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliError> {
+    let store = location::open(&args.results)?;
+    let like = location::find(&store, &args.like).await?;
+    let like = side(&store, like, args.condition.as_deref()).await?;
+    let mut sides: Vec<Side> = Vec::new();
+    let mut left_out = 0;
+    for listed in store.list().await? {
+        if listed.manifest.is_err() {
+            left_out += 1;
+            continue;
+        }
+        let one = side(&store, listed.id, args.condition.as_deref()).await?;
+        match is_comparable(&noted(&one, &like)) {
+            true => sides.push(one),
+            false => left_out += 1,
+        }
+    }
+    sides.sort_by_key(|side| (side.manifest.started, side.dataset));
+    let levels = levels(&sides, args.metric);
+    let known: Vec<(usize, f64)> =
+        levels.iter().enumerate().filter_map(|(place, level)| Some((place, (*level)?))).collect();
+    let logs: Vec<f64> = known.iter().map(|(_, level)| level.ln()).collect();
+    let changes: Vec<usize> =
+        change_points(&logs, SIGNIFICANCE, 1).into_iter().map(|place| known[place].0).collect();
+    if args.format == args::Format::Json {
+        return in_json(args, &sides, &levels, &changes);
+    }
+    let rows: Vec<Vec<String>> = sides
+        .iter()
+        .zip(&levels)
+        .enumerate()
+        .map(|(place, (side, level))| {
+            vec![
+                side.manifest.started.to_string(),
+                side.dataset.short(),
+                level.map_or("–".to_owned(), |level| value_text(args.metric, level)),
+                if changes.contains(&place) { "← changed here" } else { "" }.to_owned(),
+            ]
+        })
+        .collect();
+    print(&table(&["measured", "dataset", args.metric.title(), ""], &rows, 2))?;
+    if left_out > 0 {
+        note(&format!(
+            "{left_out} datasets cannot be compared with {} and are left out",
+            like.dataset.short()
+        ));
+    }
+    if known.len() < LEAST_DATASETS {
+        note(&format!(
+            "a change is looked for in {LEAST_DATASETS} datasets or more, and there are {}",
+            known.len()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_json(
+    args: &args::Trend,
+    sides: &[Side],
+    levels: &[Option<f64>],
+    changes: &[usize],
+) -> Result<ExitCode, CliError> {
+    let points: Vec<_> = sides
+        .iter()
+        .zip(levels)
+        .enumerate()
+        .map(|(place, (side, level))| {
+            json!({
+                "dataset": side.dataset,
+                "started_ms": side.manifest.started,
+                "value": level,
+                "is_change": changes.contains(&place),
+            })
+        })
+        .collect();
+    let text = serde_json::to_string_pretty(&json!({ "metric": args.metric, "points": points }));
+    print(&(text.map_err(|error| CliError::new(error.to_string()))? + "\n"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,96 @@
+//! What a host's calibrations tell: how much repetitions scatter, and by how much two runs differ
+//! although nothing changed.
+
+use std::collections::BTreeMap;
+
+use super::Side;
+use super::effect::{mean, to_scale};
+use crate::model::{Case, Metric, Sample};
+use crate::stats::{Scatter, smallest_ratio_of};
+
+/// What is known of a host from measuring one stack again and again.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// The values of each run, by metric.
+    sessions: Vec<BTreeMap<Metric, Values>>,
+}
+
+/// The values of each case on the scale of effects, in the order of blocks.
+type Values = BTreeMap<Case, Vec<f64>>;
+
+impl Calibration {
+    /// From the datasets of `perf-api calibrate`; `None` for none.
+    #[must_use]
+    pub fn of(sessions: &[Side]) -> Option<Self> {
+        let relative = || Metric::ALL.into_iter().filter(|metric| *metric != Metric::Errors);
+        let values = |side: &Side| {
+            relative().map(|metric| (metric, by_case(&side.samples, metric))).collect()
+        };
+        let sessions: Vec<_> = sessions.iter().map(values).collect();
+        (!sessions.is_empty()).then_some(Self { sessions })
+    }
+
+    /// How many runs it is known from.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What the difference of two runs of so many repetitions has as variance although nothing changed:
+    /// twice that of the means over as many blocks of the calibrations. (A part of it is chance within
+    /// runs, which is counted twice: that is on the safe side.) `None` where it is not known, since it
+    /// takes two sessions.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "there are few sessions")]
+    pub fn between_runs(&self, metric: Metric, repetitions: usize) -> Option<Scatter> {
+        let sessions: Vec<&Values> =
+            self.sessions.iter().filter_map(|session| session.get(&metric)).collect();
+        let (first, others) = sessions.split_first()?;
+        let is_shared = |case: &&Case| others.iter().all(|session| session.contains_key(*case));
+        let shared: Vec<&Case> = first.keys().filter(is_shared).collect();
+        if others.is_empty() || shared.is_empty() {
+            return None;
+        }
+        let level = |session: &&Values| {
+            let of_case = |case: &&Case| mean(session[*case].iter().take(repetitions).copied());
+            mean(shared.iter().map(of_case))
+        };
+        let levels: Vec<f64> = sessions.iter().map(level).collect();
+        let centre = mean(levels.iter().copied());
+        let df = levels.len() as f64 - 1.0;
+        let variance = levels.iter().map(|level| (level - centre).powi(2)).sum::<f64>() / df;
+        Some(Scatter { variance: 2.0 * variance, df })
+    }
+
+    /// The smallest ratio that so many repetitions against as many tell on this host, at the calibrated
+    /// rate that is nearest to `target_rps`: from the pooled scatter within sessions.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
+    pub fn floor(&self, metric: Metric, target_rps: u32, repetitions: usize) -> Option<f64> {
+        let values = || {
+            let own = self.sessions.iter().filter_map(|session| session.get(&metric)).flatten();
+            own.filter(|(_, values)| values.len() > 1)
+        };
+        let distance = |rate: u32| (f64::from(rate).ln() - f64::from(target_rps).ln()).abs();
+        let rates = values().map(|(case, _)| case.target_rps);
+        let nearest = rates.min_by(|a, b| distance(*a).total_cmp(&distance(*b)))?;
+        let (mut squares, mut df) = (0.0, 0.0);
+        for (_, values) in values().filter(|(case, _)| case.target_rps == nearest) {
+            let centre = mean(values.iter().copied());
+            squares += values.iter().map(|value| (value - centre).powi(2)).sum::<f64>();
+            df += values.len() as f64 - 1.0;
+        }
+        smallest_ratio_of((squares / df).sqrt(), u32::try_from(repetitions).ok()?)
+    }
+}
+
+fn by_case(samples: &[Sample], metric: Metric) -> Values {
+    let mut values = Values::new();
+    for sample in samples {
+        let figure = sample.comparable(metric).filter(|figure| !figure.is_bound);
+        if let Some(value) = figure.and_then(|figure| to_scale(metric, figure.value)) {
+            values.entry(sample.case.clone()).or_default().push(value);
+        }
+    }
+    values
+}

@@ -1,0 +1,234 @@
+//! Changes with their variances: of a case, and of a group of cases.
+
+use std::collections::BTreeMap;
+
+use super::Known;
+use crate::model::{Case, Metric, Sample};
+use crate::stats::{Estimated, Scatter, rank_sum_p, signed_rank_p};
+
+/// What a metric resolves at best: buckets of latency are 0.1 % wide, and CPU time is told in ticks.
+/// No scatter is taken to be smaller.
+const RESOLUTION: f64 = 1e-3;
+/// What ranks have to say before a case is said to have changed: an outlier that moves a mean moves a
+/// single rank.
+const MOST_RANK_P: f64 = 0.1;
+
+/// Values on the scale of effects, by block.
+type Blocks = BTreeMap<u32, f64>;
+
+/// The repetitions of a case on one side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Repetitions {
+    pub values: Blocks,
+    /// Whether one of them is a lower bound.
+    has_bound: bool,
+    /// Requests that were planned in all of them.
+    planned: f64,
+}
+
+impl Repetitions {
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+    fn of(samples: &[&Sample], metric: Metric) -> Self {
+        let mut own = Self::default();
+        for sample in samples {
+            let Some(figure) = sample.comparable(metric) else { continue };
+            let Some(value) = to_scale(metric, figure.value) else { continue };
+            own.values.insert(sample.block, value);
+            own.has_bound |= figure.is_bound;
+            own.planned += sample.planned as f64;
+        }
+        own
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        mean(self.values.values().copied())
+    }
+}
+
+/// A case on both sides.
+#[derive(Clone, Debug)]
+pub(super) struct Cell<'a> {
+    pub case: &'a Case,
+    pub metric: Metric,
+    pub before: Repetitions,
+    pub after: Repetitions,
+    samples: Samples,
+}
+
+/// What the change of a case is the mean of.
+#[derive(Clone, Debug)]
+enum Samples {
+    /// Differences of the sides in each block: both were measured in it, so what it does to both is
+    /// not in them.
+    Paired(Blocks),
+    /// Two sides that know nothing of each other.
+    Apart,
+}
+
+impl<'a> Cell<'a> {
+    pub(super) fn of(
+        case: &'a Case,
+        metric: Metric,
+        [before, after]: [&[&Sample]; 2],
+        is_interleaved: bool,
+    ) -> Self {
+        let (before, after) = (Repetitions::of(before, metric), Repetitions::of(after, metric));
+        let difference =
+            |(block, value): (&u32, &f64)| Some((*block, after.values.get(block)? - value));
+        let samples = match is_interleaved {
+            true => Samples::Paired(before.values.iter().filter_map(difference).collect()),
+            false => Samples::Apart,
+        };
+        Self { case, metric, before, after, samples }
+    }
+
+    /// What is independent: the differences, or the values of each side.
+    fn arms(&self) -> Vec<&Blocks> {
+        match &self.samples {
+            Samples::Paired(differences) => vec![differences],
+            Samples::Apart => vec![&self.before.values, &self.after.values],
+        }
+    }
+
+    /// Whether there is anything to compare.
+    pub(super) fn is_comparable(&self) -> bool {
+        self.arms().iter().all(|arm| !arm.is_empty())
+    }
+
+    /// Whether there are enough repetitions to tell a change from chance.
+    pub(super) fn is_repeated(&self) -> bool {
+        self.repetitions() > 1
+    }
+
+    /// Repetitions of the side that has fewer.
+    pub(super) fn repetitions(&self) -> usize {
+        self.arms().iter().map(|arm| arm.len()).min().unwrap_or(0)
+    }
+
+    pub(super) fn change(&self) -> f64 {
+        match &self.samples {
+            Samples::Paired(differences) => mean(differences.values().copied()),
+            Samples::Apart => self.after.mean() - self.before.mean(),
+        }
+    }
+
+    /// What of the change is known; `None` when both sides are bounds.
+    pub(super) fn known(&self) -> Option<Known> {
+        match (self.before.has_bound, self.after.has_bound) {
+            (false, false) => Some(Known::Exactly),
+            (false, true) => Some(Known::AtLeast),
+            (true, false) => Some(Known::AtMost),
+            (true, true) => None,
+        }
+    }
+
+    /// The variance of one sample, pooled over the sides where there are two.
+    #[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
+    pub(super) fn scatter(&self) -> Scatter {
+        let arms = self.arms();
+        let df: f64 = arms.iter().map(|arm| arm.len() as f64 - 1.0).sum();
+        let variance = arms.iter().map(|arm| squares(arm)).sum::<f64>() / df;
+        Scatter { variance: variance.max(self.least_variance()), df }
+    }
+
+    /// What the variance of a sample cannot be below. Failed requests are counted: so few of them
+    /// scatter as a binomial draw does, even where none was seen.
+    #[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
+    fn least_variance(&self) -> f64 {
+        let of_difference = match self.samples {
+            Samples::Paired(_) => 2.0,
+            Samples::Apart => 1.0,
+        };
+        if self.metric != Metric::Errors {
+            return of_difference * RESOLUTION.powi(2);
+        }
+        let planned = self.before.planned + self.after.planned;
+        let repetitions = (self.before.values.len() + self.after.values.len()) as f64;
+        let failed = f64::midpoint(self.before.mean(), self.after.mean()) * planned;
+        let share = ((failed + 0.5) / (planned + 1.0)).min(0.5);
+        of_difference * share * (1.0 - share) / (planned / repetitions).max(1.0)
+    }
+
+    /// The variance of the change, when that of a sample is `scatter`.
+    #[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
+    pub(super) fn variance_of_change(&self, scatter: Scatter) -> Scatter {
+        let repetitions: f64 = self.arms().iter().map(|arm| 1.0 / arm.len() as f64).sum();
+        Scatter { variance: scatter.variance * repetitions, df: scatter.df }
+    }
+
+    /// Whether ranks do not contradict a change; those of few repetitions cannot.
+    pub(super) fn ranks_agree(&self) -> bool {
+        let list = |blocks: &Blocks| blocks.values().copied().collect::<Vec<_>>();
+        let p = match &self.samples {
+            Samples::Paired(differences) if differences.len() < 5 => return true,
+            Samples::Paired(differences) => signed_rank_p(&list(differences)),
+            Samples::Apart if self.repetitions() < 3 => return true,
+            Samples::Apart => rank_sum_p(&list(&self.before.values), &list(&self.after.values)),
+        };
+        p <= MOST_RANK_P + 1e-9
+    }
+}
+
+/// The mean change of some cases of one metric, with the block as the unit: what moves all cases of a
+/// block together (a start of the stack, the hour) is then in its variance. `None` with fewer than two
+/// blocks on a side.
+#[expect(clippy::cast_precision_loss, reason = "there are few cases")]
+pub(super) fn pooled(cells: &[&Cell<'_>], between_runs: Option<Scatter>) -> Option<Estimated> {
+    let count = cells.len() as f64;
+    let least = cells.iter().map(|cell| cell.least_variance()).sum::<f64>() / count / count;
+    let arms = cells.first()?.arms().len();
+    let mut parts = Vec::new();
+    for arm in 0..arms {
+        let mut blocks: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for cell in cells {
+            let own = cell.arms()[arm];
+            let centre = mean(own.values().copied());
+            for (block, value) in own {
+                blocks.entry(*block).or_default().push(value - centre);
+            }
+        }
+        let residuals: Blocks =
+            blocks.into_iter().map(|(block, of)| (block, mean(of.into_iter()))).collect();
+        if residuals.len() < 2 {
+            return None;
+        }
+        let df = residuals.len() as f64 - 1.0;
+        let variance = (squares(&residuals) / df).max(least);
+        parts.push(Scatter { variance: variance / residuals.len() as f64, df });
+    }
+    parts.extend(between_runs);
+    let change = mean(cells.iter().map(|cell| cell.change()));
+    Some(Estimated::of_parts(change, &parts))
+}
+
+/// A value on the scale of effects; `None` for one that has no place on it.
+pub(super) fn to_scale(metric: Metric, value: f64) -> Option<f64> {
+    match metric {
+        Metric::Errors => Some(value),
+        _ => (value > 0.0).then(|| value.ln()),
+    }
+}
+
+/// An effect as a change: a share of what was before, or of failed requests a difference.
+pub(super) fn to_change(metric: Metric, effect: f64) -> f64 {
+    match metric {
+        Metric::Errors => effect,
+        _ => effect.exp_m1(),
+    }
+}
+
+/// The sum of squared deviations from the mean.
+fn squares(blocks: &Blocks) -> f64 {
+    let centre = mean(blocks.values().copied());
+    blocks.values().map(|value| (value - centre).powi(2)).sum()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "there are few values")]
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0_usize);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    sum / count as f64
+}

@@ -1,0 +1,252 @@
+//! What is not the same beside the figures, and whether it was meant to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::Side;
+use crate::model::{Fingerprint, Flag, Order};
+use crate::store::{Manifest, PinnedComponent};
+
+/// Whether a difference was meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// It may be why figures differ, and nobody asked for it.
+    Suspicious,
+    /// It is what is compared.
+    Expected,
+    /// It changes no figure.
+    Harmless,
+}
+
+/// Something that is not the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Noted {
+    /// Whether it was meant.
+    pub class: Class,
+    /// What it is, such as `host: kernel`.
+    pub what: String,
+    /// What it is before.
+    pub before: String,
+    /// What it is after.
+    pub after: String,
+}
+
+/// Whether nothing suspicious was noted.
+#[must_use]
+pub fn is_comparable(noted: &[Noted]) -> bool {
+    noted.iter().all(|one| one.class != Class::Suspicious)
+}
+
+/// Whether two hosts are of one class: the same processor, as many CPUs, about as much memory.
+#[must_use]
+pub fn same_host_class(one: &Fingerprint, other: &Fingerprint) -> bool {
+    host_class(one) == host_class(other)
+}
+
+/// Everything that is not the same, the suspicious first.
+#[must_use]
+pub fn noted(before: &Side, after: &Side) -> Vec<Noted> {
+    let mut noted = Vec::new();
+    for (class, before, after) in [
+        (Class::Suspicious, how(before), how(after)),
+        (Class::Harmless, details(&before.manifest), details(&after.manifest)),
+        (Class::Suspicious, host_class(&before.manifest.host), host_class(&after.manifest.host)),
+        (Class::Suspicious, system(&before.manifest), system(&after.manifest)),
+        (Class::Expected, components(&before.manifest), components(&after.manifest)),
+    ] {
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let value = |of: &BTreeMap<String, String>| {
+                of.get(name).cloned().unwrap_or_else(|| "none".to_owned())
+            };
+            let (before, after) = (value(&before), value(&after));
+            if before != after {
+                noted.push(Noted { class, what: name.clone(), before, after });
+            }
+        }
+    }
+    noted.sort_by_key(|one| one.class);
+    noted
+}
+
+/// The stacks whose components are the same on both sides can have changed only by chance, or with the
+/// host: whether an app and a store are.
+pub(super) fn unchanged(before: &Manifest, after: &Manifest, names: [&str; 2]) -> bool {
+    let (before, after) = (components(before), components(after));
+    names.iter().all(|name| {
+        let name = format!("component: {name}");
+        before.get(&name) == after.get(&name)
+    })
+}
+
+type Fields = BTreeMap<String, String>;
+
+fn fields<const N: usize>(fields: [(&str, String); N]) -> Fields {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// How it was measured.
+fn how(side: &Side) -> Fields {
+    let manifest = &side.manifest;
+    let experiment = &manifest.experiment;
+    let list = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let names = |names: &[crate::model::ComponentName]| {
+        names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let always = [Flag::CpusShared, Flag::PathPublished];
+    let flags = always.into_iter().filter(|flag| {
+        let carry = side.samples.iter().filter(|sample| sample.flags.contains(flag)).count();
+        carry * 2 > side.samples.len()
+    });
+    let differences = manifest.accepted_differences.iter();
+    let differences = differences.map(|one| format!("{} {} → {}", one.what, one.before, one.after));
+    fields([
+        ("spec: apps", names(&experiment.apps)),
+        ("spec: stores", names(&experiment.stores)),
+        ("spec: workers", list(&experiment.workers)),
+        ("spec: connections", list(&experiment.concurrency)),
+        ("spec: target rates", list(&experiment.qps)),
+        ("spec: duration", experiment.duration.to_string()),
+        ("spec: warm-up", experiment.warm_up.to_string()),
+        ("order", order(manifest.order).to_owned()),
+        ("launcher", manifest.launcher.clone()),
+        ("loader", manifest.load_driver.clone()),
+        ("program", manifest.writer.clone()),
+        ("schema", manifest.schema_version.to_string()),
+        ("bundle: made by", manifest.bundle.provider.clone()),
+        ("flags of most trials", flags.map(Flag::as_str).collect::<Vec<_>>().join(", ")),
+        ("accepted after an interruption", differences.collect::<Vec<_>>().join("; ")),
+    ])
+}
+
+fn order(order: Order) -> &'static str {
+    match order {
+        Order::RandomisedBlocks => "randomised blocks",
+        Order::Blocked => "blocks in the order of the spec",
+        Order::Sequential => "sequential",
+        Order::Search => "a search",
+    }
+}
+
+/// What changes only how much is known.
+fn details(manifest: &Manifest) -> Fields {
+    let experiment = &manifest.experiment;
+    fields([
+        ("spec: name", experiment.name.clone()),
+        ("spec: repetitions", experiment.repetitions.to_string()),
+        ("spec: retries", experiment.retries.to_string()),
+        ("spec: seed", experiment.seed.to_string()),
+    ])
+}
+
+/// What makes hosts alike. Clock rates are left out: the same processor reports 10678 and 10681 MHz,
+/// and what of its name is a rate goes with them.
+fn host_class(host: &Fingerprint) -> Fields {
+    let is_unit = |word: &str| ["mhz", "ghz"].contains(&word.to_ascii_lowercase().as_str());
+    let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == '.');
+    // `@ 2.60GHz` and `10678 MHz` alike.
+    let spaced = host.cpu_model.replace('@', " ").replace("GHz", " GHz").replace("MHz", " MHz");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let is_rate = |place: usize| {
+        let has_unit = words.get(place + 1).is_some_and(|next| is_unit(next));
+        is_unit(words[place]) || is_number(words[place]) && has_unit
+    };
+    let kept = (0..words.len()).filter(|place| !is_rate(*place));
+    let model: Vec<&str> = kept.map(|place| words[place]).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a size for people")]
+    let gibibytes = (host.memory_bytes as f64 / f64::from(1_u32 << 30)).round();
+    fields([
+        ("host: CPU", model.join(" ")),
+        ("host: CPUs", host.cpus.to_string()),
+        ("host: cores", host.cores.to_string()),
+        ("host: memory", format!("{gibibytes} GiB")),
+        ("host: architecture", host.arch.clone()),
+    ])
+}
+
+/// The host's system, and how it is set up. What its load was at the beginning is no setting: trials
+/// that others disturbed have their own flags.
+fn system(manifest: &Manifest) -> Fields {
+    let mut fields = fields([
+        ("host: system", manifest.host.os.clone()),
+        ("host: kernel", manifest.host.kernel.clone()),
+    ]);
+    let is_engine = |name: &str| name == "docker" && manifest.launcher == "docker";
+    let settings = manifest
+        .checks
+        .iter()
+        .filter(|check| SETTINGS.contains(&check.name.as_str()) || is_engine(&check.name));
+    fields.extend(settings.map(|check| {
+        (format!("host: {}", check.name), format!("{} ({})", check.found, check.state.as_str()))
+    }));
+    fields
+}
+
+/// Checks of the host that tell how it is set up. The others tell of the moment.
+const SETTINGS: [&str; 10] = [
+    "smt",
+    "cpu limit",
+    "governor",
+    "turbo",
+    "idle states",
+    "huge pages",
+    "aslr",
+    "virtualisation",
+    "clock source",
+    "mitigations",
+];
+
+/// What each component is that was measured.
+fn components(manifest: &Manifest) -> Fields {
+    let experiment = &manifest.experiment;
+    let is_used = |one: &&PinnedComponent| {
+        experiment.apps.contains(&one.name) || experiment.stores.contains(&one.name)
+    };
+    let words = |one: &PinnedComponent| {
+        let version = one.version.as_deref().unwrap_or("(no version)");
+        (
+            format!("component: {}", one.name),
+            format!("{version}, identity {}", one.identity.short()),
+        )
+    };
+    manifest.bundle.components.iter().filter(is_used).map(words).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(cpu_model: &str, cpus: u32, memory_bytes: u64) -> Fingerprint {
+        Fingerprint {
+            cpu_model: cpu_model.to_owned(),
+            cpus,
+            cores: cpus,
+            memory_bytes,
+            os: "Debian".to_owned(),
+            kernel: "6.1".to_owned(),
+            arch: "x86_64".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_clock_rate_makes_no_other_host() {
+        let gibibyte = 1 << 30;
+        let one = host("AMD EPYC 7763 @ 10678 MHz", 4, 16 * gibibyte);
+        for alike in [
+            host("AMD EPYC 7763 @ 10681 MHz", 4, 16 * gibibyte - 70_000_000),
+            host("AMD EPYC 7763  @ 2.60GHz", 4, 16 * gibibyte),
+            host("AMD EPYC 7763", 4, 16 * gibibyte),
+        ] {
+            assert!(same_host_class(&one, &alike), "{}", alike.cpu_model);
+        }
+        for other in [
+            host("AMD EPYC 7713 @ 10678 MHz", 4, 16 * gibibyte),
+            host("AMD EPYC 7763 @ 10678 MHz", 2, 16 * gibibyte),
+            host("AMD EPYC 7763 @ 10678 MHz", 4, 32 * gibibyte),
+        ] {
+            assert!(!same_host_class(&one, &other), "{} {}", other.cpu_model, other.cpus);
+        }
+    }
+}

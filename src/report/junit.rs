@@ -1,0 +1,88 @@
+//! A comparison as JUnit XML: what a continuous integration server shows.
+
+use askama::Template;
+
+use super::html::ReportError;
+use super::words::case_sentence;
+use crate::compare::{Comparison, Verdict};
+use crate::model::Metric;
+
+/// A comparison as JUnit XML: a suite for each metric, a test for each case. What regressed has failed;
+/// what cannot be told was skipped.
+///
+/// # Errors
+/// When the template cannot be filled.
+pub fn comparison_junit(comparison: &Comparison) -> Result<String, ReportError> {
+    let suites: Vec<Suite> = Metric::ALL
+        .into_iter()
+        .map(|metric| suite(comparison, metric))
+        .filter(|suite| !suite.tests.is_empty())
+        .collect();
+    let page = Page {
+        before: comparison.before.short(),
+        after: comparison.after.short(),
+        tests: suites.iter().map(|suite| suite.tests.len()).sum(),
+        failures: suites.iter().map(|suite| suite.failures).sum(),
+        skipped: suites.iter().map(|suite| suite.skipped).sum(),
+        suites,
+    };
+    Ok(page.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "comparison.xml")]
+struct Page {
+    before: String,
+    after: String,
+    tests: usize,
+    failures: usize,
+    skipped: usize,
+    suites: Vec<Suite>,
+}
+
+struct Suite {
+    name: &'static str,
+    tests: Vec<Test>,
+    failures: usize,
+    skipped: usize,
+}
+
+struct Test {
+    name: String,
+    outcome: Outcome,
+    words: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+fn suite(comparison: &Comparison, metric: Metric) -> Suite {
+    let judged =
+        comparison.cases.iter().filter(|one| one.finding.metric == metric).map(|one| Test {
+            name: one.case.to_string(),
+            outcome: match one.finding.verdict {
+                Verdict::Regressed => Outcome::Failed,
+                Verdict::Inconclusive => Outcome::Skipped,
+                Verdict::Improved | Verdict::Equivalent => Outcome::Passed,
+            },
+            words: visible(&case_sentence(one)),
+        });
+    let unjudged = comparison.unjudged.iter().filter(|one| one.metric == metric).map(|one| Test {
+        name: one.case.to_string(),
+        outcome: Outcome::Skipped,
+        words: visible(&one.reason),
+    });
+    let tests: Vec<Test> = judged.chain(unjudged).collect();
+    let count = |outcome| tests.iter().filter(|test| test.outcome == outcome).count();
+    let (failures, skipped) = (count(Outcome::Failed), count(Outcome::Skipped));
+    Suite { name: metric.as_str(), tests, failures, skipped }
+}
+
+/// XML knows no control characters.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

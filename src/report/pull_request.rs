@@ -1,0 +1,109 @@
+//! A comparison as Markdown for a pull request: short, with the rest in a fold.
+
+use std::fmt::Write;
+
+use super::ComparisonReport;
+use super::words::{
+    basis_text, case_sentence, change_text, group_sentence, interval_text, smallest_text, summary,
+    value_text,
+};
+use crate::compare::{CaseFinding, Class, Verdict};
+
+/// Changed cases that are shown before the fold.
+const MOST_SHOWN: usize = 20;
+
+/// A comparison as Markdown.
+#[must_use]
+pub fn comparison_markdown(report: &ComparisonReport) -> String {
+    let comparison = &report.comparison;
+    let changed = comparison.changed();
+    let mut text = format!("### perf-api: {}\n\n", comparison.headline());
+    let (before, after) = (comparison.before.short(), comparison.after.short());
+    put(&mut text, &format!("`{before}` → `{after}` · {}\n", summary(comparison)));
+    for alarm in &comparison.alarms {
+        put(&mut text, &format!("> **Warning:** {}\n", inline(alarm)));
+    }
+    if report.is_forced {
+        put(
+            &mut text,
+            "> **Warning:** the two are not comparable, and `--force` looked anyway: see the differences below.\n",
+        );
+    }
+    let groups = comparison.groups.iter().filter(|one| one.finding.verdict.is_change());
+    for group in groups {
+        let verdict = group.finding.verdict.as_str();
+        put(&mut text, &format!("- **{verdict}**: {}", inline(&group_sentence(group))));
+    }
+    if !changed.is_empty() {
+        text.push('\n');
+        case_table(&mut text, &changed[..changed.len().min(MOST_SHOWN)]);
+    }
+    put(&mut text, "\n<details><summary>Everything else</summary>\n");
+    put(&mut text, &format!("{}\n", basis_text(comparison)));
+    if changed.len() > MOST_SHOWN {
+        case_table(&mut text, &changed[MOST_SHOWN..]);
+        text.push('\n');
+    }
+    for one in &changed {
+        put(&mut text, &format!("- {}", inline(&case_sentence(one))));
+    }
+    if !comparison.noted.is_empty() {
+        put(&mut text, "\n| difference | before | after | |\n| --- | --- | --- | --- |");
+    }
+    for one in &comparison.noted {
+        let class = match one.class {
+            Class::Suspicious => "suspicious",
+            Class::Expected => "expected",
+            Class::Harmless => "harmless",
+        };
+        let cells = [&one.what, &one.before, &one.after].map(|text| cell(text));
+        put(&mut text, &format!("| {} | {class} |", cells.join(" | ")));
+    }
+    for one in &comparison.unjudged {
+        let reason = inline(&one.reason);
+        put(&mut text, &format!("- not judged: {} of {}: {reason}", one.metric.title(), one.case));
+    }
+    put(&mut text, "\n</details>");
+    text
+}
+
+fn case_table(text: &mut String, cases: &[&CaseFinding]) {
+    put(text, "| verdict | metric | case | before | after | change | could have seen |");
+    put(text, "| --- | --- | --- | ---: | ---: | ---: | ---: |");
+    for one in cases {
+        let finding = &one.finding;
+        let metric = finding.metric;
+        put(
+            text,
+            &format!(
+                "| {} | {metric} | {} | {} | {} | {} {} | {} |",
+                marked(finding.verdict),
+                one.case,
+                value_text(metric, one.before),
+                value_text(metric, one.after),
+                change_text(finding),
+                interval_text(finding),
+                smallest_text(finding),
+            ),
+        );
+    }
+}
+
+fn marked(verdict: Verdict) -> String {
+    let word = verdict.as_str();
+    if verdict.is_change() { format!("**{word}**") } else { word.to_owned() }
+}
+
+fn put(text: &mut String, line: &str) {
+    let _ = writeln!(text, "{line}");
+}
+
+/// Text on one line, with nothing that Markdown or HTML would take for its own.
+fn inline(text: &str) -> String {
+    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    flat.replace('&', "&amp;").replace('<', "&lt;").replace('`', "'")
+}
+
+fn cell(text: &str) -> String {
+    inline(text).replace('|', "\\|")
+}

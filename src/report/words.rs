@@ -1,0 +1,157 @@
+//! Verdicts in words, the same on the terminal, on the page and in a pull request.
+
+use crate::compare::{
+    Basis, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, Verdict,
+};
+use crate::model::Metric;
+use crate::units::Nanos;
+
+/// `+12.3 %`, or of failed requests `+0.40 points`; behind `≥` or `≤` where one end alone is known.
+#[must_use]
+pub fn change_text(finding: &Finding) -> String {
+    let sign = match finding.known {
+        Known::Exactly => "",
+        Known::AtLeast => "≥ ",
+        Known::AtMost => "≤ ",
+    };
+    format!("{sign}{}", amount(finding.metric, finding.change, true))
+}
+
+/// `[+8.1 %, +17.0 %]`; a dash where nothing bounds it.
+#[must_use]
+pub fn interval_text(finding: &Finding) -> String {
+    if !finding.low.is_finite() || !finding.high.is_finite() {
+        return "–".to_owned();
+    }
+    let end = |change| amount(finding.metric, change, true);
+    format!("[{}, {}]", end(finding.low), end(finding.high))
+}
+
+/// `4.1 %`: the smallest change that could have been seen; a dash where none could.
+#[must_use]
+pub fn smallest_text(finding: &Finding) -> String {
+    match finding.smallest_seen.is_finite() {
+        true => amount(finding.metric, finding.smallest_seen, false),
+        false => "–".to_owned(),
+    }
+}
+
+/// A value of a metric in its unit.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times and sizes are above zero and below 2^53"
+)]
+pub fn value_text(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Rate => format!("{value:.1}/s"),
+        Metric::Errors => format!("{:.3} %", value * 100.0),
+        Metric::AppCpu | Metric::StoreCpu => format!("{value:.3} s"),
+        Metric::AppMemory | Metric::StoreMemory => {
+            format!("{:.1} MiB", value / f64::from(1_u32 << 20))
+        }
+        Metric::P50 | Metric::P95 | Metric::P99 | Metric::P99_9 => {
+            Nanos(value.round() as u64).to_string()
+        }
+    }
+}
+
+/// One sentence that is true of a case.
+#[must_use]
+pub fn case_sentence(one: &CaseFinding) -> String {
+    let metric = one.finding.metric;
+    let from_to =
+        format!(" ({} → {})", value_text(metric, one.before), value_text(metric, one.after));
+    sentence(&one.finding, &one.case.to_string(), &from_to)
+}
+
+/// One sentence that is true of a group.
+#[must_use]
+pub fn group_sentence(one: &GroupFinding) -> String {
+    let plural = if one.cases == 1 { "" } else { "s" };
+    let whole = format!("{} ({} case{plural})", one.level, one.cases);
+    sentence(&one.finding, &whole, "")
+}
+
+fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
+    let metric = finding.metric;
+    let unsigned = |change: f64| amount(metric, change, false);
+    let interval = interval_text(finding);
+    let title = metric.title();
+    let seen = format!("this setup could have seen {}", smallest_text(finding));
+    let moved = if finding.change >= 0.0 { "rose" } else { "fell" };
+    let by = match finding.known {
+        Known::Exactly => "by",
+        Known::AtLeast | Known::AtMost => "by at least",
+    };
+    let size = unsigned(finding.change);
+    let margin = unsigned(finding.margin);
+    match finding.doubt {
+        None if finding.verdict == Verdict::Equivalent => format!(
+            "{title} of {of} is the same within {margin}: it changed by {} {interval}",
+            change_text(finding)
+        ),
+        None => format!("{title} of {of} {moved} {by} {size} {interval}{from_to}; {seen}"),
+        Some(Doubt::Chance) => format!(
+            "{title} of {of} may have changed by anything in {interval}, which chance explains; {seen}"
+        ),
+        Some(Doubt::AroundTheMargin) => format!(
+            "{title} of {of} {moved} by {size} {interval}, and whether that is more than {margin} cannot be told"
+        ),
+        Some(Doubt::Bound) => format!(
+            "{title} of {of} is known as a bound only, since requests were cut off: no verdict is possible in this direction"
+        ),
+        Some(Doubt::Uncalibrated) => format!(
+            "{title} of {of} {moved} by {size} {interval}, and nobody knows by how much two runs differ on this host"
+        ),
+        Some(Doubt::TooFewRepetitions) => format!(
+            "{title} of {of} was measured once on a side: that it {moved} by {size} may be chance"
+        ),
+    }
+}
+
+/// How many cases have which verdict, in a line.
+#[must_use]
+pub fn summary(comparison: &Comparison) -> String {
+    let counts: Vec<String> = Verdict::ALL
+        .iter()
+        .map(|verdict| format!("{} {}", comparison.count(*verdict), verdict.as_str()))
+        .collect();
+    let unjudged = comparison.unjudged.len();
+    let mut line =
+        format!("{} figures of cases: {}", comparison.cases.len() + unjudged, counts.join(", "));
+    if unjudged > 0 {
+        line.push_str(&format!(", {unjudged} not judged"));
+    }
+    line
+}
+
+/// What the verdicts stand on, in a sentence.
+#[must_use]
+pub fn basis_text(comparison: &Comparison) -> String {
+    match comparison.basis {
+        Basis::Interleaved => {
+            "Both sides were measured block by block in one run, so what the host did meanwhile is in neither's favour.".to_owned()
+        }
+        Basis::Calibrated { sessions } => format!(
+            "Two separate runs: by how much such runs differ although nothing changed is known from {sessions} calibrations of this host, and is part of every interval."
+        ),
+        Basis::Uncalibrated => {
+            "Two separate runs on a host that was not calibrated at least twice: by how much such runs differ although nothing changed is not known. Only changes beyond 20 % are called, and nothing is called equivalent. `perf-api calibrate` on several days mends that; `perf-api ab` needs none of it.".to_owned()
+        }
+    }
+}
+
+/// A change as a share in percent, or of failed requests in percentage points.
+fn amount(metric: Metric, change: f64, is_signed: bool) -> String {
+    let (value, unit, digits) = match metric {
+        Metric::Errors => (change * 100.0, "points", 3),
+        _ if change.abs() < 0.995 => (change * 100.0, "%", 1),
+        _ => (change * 100.0, "%", 0),
+    };
+    match is_signed {
+        true => format!("{value:+.digits$} {unit}"),
+        false => format!("{:.digits$} {unit}", value.abs()),
+    }
+}

@@ -1,0 +1,86 @@
+//! Two runs in one, stack by stack: what the host does meanwhile it does to both.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::{Event, RunError, RunRequest, Runner};
+use crate::id::{DatasetId, RunId};
+use crate::model::{Sample, stack_runs};
+use crate::store::{Entry, Store};
+
+/// What is known of both sides after a block.
+#[derive(Debug)]
+pub struct Look {
+    /// How many blocks both sides have.
+    pub blocks: u32,
+    /// Their trials.
+    pub samples: [Vec<Sample>; 2],
+}
+
+/// Runs two plans of the same shape by turns: for each stack of each block a seeded coin says which side
+/// is first. After each block `is_enough` is asked whether to end.
+///
+/// The journals are kept: [`end_interleaved`] turns them into datasets, after an interruption as well.
+///
+/// # Errors
+/// When a journal cannot be written or a stack cannot be stopped.
+pub async fn interleave<'run>(
+    sides: [RunRequest<'run>; 2],
+    on_events: [&mut dyn FnMut(&Event<'_>); 2],
+    is_enough: &mut dyn FnMut(&Look) -> bool,
+) -> Result<(), RunError> {
+    let [before, after] = sides;
+    let plans = [before.plan, after.plan];
+    let [on_before, on_after] = on_events;
+    let mut before = Runner::open(before, on_before)?;
+    let mut after = Runner::open(after, on_after)?;
+    let experiment = &plans[0].experiment;
+    let mut coin = ChaCha8Rng::seed_from_u64(experiment.seed);
+    coin.set_stream(COIN);
+    for ((blocks, old), new) in (1..).zip(plans[0].blocks()).zip(plans[1].blocks()) {
+        for round in 0..=experiment.retries {
+            for (old, new) in stack_runs(old).zip(stack_runs(new)) {
+                if coin.random::<bool>() {
+                    before.due_stack_run(old, round).await?;
+                    after.due_stack_run(new, round).await?;
+                } else {
+                    after.due_stack_run(new, round).await?;
+                    before.due_stack_run(old, round).await?;
+                }
+            }
+        }
+        let samples = [&before, &after].map(|side| side.samples.values().cloned().collect());
+        if is_enough(&Look { blocks, samples }) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The stream of random numbers for coins: blocks have those from 0 on.
+const COIN: u64 = u64::MAX;
+
+/// Turns the journals of two interleaved runs into datasets of the blocks that both have whole. `None`
+/// when there is no such block: nothing can be told, and the journals are removed.
+///
+/// # Errors
+/// When a journal cannot be read, or a dataset not be written.
+pub async fn end_interleaved(
+    store: &Store,
+    runs: [&RunId; 2],
+) -> Result<Option<[DatasetId; 2]>, RunError> {
+    let contents = [store.journal(runs[0])?, store.journal(runs[1])?];
+    let repetitions = contents.iter().map(|content| content.whole_blocks()).min().unwrap_or(0);
+    if repetitions == 0 {
+        runs.into_iter().try_for_each(|run| store.discard(run))?;
+        return Ok(None);
+    }
+    for run in runs {
+        let (mut journal, content) = store.resume(run)?;
+        if content.header.experiment.repetitions != repetitions {
+            journal.append(&Entry::Ended { repetitions })?;
+        }
+    }
+    Ok(Some([store.seal(runs[0]).await?, store.seal(runs[1]).await?]))
+}

@@ -1,0 +1,191 @@
+//! Two datasets in, verdicts out, from the command line.
+
+use crate::env::TestEnv;
+
+/// A small matrix with repetitions, on numbers that are made up.
+const SMALL: [&str; 7] =
+    ["quick", "--fake", "--fixed-clock", "--no-progress", "--repetitions", "5", "--stores"];
+
+fn measured(env: &TestEnv, seed: &str) -> String {
+    dataset(&env.good(&[&SMALL[..], &["redis", "--seed", seed]].concat()))
+}
+
+/// The first dataset that is told of.
+fn dataset(told: &str) -> String {
+    told.split("dataset ").nth(1).and_then(|rest| rest.get(..64)).unwrap().to_owned()
+}
+
+#[test]
+fn the_same_twice_is_told_on_the_terminal_and_in_every_form() {
+    let env = TestEnv::new();
+    let (before, after) = (measured(&env, "1"), measured(&env, "2"));
+    let pair = ["report", "--compare", &before, &after, "--only", "metric=p50,rate"];
+    insta::assert_snapshot!(env.told(&pair));
+    for format in ["md", "junit"] {
+        insta::assert_snapshot!(env.told(&[&pair[..], &["--format", format]].concat()));
+    }
+    let page = env.read("results/comparison.html");
+    env.good(&[&pair[..], &["--format", "html", "-o", "again.html"]].concat());
+    assert_eq!(page, env.read("again.html"), "the same comparison is the same page");
+}
+
+#[test]
+fn what_programs_read_is_what_the_schema_says() {
+    let env = TestEnv::new();
+    let (before, after) = (measured(&env, "1"), measured(&env, "2"));
+    let told = env.good(&["report", "--compare", &before, &after, "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let schema = include_str!("../../docs/comparison.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    assert_fits(&told, &schema, &schema, "$");
+}
+
+/// Checks types, properties and enumerations: what the schema uses of JSON Schema.
+fn assert_fits(
+    value: &serde_json::Value,
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    place: &str,
+) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.trim_start_matches("#/$defs/");
+        return assert_fits(value, &root["$defs"][name], root, place);
+    }
+    let kind = match value {
+        serde_json::Value::Null => "null",
+        serde_json::Value::Bool(_) => "boolean",
+        serde_json::Value::Number(_) => "number",
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Array(_) => "array",
+        serde_json::Value::Object(_) => "object",
+    };
+    let kinds = match &schema["type"] {
+        serde_json::Value::Array(kinds) => kinds.clone(),
+        kind => vec![kind.clone()],
+    };
+    assert!(kinds.contains(&kind.into()), "{place} is {kind}, and not {}", schema["type"]);
+    if let Some(allowed) = schema["enum"].as_array() {
+        assert!(allowed.contains(value), "{place} is {value}");
+    }
+    if let Some(all) = value.as_array() {
+        for (index, one) in all.iter().enumerate() {
+            assert_fits(one, &schema["items"], root, &format!("{place}[{index}]"));
+        }
+    }
+    if let Some(fields) = value.as_object() {
+        let known = schema["properties"].as_object().unwrap();
+        for (name, field) in fields {
+            assert!(known.contains_key(name), "{place}.{name} is not in the schema");
+            assert_fits(field, &known[name], root, &format!("{place}.{name}"));
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            assert!(fields.contains_key(name.as_str().unwrap()), "{place} has no {name}");
+        }
+    }
+}
+
+#[test]
+fn a_change_is_found_and_ends_with_its_own_code() {
+    let env = TestEnv::new();
+    let before = measured(&env, "1");
+    let slower = dataset(
+        &env.good(&[&SMALL[..], &["redis", "--seed", "2", "--fake-slowdown", "1.5"]].concat()),
+    );
+    let pair = ["report", "--compare", &before, &slower, "--only", "metric=p50,p95"];
+    insta::assert_snapshot!(env.told(&pair));
+    for verdicts in ["regressed", "regressed,inconclusive", "improved"] {
+        let told = env.told(&[&pair[..], &["--fail-on", verdicts]].concat());
+        let code = if verdicts == "improved" { "exit 0" } else { "exit 4" };
+        assert!(told.starts_with(code), "{verdicts}: {told}");
+    }
+    // Nothing changed where nothing is looked at.
+    let rate =
+        ["report", "--compare", &before, &slower, "--only", "rate", "--fail-on", "regressed"];
+    assert!(env.told(&rate).starts_with("exit 0"));
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_with_its_name() {
+    let env = TestEnv::new();
+    let before = measured(&env, "1");
+    let longer = dataset(
+        &env.good(&[&SMALL[..], &["redis", "--duration", "5s", "--qps", "1000,2000"]].concat()),
+    );
+    let pair = ["report", "--compare", &before, &longer];
+    insta::assert_snapshot!(env.steps(&[
+        &pair,
+        &[&pair[..], &["--where", "target_rps = 9"]].concat(),
+        &[&pair[..], &["--where", "nonsense = 9"]].concat(),
+        &[&pair[..], &["--only", "speed"]].concat(),
+        &[&pair[..], &["--margin", "5"]].concat(),
+        &["report", "--compare", &before],
+        &["report", "--fail-on", "regressed"],
+        &["report", "--compare", &before, "ffffff"],
+    ]));
+    let forced = env.told(&[&pair[..], &["--force"]].concat());
+    assert!(forced.starts_with("exit 0"), "{forced}");
+    assert!(forced.contains("warning: spec: duration: 4s → 5s"), "{forced}");
+    assert!(String::from_utf8(env.read("results/comparison.html")).unwrap().contains("accepted"));
+}
+
+#[test]
+fn one_repetition_says_nothing() {
+    let env = TestEnv::new();
+    let once = ["quick", "--fake", "--fixed-clock", "--no-progress", "--stores", "redis", "--seed"];
+    let [before, after] = ["1", "2"].map(|seed| dataset(&env.good(&[&once[..], &[seed]].concat())));
+    let told = env.good(&["report", "--compare", &before, &after, "--only", "p50"]);
+    assert!(told.contains("0 regressed, 0 improved, 0 equivalent, 2 inconclusive"), "{told}");
+}
+
+#[test]
+fn a_calibrated_host_tells_equivalence() {
+    let env = TestEnv::new();
+    for seed in ["1", "2", "3"] {
+        env.good(&["calibrate", "--fake", "--fixed-clock", "--no-progress", "--seed", seed]);
+    }
+    let (before, after) = (measured(&env, "1"), measured(&env, "2"));
+    let told = env.good(&["report", "--compare", &before, &after, "--only", "p50"]);
+    assert!(told.contains("from 3 calibrations of this host"), "{told}");
+    assert!(told.contains("equivalent    p50 of express"), "{told}");
+}
+
+#[test]
+fn two_versions_by_turns_are_two_datasets_and_a_verdict() {
+    let env = TestEnv::new();
+    let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--no-progress"];
+    insta::assert_snapshot!(env.told(&[&ab[..], &["--only", "p50,p95,rate"]].concat()));
+    let until = ["--until-decided", "--max", "20m", "--only", "metric=p50", "--seed", "5"];
+    let told = env.good(&[&ab[..], &until].concat());
+    assert!(told.contains("equivalent    p50 of express"), "{told}");
+    let shown = env.good(&["results", "show", &dataset(&told)]);
+    let repetitions = shown.lines().find(|line| line.starts_with("repetitions")).unwrap();
+    assert!(!repetitions.contains("90 of"), "it ended early: {repetitions}");
+    // Shorter than it was meant to be, and still what it says.
+    env.good(&["results", "verify", "--all"]);
+    insta::assert_snapshot!(env.steps(&[
+        &["ab", "bundle.json", "nowhere", "--fake"],
+        &["ab", "bundle.json", ".", "--fake"],
+        &["ab", "bundle.json", "bundle.json", "--fake", "--until-decided", "--max", "10s"],
+    ]));
+}
+
+#[test]
+fn a_history_shows_where_a_metric_changed() {
+    let env = TestEnv::new();
+    for seed in 1..=6 {
+        measured(&env, &seed.to_string());
+    }
+    for seed in 7..=12 {
+        let slow = ["redis", "--fake-slowdown", "1.3", "--seed", &seed.to_string()];
+        env.good(&[&SMALL[..], &slow].concat());
+    }
+    let told = env.good(&["trend", "p50", "--where", "app = 'express'", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let points = told["points"].as_array().unwrap();
+    assert_eq!(points.len(), 12);
+    // Datasets of one moment are in the order of their ids: what counts is that there is a change.
+    let slow = points.iter().filter(|point| point["value"].as_f64().unwrap() > 700_000.0).count();
+    assert_eq!(slow, 6);
+    let told = env.told(&["trend", "speed"]);
+    assert!(told.starts_with("exit 2"), "{told}");
+}
