@@ -40,7 +40,7 @@ test: setup ## every test, with real servers
 	cargo test --release --locked
 
 .PHONY: ci
-ci: format lint test smoke truth-smoke report-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint test smoke truth-smoke stats-oracle report-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 .PHONY: format
 format: system
@@ -58,9 +58,10 @@ smoke: setup
 .PHONY: report-test
 report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a browser, the dataset in DuckDB, the README
 	tools/setup-system browser
-	tests/report/browser.sh results/report.html
+	tests/report/browser.sh results/report.html 4
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/duckdb_agrees.py results
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/readme.py
+	tests/report/browser.sh results/comparison.html 1
 
 .PHONY: store-test
 store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/test-venv/installed ## datasets in an S3 server, in DuckDB, and at the prompt
@@ -116,6 +117,19 @@ truth-test: setup ## a server of known behaviour: theory, our figures, oha's own
 	@tools/setup-system truth-test
 	python3 tests/truth/truth.py ./perf-api
 
+STATS := PERF_API_THOROUGH=1 cargo test --release --locked --test stats -- --nocapture --test-threads 1
+.PHONY: stats-test
+stats-test: perf-api ## comparisons of data whose truth is known: false alarms, coverage and power, beside other tests
+	$(STATS)
+
+.PHONY: stats-oracle
+stats-oracle: $(CARGO_TARGET_DIR)/stats-venv/installed ## the published numbers are those of SciPy, statsmodels, Otava, and limma where R has it
+	$(CARGO_TARGET_DIR)/stats-venv/bin/python tests/stats/oracle.py --check
+
+.PHONY: ab-test
+ab-test: setup ## a slowed Express is told from Express, and Express is not told from itself: 10 minutes
+	tests/ab/ab.sh ./perf-api
+
 .PHONY: scale-test
 scale-test: perf-api $(CARGO_TARGET_DIR)/test-venv/installed ## ask a thousand datasets, beside DuckDB
 	rm -rf $(CARGO_TARGET_DIR)/scale
@@ -154,6 +168,7 @@ apps/%/node_modules/.installed: apps/%/package-lock.json | system
 
 $(CARGO_TARGET_DIR)/test-venv/installed: tests/report/requirements.txt | system
 $(CARGO_TARGET_DIR)/store-venv/installed: tests/store/requirements.txt | system
+$(CARGO_TARGET_DIR)/stats-venv/installed: tests/stats/requirements.txt | system
 $(CARGO_TARGET_DIR)/%-venv/installed:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --require-hashes --no-deps --only-binary=:all: -r $<

@@ -96,8 +96,9 @@ fn component_files(name: &str) -> Vec<PathBuf> {
 
 #[test]
 fn python_packages_are_pinned_by_hash() {
-    let own = root().join("tests/report/requirements.txt");
-    for path in component_files("requirements.txt").into_iter().chain([own]) {
+    let own = ["report", "stats", "store"]
+        .map(|name| root().join(format!("tests/{name}/requirements.txt")));
+    for path in component_files("requirements.txt").into_iter().chain(own) {
         let text = std::fs::read_to_string(&path).unwrap();
         let code: Vec<&str> =
             text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();

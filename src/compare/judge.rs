@@ -22,7 +22,7 @@ const MARGIN_OF_ERRORS: f64 = 0.001;
 
 /// Compares two sides.
 ///
-/// Per metric, the cases' variances are moderated (Smyth 2004). Groups of cases by each factor, and
+/// Per metric and target rate, the cases' variances are moderated (Smyth 2004). Groups of cases by each factor, and
 /// stacks, are the first level of questions: a group is asked for its mean change, a stack for any change
 /// among its cases (Simes 1986). Benjamini and Hochberg's procedure is applied to all of
 /// them, of all metrics; and within each stack that is found, to its cases, at a level that accounts for
@@ -150,10 +150,7 @@ struct Family<'a> {
 impl<'a> Family<'a> {
     fn of(metric: Metric, cells: Vec<&'a Cell<'a>>, rules: &Rules) -> Self {
         let scatters: Vec<Scatter> = cells.iter().map(|cell| cell.scatter()).collect();
-        let most_df = scatters.iter().map(|scatter| scatter.df).sum();
-        // Failures are counted, and mostly there are none: their variances have no common spread.
-        let prior: Option<Prior> =
-            if metric == Metric::Errors { None } else { fit_prior(&scatters) };
+        let strengths = strengths(&cells, &scatters);
         let repetitions = cells.iter().map(|cell| cell.repetitions()).min().unwrap_or(0);
         let between_runs = match &rules.calibration {
             Some(calibration) if !rules.is_interleaved => {
@@ -162,14 +159,10 @@ impl<'a> Family<'a> {
             _ => None,
         };
         let estimate = |(cell, own): (&&Cell<'_>, &Scatter)| {
-            let mut scatter = moderate(*own, prior, most_df);
+            let strength = &strengths[&cell.case.target_rps];
+            let mut scatter = moderate(*own, strength.prior, strength.df);
             if cell.repetitions() < FEW_REPETITIONS {
-                let alike = cells
-                    .iter()
-                    .zip(&scatters)
-                    .filter(|(other, _)| other.case.target_rps == cell.case.target_rps);
-                let typical = median(alike.map(|(_, other)| other.variance).collect());
-                scatter.variance = scatter.variance.max(typical);
+                scatter.variance = scatter.variance.max(strength.typical);
             }
             let mut parts = vec![cell.variance_of_change(scatter)];
             parts.extend(between_runs);
@@ -189,6 +182,38 @@ impl<'a> Family<'a> {
         pooled(&cells, self.between_runs)
     }
 }
+
+/// What cases of one target rate lend each other.
+struct Strength {
+    prior: Option<Prior>,
+    /// Degrees of freedom of all of them.
+    df: f64,
+    /// The middle of their variances.
+    typical: f64,
+}
+
+/// What the cases of each target rate lend each other: it is the load that scatter depends on most.
+/// Where they are too few, all cases do.
+fn strengths(cells: &[&Cell<'_>], scatters: &[Scatter]) -> BTreeMap<u32, Strength> {
+    let mut rates: BTreeMap<u32, Vec<Scatter>> = BTreeMap::new();
+    for (cell, scatter) in cells.iter().zip(scatters) {
+        rates.entry(cell.case.target_rps).or_default().push(*scatter);
+    }
+    // Failures are counted, and mostly there are none: their variances have no common spread.
+    let has_spread = cells.first().is_some_and(|cell| cell.metric != Metric::Errors);
+    let strength = |own: &[Scatter]| {
+        let lenders = if own.len() < LEAST_LENDERS { scatters } else { own };
+        Strength {
+            prior: has_spread.then(|| fit_prior(lenders)).flatten(),
+            df: lenders.iter().map(|scatter| scatter.df).sum(),
+            typical: median(own.iter().map(|scatter| scatter.variance).collect()),
+        }
+    };
+    rates.iter().map(|(rate, own)| (*rate, strength(own))).collect()
+}
+
+/// Fewer variances do not tell how variances are spread.
+const LEAST_LENDERS: usize = 12;
 
 /// A question of the first level.
 struct Question<'a> {

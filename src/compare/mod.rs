@@ -15,6 +15,8 @@ mod effect;
 mod gate;
 mod judge;
 mod level;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 

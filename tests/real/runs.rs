@@ -338,6 +338,28 @@ fn the_capacity_of_a_target_is_found_in_few_trials() {
 }
 
 #[test]
+fn a_slower_version_is_told_in_a_run_by_turns() {
+    let _turn = take_turn();
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let bundles = ["1ms", "4ms"].map(|service| {
+        let dir = if service == "1ms" { dirs[0].path() } else { dirs[1].path() };
+        bundle_of_target(dir, &format!("\"--service\", \"{service}\""))
+    });
+    let results = dirs[0].path().join("results");
+    let mut ab = command(env!("CARGO_BIN_EXE_perf-api"));
+    ab.arg("ab").args(&bundles).args(["--apps", "target", "--qps", "500", "--duration", "2s"]);
+    ab.args(["--repetitions", "3", "--launcher", "process", "--fit", "--fail-on", "regressed"]);
+    ab.args(["--only", "metric=p50", "--results"]).arg(&results);
+    let output = ab.output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("regressed     p50 of target (1 case) rose by"), "{told}");
+    let mut verify = command(env!("CARGO_BIN_EXE_perf-api"));
+    verify.args(["results", "verify", "--all", "--results"]).arg(&results);
+    assert!(verify.output().unwrap().status.success());
+}
+
+#[test]
 fn an_app_that_takes_longer_than_a_second_is_warmed_up_and_measured() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
