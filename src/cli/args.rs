@@ -308,7 +308,7 @@ pub(super) struct Judge {
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
     /// The change that matters
-    #[arg(long, value_name = "SHARE", default_value = "5%")]
+    #[arg(long, value_name = "SHARE", default_value_t)]
     pub margin: Share,
     /// End with exit code 4 when there is such a verdict
     #[arg(long, value_enum, value_name = "VERDICTS", value_delimiter = ',')]
@@ -328,6 +328,7 @@ impl Judge {
             && self.condition.is_none()
             && self.fail_on.is_empty()
             && !self.force
+            && self.margin == Share::default()
             && self.format.is_none()
     }
 }
@@ -346,8 +347,20 @@ impl FromStr for Only {
 }
 
 /// A share between nothing and all, as `5%`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Share(pub f64);
+
+impl Default for Share {
+    fn default() -> Self {
+        Self(0.05)
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}%", self.0 * 100.0)
+    }
+}
 
 impl FromStr for Share {
     type Err = String;

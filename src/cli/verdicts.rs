@@ -1,11 +1,11 @@
 //! Verdicts on the terminal: what changed, then the groups, then how much there is of everything.
 
-use super::output::table;
+use super::output::{table, visible};
 use crate::compare::{Class, Comparison, Factor, GroupFinding, Verdict};
 use crate::model::Metric;
 use crate::report::{
-    ComparisonReport, basis_text, change_text, group_sentence, interval_text, smallest_text,
-    summary, value_text,
+    ComparisonReport, basis_text, broken_sentence, change_text, group_sentence, interval_text,
+    smallest_text, summary, value_text,
 };
 
 /// Changed cases that are shown; the page has all.
@@ -16,16 +16,20 @@ pub(super) fn verdicts(report: &ComparisonReport) -> String {
     let comparison = &report.comparison;
     let mut text = String::new();
     let side = |id: crate::id::DatasetId, manifest: &crate::store::Manifest| {
-        format!("{}  {}, {}", id.short(), manifest.experiment.name, manifest.started)
+        format!("{}  {}, {}", id.short(), visible(&manifest.experiment.name), manifest.started)
     };
     text.push_str(&format!("before  {}\n", side(comparison.before, &report.before)));
     text.push_str(&format!("after   {}\n", side(comparison.after, &report.after)));
     for one in comparison.noted.iter().filter(|one| one.class != Class::Harmless) {
         let sign = if one.class == Class::Suspicious { "warning: " } else { "" };
-        text.push_str(&format!("{sign}{}: {} → {}\n", one.what, one.before, one.after));
+        let [what, before, after] = [&one.what, &one.before, &one.after].map(|text| visible(text));
+        text.push_str(&format!("{sign}{what}: {before} → {after}\n"));
     }
     for alarm in &comparison.alarms {
         text.push_str(&format!("warning: {alarm}\n"));
+    }
+    for one in comparison.broken.iter() {
+        text.push_str(&format!("{}\n", broken_sentence(one)));
     }
     text.push_str(&changed(comparison));
     text.push_str(&groups(comparison));
@@ -36,7 +40,7 @@ pub(super) fn verdicts(report: &ComparisonReport) -> String {
 fn changed(comparison: &Comparison) -> String {
     let changed = comparison.changed();
     if changed.is_empty() {
-        return format!("\n{}\n", capital(&comparison.headline()));
+        return format!("\n{}.\n", comparison.headline());
     }
     let header =
         ["verdict", "metric", "case", "before", "after", "change", "interval", "could see"];
@@ -91,9 +95,4 @@ fn groups(comparison: &Comparison) -> String {
         ));
     }
     text
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect()) + "."
 }

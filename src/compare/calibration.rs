@@ -8,6 +8,9 @@ use super::effect::{mean, to_scale};
 use crate::model::{Case, Metric, Sample};
 use crate::stats::{Scatter, smallest_ratio_of};
 
+/// Fewer runs may be alike by luck, and would then promise too much.
+pub const LEAST_SESSIONS: usize = 4;
+
 /// What is known of a host from measuring one stack again and again.
 #[derive(Clone, Debug)]
 pub struct Calibration {
@@ -16,7 +19,7 @@ pub struct Calibration {
 }
 
 /// The values of each case on the scale of effects, in the order of blocks.
-type Values = BTreeMap<Case, Vec<f64>>;
+pub(super) type Values = BTreeMap<Case, Vec<f64>>;
 
 impl Calibration {
     /// From the datasets of `perf-api calibrate`; `None` for none.
@@ -39,7 +42,7 @@ impl Calibration {
     /// What the difference of two runs of so many repetitions has as variance although nothing changed:
     /// twice that of the means over as many blocks of the calibrations. (A part of it is chance within
     /// runs, which is counted twice: that is on the safe side.) `None` where it is not known, since it
-    /// takes two sessions.
+    /// takes [`LEAST_SESSIONS`].
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "there are few sessions")]
     pub fn between_runs(&self, metric: Metric, repetitions: usize) -> Option<Scatter> {
@@ -48,7 +51,7 @@ impl Calibration {
         let (first, others) = sessions.split_first()?;
         let is_shared = |case: &&Case| others.iter().all(|session| session.contains_key(*case));
         let shared: Vec<&Case> = first.keys().filter(is_shared).collect();
-        if others.is_empty() || shared.is_empty() {
+        if sessions.len() < LEAST_SESSIONS || shared.is_empty() {
             return None;
         }
         let level = |session: &&Values| {
@@ -84,7 +87,8 @@ impl Calibration {
     }
 }
 
-fn by_case(samples: &[Sample], metric: Metric) -> Values {
+/// The values of a metric that are known exactly.
+pub(super) fn by_case(samples: &[Sample], metric: Metric) -> Values {
     let mut values = Values::new();
     for sample in samples {
         let figure = sample.comparable(metric).filter(|figure| !figure.is_bound);

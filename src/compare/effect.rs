@@ -112,13 +112,13 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// What of the change is known; `None` when both sides are bounds.
-    pub(super) fn known(&self) -> Option<Known> {
+    /// What of the change is known.
+    pub(super) fn known(&self) -> Known {
         match (self.before.has_bound, self.after.has_bound) {
-            (false, false) => Some(Known::Exactly),
-            (false, true) => Some(Known::AtLeast),
-            (true, false) => Some(Known::AtMost),
-            (true, true) => None,
+            (false, false) => Known::Exactly,
+            (false, true) => Known::AtLeast,
+            (true, false) => Known::AtMost,
+            (true, true) => Known::Nothing,
         }
     }
 
@@ -160,8 +160,13 @@ impl<'a> Cell<'a> {
     pub(super) fn ranks_agree(&self) -> bool {
         let list = |blocks: &Blocks| blocks.values().copied().collect::<Vec<_>>();
         let p = match &self.samples {
-            Samples::Paired(differences) if differences.len() < 5 => return true,
-            Samples::Paired(differences) => signed_rank_p(&list(differences)),
+            Samples::Paired(differences) => {
+                let kept: Vec<f64> = list(differences).into_iter().filter(|d| *d != 0.0).collect();
+                if kept.len() < 5 {
+                    return true;
+                }
+                signed_rank_p(&kept)
+            }
             Samples::Apart if self.repetitions() < 3 => return true,
             Samples::Apart => rank_sum_p(&list(&self.before.values), &list(&self.after.values)),
         };
@@ -170,31 +175,35 @@ impl<'a> Cell<'a> {
 }
 
 /// The mean change of some cases of one metric, with the block as the unit: what moves all cases of a
-/// block together (a start of the stack, the hour) is then in its variance. `None` with fewer than two
-/// blocks on a side.
+/// block together (a start of the stack, the hour) is then in its variance (source: Liang and Zeger 1986,
+/// *Longitudinal Data Analysis Using Generalized Linear Models*, the sandwich of clusters). Cases count
+/// alike however many repetitions they have; what is known of the variance is what the case with the
+/// fewest knows. `None` with fewer than two blocks on a side.
 #[expect(clippy::cast_precision_loss, reason = "there are few cases")]
 pub(super) fn pooled(cells: &[&Cell<'_>], between_runs: Option<Scatter>) -> Option<Estimated> {
     let count = cells.len() as f64;
-    let least = cells.iter().map(|cell| cell.least_variance()).sum::<f64>() / count / count;
     let arms = cells.first()?.arms().len();
     let mut parts = Vec::new();
     for arm in 0..arms {
-        let mut blocks: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        let (mut blocks, mut least) = (Blocks::new(), 0.0);
+        let mut fewest = f64::INFINITY;
         for cell in cells {
             let own = cell.arms()[arm];
+            let repetitions = own.len() as f64;
             let centre = mean(own.values().copied());
             for (block, value) in own {
-                blocks.entry(*block).or_default().push(value - centre);
+                *blocks.entry(*block).or_default() += (value - centre) / (count * repetitions);
             }
+            least += cell.least_variance() / (count * count * repetitions);
+            fewest = fewest.min(repetitions);
         }
-        let residuals: Blocks =
-            blocks.into_iter().map(|(block, of)| (block, mean(of.into_iter()))).collect();
-        if residuals.len() < 2 {
+        if blocks.len() < 2 || fewest < 2.0 {
             return None;
         }
-        let df = residuals.len() as f64 - 1.0;
-        let variance = (squares(&residuals) / df).max(least);
-        parts.push(Scatter { variance: variance / residuals.len() as f64, df });
+        let of_blocks = blocks.len() as f64;
+        let squares: f64 = blocks.values().map(|sum| sum * sum).sum();
+        let variance = (of_blocks / (of_blocks - 1.0) * squares).max(least);
+        parts.push(Scatter { variance, df: fewest - 1.0 });
     }
     parts.extend(between_runs);
     let change = mean(cells.iter().map(|cell| cell.change()));

@@ -20,6 +20,18 @@ pub enum Class {
     Harmless,
 }
 
+impl Class {
+    /// The class in a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspicious => "suspicious",
+            Self::Expected => "expected",
+            Self::Harmless => "harmless",
+        }
+    }
+}
+
 /// Something that is not the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Noted {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::calibration::LEAST_SESSIONS;
 use super::effect::{Cell, pooled, to_change};
 use super::{
-    Basis, CaseFinding, Comparison, Doubt, Factor, Finding, GroupFinding, Known, Rules, Side,
-    Unjudged, Verdict, alarm, gate,
+    Basis, Broken, CaseFinding, Comparison, Doubt, Factor, Finding, GroupFinding, Known, Rules,
+    Side, Unjudged, Verdict, alarm, gate,
 };
 use crate::model::{Case, Flag, Metric, Sample, Stack};
 use crate::stats::{Estimated, Prior, Scatter, adjusted, fit_prior, moderate, simes, t_quantile};
@@ -50,6 +51,7 @@ pub fn compare(before: &Side, after: &Side, rules: &Rules) -> Comparison {
         basis: basis(rules),
         noted: gate::noted(before, after),
         alarms: alarm::alarms(before, after, &cells, rules),
+        broken: broken(before, after),
         groups: judged.groups,
         cases,
         unjudged,
@@ -62,7 +64,12 @@ pub fn is_decided(before: &[Sample], after: &[Sample], rules: &Rules, deciding: 
     let cells = cells(before, after, rules);
     let groups = judge(&families(&cells, rules), rules).groups;
     let mut own = groups.iter().filter(|group| deciding.contains(&group.finding.metric));
-    !groups.is_empty() && own.all(|group| group.finding.verdict != Verdict::Inconclusive)
+    // What has no usable trial has no group, and is not decided.
+    let is_told = cells
+        .iter()
+        .filter(|cell| deciding.contains(&cell.metric))
+        .all(|cell| cell.is_comparable() && cell.is_repeated());
+    is_told && !groups.is_empty() && own.all(|group| group.finding.verdict != Verdict::Inconclusive)
 }
 
 /// After how many blocks of at most `most` a comparison that may end early is looked at: few times, since
@@ -91,9 +98,27 @@ fn basis(rules: &Rules) -> Basis {
     let sessions = rules.calibration.as_ref().map_or(0, super::Calibration::sessions);
     match sessions {
         _ if rules.is_interleaved => Basis::Interleaved,
-        0 | 1 => Basis::Uncalibrated,
+        sessions if sessions < LEAST_SESSIONS => Basis::Uncalibrated,
         sessions => Basis::Calibrated { sessions },
     }
+}
+
+/// The cases whose trials failed on a side.
+fn broken(before: &Side, after: &Side) -> Vec<Broken> {
+    let (old, new) = (by_case(&before.samples), by_case(&after.samples));
+    let failed = |own: &[&Sample]| own.iter().filter(|sample| sample.failure.is_some()).count();
+    let of_case = |(case, old): (&&Case, &Vec<&Sample>)| {
+        let new = new.get(*case)?;
+        let one = Broken {
+            case: (*case).clone(),
+            trials_before: old.len(),
+            failed_before: failed(old),
+            trials_after: new.len(),
+            failed_after: failed(new),
+        };
+        (one.failed_before + one.failed_after > 0).then_some(one)
+    };
+    old.iter().filter_map(of_case).collect()
 }
 
 /// Every case that both sides have, with each metric.
@@ -312,12 +337,13 @@ fn finding(cells: &[&Cell<'_>], told: &Told<'_>, rules: &Rules) -> Finding {
     let metric = cells[0].metric;
     let margin = cells.iter().map(|cell| margin(cell, rules)).fold(0.0, f64::max);
     let Told { estimate, adjusted_p, level, single } = told;
+    let same = if metric == Metric::Errors { MARGIN_OF_ERRORS } else { rules.margin.ln_1p() };
     let known = known(cells);
     let (low, high) = estimate.interval(1.0 - rules.alpha);
     let is_sure = *adjusted_p <= rules.alpha && single.is_none_or(Cell::ranks_agree);
     let is_large = estimate.value.abs() > margin;
     let (verdict, doubt) = match known {
-        None => (Verdict::Inconclusive, Some(Doubt::Bound)),
+        Known::Nothing => (Verdict::Inconclusive, Some(Doubt::Bound)),
         _ if needs_calibration(metric, rules) => {
             let beyond = LEAST_UNCALIBRATED.ln().max(margin);
             match is_sure && (low > beyond || high < -beyond) {
@@ -328,12 +354,14 @@ fn finding(cells: &[&Cell<'_>], told: &Told<'_>, rules: &Rules) -> Finding {
         _ if is_sure && is_large => {
             allowed(direction(metric, estimate.value), known, estimate.value)
         }
-        Some(Known::Exactly) if estimate.equivalence_p(margin) <= rules.alpha => {
+        // At half the level each, so that the interval that is told lies within what does not matter;
+        // that this host cannot tell more makes nothing equivalent.
+        Known::Exactly if estimate.equivalence_p(same) <= rules.alpha / 2.0 => {
             (Verdict::Equivalent, None)
         }
-        Some(Known::Exactly) if is_sure => (Verdict::Inconclusive, Some(Doubt::AroundTheMargin)),
-        Some(Known::Exactly) => (Verdict::Inconclusive, Some(Doubt::Chance)),
-        Some(_) => (Verdict::Inconclusive, Some(Doubt::Bound)),
+        Known::Exactly if is_sure => (Verdict::Inconclusive, Some(Doubt::AroundTheMargin)),
+        Known::Exactly => (Verdict::Inconclusive, Some(Doubt::Chance)),
+        _ => (Verdict::Inconclusive, Some(Doubt::Bound)),
     };
     let least = match needs_calibration(metric, rules) {
         true => LEAST_UNCALIBRATED.ln().max(margin) + estimate.smallest_seen(rules.alpha, POWER),
@@ -345,7 +373,7 @@ fn finding(cells: &[&Cell<'_>], told: &Told<'_>, rules: &Rules) -> Finding {
         change: to_change(metric, estimate.value),
         low: to_change(metric, low),
         high: to_change(metric, high),
-        known: known.unwrap_or(Known::Exactly),
+        known,
         adjusted_p: *adjusted_p,
         margin: to_change(metric, margin),
         smallest_seen: to_change(metric, smallest),
@@ -379,17 +407,13 @@ fn margin(cell: &Cell<'_>, rules: &Rules) -> f64 {
     floor.unwrap_or(1.0).max(1.0 + rules.margin).ln()
 }
 
-/// What is known of the mean change of cases; `None` where nothing is.
-fn known(cells: &[&Cell<'_>]) -> Option<Known> {
-    let mut all = Known::Exactly;
-    for cell in cells {
-        all = match (all, cell.known()?) {
-            (known, Known::Exactly) | (Known::Exactly, known) => known,
-            (one, other) if one == other => one,
-            _ => return None,
-        };
-    }
-    Some(all)
+/// What is known of the mean change of cases.
+fn known(cells: &[&Cell<'_>]) -> Known {
+    cells.iter().fold(Known::Exactly, |all, cell| match (all, cell.known()) {
+        (known, Known::Exactly) | (Known::Exactly, known) => known,
+        (one, other) if one == other => one,
+        _ => Known::Nothing,
+    })
 }
 
 fn direction(metric: Metric, effect: f64) -> Verdict {
@@ -397,12 +421,12 @@ fn direction(metric: Metric, effect: f64) -> Verdict {
 }
 
 /// A verdict, if what is known of the change allows one in its direction.
-fn allowed(verdict: Verdict, known: Option<Known>, effect: f64) -> (Verdict, Option<Doubt>) {
+fn allowed(verdict: Verdict, known: Known, effect: f64) -> (Verdict, Option<Doubt>) {
     let is_allowed = match known {
-        Some(Known::Exactly) => true,
-        Some(Known::AtLeast) => effect > 0.0,
-        Some(Known::AtMost) => effect < 0.0,
-        None => false,
+        Known::Exactly => true,
+        Known::AtLeast => effect > 0.0,
+        Known::AtMost => effect < 0.0,
+        Known::Nothing => false,
     };
     match is_allowed {
         true => (verdict, None),
@@ -431,7 +455,7 @@ fn single_repetition(cell: &Cell<'_>) -> CaseFinding {
         change,
         low: f64::NEG_INFINITY,
         high: f64::INFINITY,
-        known: cell.known().unwrap_or(Known::Exactly),
+        known: cell.known(),
         adjusted_p: 1.0,
         margin: f64::INFINITY,
         smallest_seen: f64::INFINITY,

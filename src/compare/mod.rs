@@ -20,7 +20,7 @@ mod tests;
 
 use serde::Serialize;
 
-pub use calibration::Calibration;
+pub use calibration::{Calibration, LEAST_SESSIONS};
 pub use gate::{Class, Noted, is_comparable, noted, same_host_class};
 pub use judge::{compare, is_decided, looks};
 pub use level::levels;
@@ -47,7 +47,7 @@ pub struct Rules {
     pub metrics: Vec<Metric>,
     /// The change that matters, as a share: 0.05 is 5 %.
     pub margin: f64,
-    /// The chance of a false alarm in the whole comparison.
+    /// The false discovery rate of the whole comparison: where nothing changed, the chance of any alarm.
     pub alpha: f64,
     /// Whether both sides were measured block by block in one run.
     pub is_interleaved: bool,
@@ -59,9 +59,9 @@ pub struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is worse, by more than the margin.
+    /// It is worse, beyond chance, and by more than the margin as far as can be told.
     Regressed,
-    /// It is better, by more than the margin.
+    /// It is better, in the same sense.
     Improved,
     /// It is the same, within the margin.
     Equivalent,
@@ -119,6 +119,8 @@ pub enum Known {
     AtLeast,
     /// The change is at most so much: figures before it are lower bounds.
     AtMost,
+    /// None: there are bounds on both sides.
+    Nothing,
 }
 
 /// What is found of a metric. Changes are shares of what was before (0.12 is 12 % more); of the share of
@@ -137,7 +139,7 @@ pub struct Finding {
     pub known: Known,
     /// The p value of no change, adjusted for every question of the comparison.
     pub adjusted_p: f64,
-    /// The smallest change that would matter.
+    /// The smallest change that would be called.
     pub margin: f64,
     /// The smallest change of it alone that would have been told, four times in five.
     pub smallest_seen: f64,
@@ -223,6 +225,31 @@ pub struct Unjudged {
     pub reason: String,
 }
 
+/// A case whose trials failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// The case.
+    #[serde(flatten)]
+    pub case: Case,
+    /// Trials before.
+    pub trials_before: usize,
+    /// How many of them failed.
+    pub failed_before: usize,
+    /// Trials after.
+    pub trials_after: usize,
+    /// How many of them failed.
+    pub failed_after: usize,
+}
+
+impl Broken {
+    /// Whether it broke: at least half of its trials fail after, and more of them than before.
+    #[must_use]
+    pub fn is_regression(&self) -> bool {
+        self.failed_after * 2 >= self.trials_after
+            && self.failed_after * self.trials_before > self.failed_before * self.trials_after
+    }
+}
+
 /// What the variance between two runs is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -245,7 +272,7 @@ pub struct Comparison {
     pub before: DatasetId,
     /// The dataset that is judged.
     pub after: DatasetId,
-    /// The chance of a false alarm in the whole of it.
+    /// The false discovery rate of the whole of it: where nothing changed, the chance of any alarm.
     pub alpha: f64,
     /// What the variance between runs is known from.
     pub basis: Basis,
@@ -257,38 +284,58 @@ pub struct Comparison {
     pub cases: Vec<CaseFinding>,
     /// What could not be judged.
     pub unjudged: Vec<Unjudged>,
+    /// Cases with trials that failed.
+    pub broken: Vec<Broken>,
     /// What makes the verdicts doubtful as a whole.
     pub alarms: Vec<String>,
 }
 
 impl Comparison {
-    /// The cases that changed, the largest change first.
+    /// The cases that changed, the largest change first: in multiples of what matters, since metrics have
+    /// different units.
     #[must_use]
     pub fn changed(&self) -> Vec<&CaseFinding> {
         let is_change = |one: &&CaseFinding| one.finding.verdict.is_change();
         let mut changed: Vec<&CaseFinding> = self.cases.iter().filter(is_change).collect();
-        let size = |one: &CaseFinding| match one.finding.metric {
-            Metric::Errors => one.finding.change.abs(),
-            _ => one.finding.change.ln_1p().abs(),
+        let size = |finding: &Finding| match finding.metric {
+            Metric::Errors => (finding.change / finding.margin).abs(),
+            _ => (finding.change.ln_1p() / finding.margin.ln_1p()).abs(),
         };
-        changed.sort_by(|a, b| size(b).total_cmp(&size(a)));
+        changed.sort_by(|a, b| size(&b.finding).total_cmp(&size(&a.finding)));
         changed
     }
 
     /// What came of it, in a few words.
     #[must_use]
     pub fn headline(&self) -> String {
-        let counts: Vec<String> = [Verdict::Regressed, Verdict::Improved]
-            .into_iter()
-            .map(|verdict| (verdict, self.count(verdict)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(verdict, count)| format!("{count} {}", verdict.as_str()))
-            .collect();
-        let groups = self.groups.iter().any(|group| group.finding.verdict.is_change());
-        match (counts.is_empty(), groups) {
-            (false, _) => counts.join(", "),
-            (true, true) => "no single case changed, but groups of them did".to_owned(),
-            (true, false) => "nothing changed that this setup can see".to_owned(),
+        let words = |count: &dyn Fn(Verdict) -> usize| {
+            let changes = Verdict::ALL.iter().filter(|verdict| verdict.is_change());
+            let counts = changes.map(|verdict| (verdict.as_str(), count(*verdict)));
+            let words = counts.filter(|(_, count)| *count > 0);
+            words.map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+        };
+        let of_groups =
+            |verdict| self.groups.iter().filter(|group| group.finding.verdict == verdict).count();
+        let cases = words(&|verdict| self.count(verdict));
+        let groups = words(&of_groups);
+        let broke = match self.broke() {
+            0 => String::new(),
+            1 => "1 case broke".to_owned(),
+            broke => format!("{broke} cases broke"),
+        };
+        let cases = if cases.is_empty() { cases } else { format!("cases: {cases}") };
+        let groups = if groups.is_empty() { groups } else { format!("groups: {groups}") };
+        let told: Vec<&str> =
+            [&*broke, &*cases, &*groups].into_iter().filter(|words| !words.is_empty()).collect();
+        if !told.is_empty() {
+            let told = told.join("; ");
+            told[..1].to_uppercase() + &told[1..]
+        } else if self.cases.is_empty() {
+            "Nothing could be judged".to_owned()
+        } else if self.unjudged.is_empty() && self.count(Verdict::Equivalent) == self.cases.len() {
+            "Nothing changed by as much as matters".to_owned()
+        } else {
+            "Nothing changed that this setup can see".to_owned()
         }
     }
 
@@ -298,9 +345,18 @@ impl Comparison {
         self.cases.iter().filter(|one| one.finding.verdict == verdict).count()
     }
 
-    /// Whether any group or case has a verdict.
+    /// How many cases broke.
+    #[must_use]
+    pub fn broke(&self) -> usize {
+        self.broken.iter().filter(|one| one.is_regression()).count()
+    }
+
+    /// Whether any group or case has a verdict; a case that broke regressed.
     #[must_use]
     pub fn has(&self, verdict: Verdict) -> bool {
+        if verdict == Verdict::Regressed && self.broke() > 0 {
+            return true;
+        }
         let groups = self.groups.iter().map(|one| &one.finding);
         let cases = self.cases.iter().map(|one| &one.finding);
         groups.chain(cases).any(|finding| finding.verdict == verdict)

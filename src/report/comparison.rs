@@ -14,7 +14,7 @@ use super::words::{
     value_text,
 };
 use crate::compare::{
-    CaseFinding, Class, Comparison, Doubt, Factor, Finding, GroupFinding, Known, Noted, Verdict,
+    CaseFinding, Class, Comparison, Factor, Finding, GroupFinding, Known, Noted, Verdict,
 };
 use crate::id::DatasetId;
 use crate::model::{ComponentName, Metric};
@@ -33,14 +33,14 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
     let page = ComparisonPage {
         plotly_js: plotly_js(),
         title: format!("{before} → {after}"),
-        headline: headline(comparison),
+        headline: comparison.headline(),
         before,
         after,
         summary: summary(comparison),
         basis: basis_text(comparison).replace('`', ""),
         alpha: percent(comparison.alpha),
         level: percent(1.0 - comparison.alpha),
-        changed: changed(comparison).into_iter().map(case_row).collect(),
+        changed: comparison.changed().into_iter().map(case_row).collect(),
         changed_groups: group_rows().filter(is_changed).map(group_row).collect(),
         groups: group_rows().map(group_row).collect(),
         matrix: matrix(comparison, &metrics),
@@ -156,47 +156,6 @@ struct NotedRow {
     after: String,
 }
 
-/// What came of it, in a few words.
-fn headline(comparison: &Comparison) -> String {
-    let in_cases = Verdict::ALL.map(|verdict| (verdict, comparison.count(verdict)));
-    let in_groups = Verdict::ALL.map(|verdict| {
-        let groups = comparison.groups.iter();
-        (verdict, groups.filter(|one| one.finding.verdict == verdict).count())
-    });
-    let changes = |counts: [(Verdict, usize); 4]| {
-        let changes =
-            counts.into_iter().filter(|(verdict, count)| verdict.is_change() && *count > 0);
-        let words = changes.map(|(verdict, count)| format!("{count} {}", verdict.as_str()));
-        words.collect::<Vec<_>>().join(", ")
-    };
-    let (cases, groups) = (changes(in_cases), changes(in_groups));
-    if !cases.is_empty() {
-        cases
-    } else if !groups.is_empty() {
-        format!("Groups: {groups}. Of single cases none can be told")
-    } else if comparison.cases.is_empty() {
-        "Nothing could be judged".to_owned()
-    } else if comparison.count(Verdict::Equivalent) == comparison.cases.len() {
-        "Nothing changed by as much as matters".to_owned()
-    } else {
-        "Nothing changed that this setup can see".to_owned()
-    }
-}
-
-/// The cases that changed, the largest effect first: in multiples of what matters, since metrics have
-/// different units.
-fn changed(comparison: &Comparison) -> Vec<&CaseFinding> {
-    let size = |finding: &Finding| match finding.metric {
-        Metric::Errors => (finding.change / finding.margin).abs(),
-        _ => (finding.change.ln_1p() / finding.margin.ln_1p()).abs(),
-    };
-    let cases = comparison.cases.iter();
-    let mut changed: Vec<&CaseFinding> =
-        cases.filter(|one| one.finding.verdict.is_change()).collect();
-    changed.sort_by(|a, b| size(&b.finding).total_cmp(&size(&a.finding)));
-    changed
-}
-
 fn mark(finding: &Finding, sentence: String) -> Mark {
     let direction = if finding.change >= 0.0 { "▲" } else { "▼" };
     let (sign, word) = match finding.verdict {
@@ -210,8 +169,7 @@ fn mark(finding: &Finding, sentence: String) -> Mark {
 
 fn case_row(one: &CaseFinding) -> CaseRow {
     let finding = &one.finding;
-    // Both sides are bounds where nothing is known of the change.
-    let is_unknown = finding.known == Known::Exactly && finding.doubt == Some(Doubt::Bound);
+    let is_unknown = finding.known == Known::Nothing;
     let told = |value: f64, is_bound: bool| {
         let sign = if is_bound { "> " } else { "" };
         format!("{sign}{}", value_text(finding.metric, value))
@@ -375,11 +333,7 @@ fn component(manifest: &Manifest, name: &ComponentName) -> String {
 
 fn noted(comparison: &Comparison) -> Vec<NotedRow> {
     let row = |one: &Noted| NotedRow {
-        class: match one.class {
-            Class::Suspicious => "suspicious",
-            Class::Expected => "expected",
-            Class::Harmless => "harmless",
-        },
+        class: one.class.as_str(),
         is_suspicious: one.class == Class::Suspicious,
         what: one.what.clone(),
         before: one.before.clone(),

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::html::ReportError;
-use super::words::case_sentence;
+use super::words::{broken_sentence, case_sentence};
 use crate::compare::{Comparison, Verdict};
 use crate::model::Metric;
 
@@ -16,6 +16,7 @@ pub fn comparison_junit(comparison: &Comparison) -> Result<String, ReportError> 
     let suites: Vec<Suite> = Metric::ALL
         .into_iter()
         .map(|metric| suite(comparison, metric))
+        .chain([trials(comparison)])
         .filter(|suite| !suite.tests.is_empty())
         .collect();
     let page = Page {
@@ -76,10 +77,25 @@ fn suite(comparison: &Comparison, metric: Metric) -> Suite {
         outcome: Outcome::Skipped,
         words: visible(&one.reason),
     });
-    let tests: Vec<Test> = judged.chain(unjudged).collect();
-    let count = |outcome| tests.iter().filter(|test| test.outcome == outcome).count();
-    let (failures, skipped) = (count(Outcome::Failed), count(Outcome::Skipped));
-    Suite { name: metric.as_str(), tests, failures, skipped }
+    Suite::of(metric.as_str(), judged.chain(unjudged).collect())
+}
+
+/// Whether trials end at all.
+fn trials(comparison: &Comparison) -> Suite {
+    let tests = comparison.broken.iter().map(|one| Test {
+        name: one.case.to_string(),
+        outcome: if one.is_regression() { Outcome::Failed } else { Outcome::Passed },
+        words: broken_sentence(one),
+    });
+    Suite::of("trials", tests.collect())
+}
+
+impl Suite {
+    fn of(name: &'static str, tests: Vec<Test>) -> Self {
+        let count = |outcome| tests.iter().filter(|test| test.outcome == outcome).count();
+        let (failures, skipped) = (count(Outcome::Failed), count(Outcome::Skipped));
+        Self { name, tests, failures, skipped }
+    }
 }
 
 /// XML knows no control characters.

@@ -22,8 +22,8 @@ pub use junit::comparison_junit;
 pub use pull_request::comparison_markdown;
 pub use text::{capacity_text, p95_text, rate_text};
 pub use words::{
-    basis_text, case_sentence, change_text, group_sentence, interval_text, smallest_text, summary,
-    value_text,
+    basis_text, broken_sentence, case_sentence, change_text, group_sentence, interval_text,
+    smallest_text, summary, value_text,
 };
 
 /// What a report tells.

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use super::ComparisonReport;
 use super::words::{
-    basis_text, case_sentence, change_text, group_sentence, interval_text, smallest_text, summary,
-    value_text,
+    basis_text, broken_sentence, case_sentence, change_text, group_sentence, interval_text,
+    smallest_text, summary, value_text,
 };
-use crate::compare::{CaseFinding, Class, Verdict};
+use crate::compare::{CaseFinding, Verdict};
 
 /// Changed cases that are shown before the fold.
 const MOST_SHOWN: usize = 20;
@@ -28,6 +28,9 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
             &mut text,
             "> **Warning:** the two are not comparable, and `--force` looked anyway: see the differences below.\n",
         );
+    }
+    for one in &comparison.broken {
+        put(&mut text, &format!("- {}", broken_sentence(one)));
     }
     let groups = comparison.groups.iter().filter(|one| one.finding.verdict.is_change());
     for group in groups {
@@ -51,11 +54,7 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
         put(&mut text, "\n| difference | before | after | |\n| --- | --- | --- | --- |");
     }
     for one in &comparison.noted {
-        let class = match one.class {
-            Class::Suspicious => "suspicious",
-            Class::Expected => "expected",
-            Class::Harmless => "harmless",
-        };
+        let class = one.class.as_str();
         let cells = [&one.what, &one.before, &one.after].map(|text| cell(text));
         put(&mut text, &format!("| {} | {class} |", cells.join(" | ")));
     }
@@ -98,12 +97,13 @@ fn put(text: &mut String, line: &str) {
     let _ = writeln!(text, "{line}");
 }
 
-/// Text on one line, with nothing that Markdown or HTML would take for its own.
+/// Text on one line, with neither tags nor the end of a code span.
 fn inline(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    flat.replace('&', "&amp;").replace('<', "&lt;").replace('`', "'")
+    flat.replace('<', "‹").replace('`', "'")
 }
 
+/// Text of a dataset, which may be anybody's, as code: nothing in it is a link, an image or a mention.
 fn cell(text: &str) -> String {
-    inline(text).replace('|', "\\|")
+    format!("`{}`", inline(text).replace('|', "\\|"))
 }

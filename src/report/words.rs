@@ -1,7 +1,7 @@
 //! Verdicts in words, the same on the terminal, on the page and in a pull request.
 
 use crate::compare::{
-    Basis, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, Verdict,
+    Basis, Broken, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, Verdict,
 };
 use crate::model::Metric;
 use crate::units::Nanos;
@@ -11,6 +11,7 @@ use crate::units::Nanos;
 pub fn change_text(finding: &Finding) -> String {
     let sign = match finding.known {
         Known::Exactly => "",
+        Known::Nothing => "? ",
         Known::AtLeast => "≥ ",
         Known::AtMost => "≤ ",
     };
@@ -83,13 +84,13 @@ fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
     let moved = if finding.change >= 0.0 { "rose" } else { "fell" };
     let by = match finding.known {
         Known::Exactly => "by",
-        Known::AtLeast | Known::AtMost => "by at least",
+        Known::AtLeast | Known::AtMost | Known::Nothing => "by at least",
     };
     let size = unsigned(finding.change);
     let margin = unsigned(finding.margin);
     match finding.doubt {
         None if finding.verdict == Verdict::Equivalent => format!(
-            "{title} of {of} is the same within {margin}: it changed by {} {interval}",
+            "{title} of {of} is the same: it changed by {} {interval}",
             change_text(finding)
         ),
         None => format!("{title} of {of} {moved} {by} {size} {interval}{from_to}; {seen}"),
@@ -109,6 +110,16 @@ fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
             "{title} of {of} was measured once on a side: that it {moved} by {size} may be chance"
         ),
     }
+}
+
+/// What became of the trials of a case that failed.
+#[must_use]
+pub fn broken_sentence(one: &Broken) -> String {
+    let Broken { case, trials_before, failed_before, trials_after, failed_after } = one;
+    let word = if one.is_regression() { "broke: " } else { "" };
+    format!(
+        "{word}trials of {case} failed: {failed_before} of {trials_before} before, {failed_after} of {trials_after} after"
+    )
 }
 
 /// How many cases have which verdict, in a line.
@@ -135,10 +146,10 @@ pub fn basis_text(comparison: &Comparison) -> String {
             "Both sides were measured block by block in one run, so what the host did meanwhile is in neither's favour.".to_owned()
         }
         Basis::Calibrated { sessions } => format!(
-            "Two separate runs: by how much such runs differ although nothing changed is known from {sessions} calibrations of this host, and is part of every interval."
+            "Two separate runs: by how much such runs differ although nothing changed is known from {sessions} calibrations of this host, and is part of the intervals."
         ),
         Basis::Uncalibrated => {
-            "Two separate runs on a host that was not calibrated at least twice: by how much such runs differ although nothing changed is not known. Only changes beyond 20 % are called, and nothing is called equivalent. `perf-api calibrate` on several days mends that; `perf-api ab` needs none of it.".to_owned()
+            "Two separate runs on a host that was not calibrated four times: by how much such runs differ although nothing changed is not known. Of rates, latencies and resources only changes beyond 20 % are called, and none is called equivalent. `perf-api calibrate` on four days mends that; `perf-api ab` needs none of it.".to_owned()
         }
     }
 }

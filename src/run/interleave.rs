@@ -82,5 +82,11 @@ pub async fn end_interleaved(
             journal.append(&Entry::Ended { repetitions })?;
         }
     }
-    Ok(Some([store.seal(runs[0]).await?, store.seal(runs[1]).await?]))
+    // Both are there before a journal goes.
+    let mut sealed = Vec::new();
+    for run in runs {
+        sealed.push(store.seal_content(&store.journal(run)?).await?);
+    }
+    runs.into_iter().try_for_each(|run| store.discard(run))?;
+    Ok(Some([sealed[0], sealed[1]]))
 }

@@ -21,7 +21,7 @@ use perf_api::compare::{
     Calibration, Comparison, Rules, Side, Verdict, compare, is_decided, looks,
 };
 use perf_api::model::{Case, Interleaved, Metric};
-use perf_api::stats::{Estimated, Scatter, adjusted, rank_sum_p};
+use perf_api::stats::{Estimated, Scatter, adjusted, bootstrap_interval, rank_sum_p};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -62,6 +62,9 @@ struct Tally {
     intervals: u64,
     /// The same of groups.
     groups_covered: u64,
+    /// The same of bootstrapped intervals of cases.
+    bootstrap_covered: u64,
+    bootstrap_intervals: u64,
     /// p values of ranks, by how many pairs of one before and one after are out of order.
     rank_sums: BTreeMap<usize, f64>,
     group_intervals: u64,
@@ -121,6 +124,7 @@ fn simulate(world: &World, repetitions: u32, truth: Truth, seed: u64) -> Tally {
         count(&mut tally, world, truth, &told);
         let pairs = world::pairs(&before, &after);
         count_rivals(&mut tally, world, truth, &pairs);
+        count_bootstrap(&mut tally, world, truth, &pairs, number);
     }
     tally
 }
@@ -189,6 +193,25 @@ fn count_rivals(tally: &mut Tally, world: &World, truth: Truth, pairs: &[world::
     }
 }
 
+/// What is bootstrapped of a few cases, for their intervals: those of ours are of a model.
+fn count_bootstrap(
+    tally: &mut Tally,
+    world: &World,
+    truth: Truth,
+    pairs: &[world::Pair],
+    seed: u64,
+) {
+    let some = pairs.iter().filter(|_| world.design == Design::Interleaved).step_by(29);
+    for pair in some {
+        let differences: Vec<f64> =
+            pair.before.iter().zip(&pair.after).map(|(before, after)| after - before).collect();
+        let (low, high) = bootstrap_interval(&differences, 1.0 - ALPHA, 300, seed).unwrap();
+        tally.bootstrap_intervals += 1;
+        let effect = truth.effect(world, &pair.case, pair.metric);
+        tally.bootstrap_covered += u64::from((low..=high).contains(&effect));
+    }
+}
+
 fn plain_t(before: &[f64], after: &[f64]) -> Estimated {
     let mean = |side: &[f64]| side.iter().sum::<f64>() / side.len() as f64;
     let squares = |side: &[f64]| {
@@ -209,7 +232,7 @@ fn percent(part: u64, of: u64) -> String {
 #[test]
 fn nothing_changed_and_nothing_is_called() {
     println!(
-        "{:<44} | {:<11} | {:<30} | coverage: cases, groups",
+        "{:<44} | {:<11} | {:<30} | coverage: cases, groups, cases by bootstrap",
         "nothing changed", "repetitions", "false alarms: ours"
     );
     println!("{:>44} | others: share of comparisons with a false alarm (of cases)", "");
@@ -218,11 +241,12 @@ fn nothing_changed_and_nothing_is_called() {
             let tally = simulate(&world, repetitions, Truth::NONE, 1);
             let n = tally.simulations;
             println!(
-                "{:<44} | {repetitions:<11} | {:<30} | {}, {}",
+                "{:<44} | {repetitions:<11} | {:<30} | {}, {}, {}",
                 world.name(),
                 format!("{} of comparisons", percent(tally.false_alarms[0], n)),
                 percent(tally.covered, tally.intervals),
                 percent(tally.groups_covered, tally.group_intervals),
+                percent(tally.bootstrap_covered, tally.bootstrap_intervals),
             );
             let others: Vec<String> = (1..WAYS.len())
                 .map(|way| {
@@ -275,6 +299,38 @@ fn what_changed_is_found() {
             }
         }
     }
+}
+
+#[test]
+fn trials_that_are_left_out_widen_the_interval_of_their_groups() {
+    let world = World::small(Kind::Normal);
+    let none = |_: &Case, _: Metric| 0.0;
+    let (mut held, mut asked) = (0, 0);
+    for seed in 0..simulations() * 5 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut before, mut after) = world.pair(10, &none, &mut rng);
+        for sample in before.samples.iter_mut().chain(&mut after.samples) {
+            // The noisier case keeps three of its ten repetitions, each three times as far off.
+            if sample.case == world.cases[1] {
+                sample.is_valid = sample.block < 3;
+                let figure = sample.figures[Metric::P95 as usize].as_mut().unwrap();
+                figure.value = 1e6 * (figure.value / 1e6).powi(3);
+            }
+        }
+        let rules = Rules {
+            metrics: vec![Metric::P95],
+            margin: MARGIN,
+            alpha: ALPHA,
+            is_interleaved: true,
+            calibration: None,
+        };
+        for group in compare(&before, &after, &rules).groups.iter().filter(|one| one.cases == 2) {
+            asked += 1;
+            held += u64::from((group.finding.low..=group.finding.high).contains(&0.0));
+        }
+    }
+    println!("with 3 of 10 repetitions of the noisier case: {} covered", percent(held, asked));
+    assert!((asked - held) as f64 <= most(ALPHA, asked), "{held} of {asked}");
 }
 
 /// After how many blocks a comparison that may end early ends, and what it says then.

@@ -20,7 +20,7 @@ const START: f64 = 0.3;
 /// How two runs differ, on logarithms, by metric.
 const RUN: [f64; 3] = [0.002, 0.02, 0.03];
 /// Calibrations of the host.
-const SESSIONS: u32 = 6;
+const SESSIONS: u32 = 4;
 
 /// How repetitions are distributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl World {
         };
         let design = match self.design {
             Design::Interleaved => "interleaved",
-            Design::Separate => "two runs, 6 calibrations",
+            Design::Separate => "two runs, 4 calibrations",
         };
         format!("{kind}, {} cases, {design}", self.cases.len())
     }

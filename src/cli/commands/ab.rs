@@ -13,7 +13,9 @@ use crate::cli::output::{Progress, note, print};
 use crate::cli::{args, location};
 use crate::compare::{Rules, is_decided, looks};
 use crate::id::RunId;
-use crate::model::{Bundle, Ceiling, Check, Experiment, Interleaved, Metric, Plan, with_causes};
+use crate::model::{
+    Bundle, Ceiling, Check, ComponentName, Experiment, Interleaved, Metric, Plan, with_causes,
+};
 use crate::plan::{estimate, plan};
 use crate::run::{Beginning, Event, Look, RunRequest, end_interleaved, interleave};
 use crate::store::Store;
@@ -30,6 +32,7 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     let [before, after] = bundles;
     let bundles = [before?, after?];
     let mut experiment = experiment(&args.spec, &run.factors, &bundles[0])?;
+    check_sides(args, &bundles, &experiment)?;
     if args.until_decided {
         experiment.repetitions = blocks_within(&experiment, args)?;
     }
@@ -74,6 +77,49 @@ fn bundle(path: &Path, base: &Path) -> Result<Bundle, CliError> {
             .hint("name a bundle file, or the folder of a component"));
     }
     Ok(crate::bundle::read(path)?)
+}
+
+/// Checks that what differs between the sides is what is measured.
+fn check_sides(
+    args: &args::Ab,
+    [before, after]: &[Bundle; 2],
+    experiment: &Experiment,
+) -> Result<(), CliError> {
+    if args.until_decided
+        && (args.run.factors.repetitions.is_some() || args.judge.condition.is_some())
+    {
+        return Err(CliError::new(
+            "`--until-decided` decides itself on repetitions, and on all cases that are measured",
+        )
+        .hint(
+            "leave out `--repetitions` and `--where`; `--apps`, `--qps` and the like choose cases",
+        ));
+    }
+    let measured = || experiment.apps.iter().chain(&experiment.stores);
+    for path in [&args.before, &args.after] {
+        let name = path.canonicalize().ok().and_then(|path| {
+            let name = path.file_name()?.to_str()?.to_owned();
+            path.join("component.toml").is_file().then_some(name)
+        });
+        if let Some(name) = name.filter(|name| !measured().any(|one| one.as_str() == name)) {
+            return Err(CliError::new(format!("`{name}` is not among what is measured"))
+                .hint(format!("`--apps {name}` or `--stores {name}` measures it")));
+        }
+    }
+    let identity = |bundle: &Bundle, name| bundle.component(name).map(|one| one.identity);
+    let changed: Vec<&str> = measured()
+        .filter(|name| identity(before, name) != identity(after, name))
+        .map(ComponentName::as_str)
+        .collect();
+    match changed[..] {
+        [] => note("both sides are the same: what is told apart here is chance"),
+        [_] => {}
+        _ => note(&format!(
+            "the sides differ in {}: no verdict tells which it is due to",
+            changed.join(" and ")
+        )),
+    }
+    Ok(())
 }
 
 async fn world(

@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 
+use super::compare::calibration;
 use super::experiment;
 use super::measure::conclude;
 use super::run::execute;
 use crate::cli::args;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, table};
-use crate::model::Case;
+use crate::compare::{Calibration, LEAST_SESSIONS};
+use crate::model::{Case, Metric};
 use crate::query::{Dataset, METRICS, TrialFigures, Trust};
-use crate::stats::smallest_ratio;
+use crate::stats::{smallest_ratio, t_quantile};
 
 /// For comparisons of as many repetitions on each side.
 const REPETITIONS: u32 = 5;
@@ -23,7 +25,35 @@ pub(in crate::cli) async fn calibrate(args: &args::Run) -> Result<ExitCode, CliE
     let code = conclude(&store, summary, args.strict).await?;
     let dataset = Dataset::open(&store, id, Trust::Verify).await?;
     print(&noise_table(&dataset.figures().await?))?;
+    let known = calibration(&store, &store.manifest(id).await?, &[]).await?;
+    print(&between_runs(known.as_ref()))?;
     Ok(code)
+}
+
+/// By how much two separate runs differ although nothing changed.
+fn between_runs(known: Option<&Calibration>) -> String {
+    let sessions = known.map_or(0, Calibration::sessions);
+    let repetitions = usize::try_from(REPETITIONS).unwrap_or(usize::MAX);
+    let swings: Vec<String> = known
+        .into_iter()
+        .flat_map(|known| {
+            Metric::ALL.map(|metric| (metric, known.between_runs(metric, repetitions)))
+        })
+        .filter_map(|(metric, scatter)| {
+            let scatter = scatter?;
+            let most = (scatter.variance.sqrt() * t_quantile(0.975, scatter.df)).exp_m1();
+            Some(format!("{metric} {:.1} %", most * 100.0))
+        })
+        .collect();
+    match swings.is_empty() {
+        true => format!(
+            "\nThis host has been calibrated {sessions} of {LEAST_SESSIONS} times. With the others, on other days, comparisons of separate runs know by how much such runs differ although nothing changed.\n"
+        ),
+        false => format!(
+            "\nFrom {sessions} calibrations of this host: although nothing changed, two separate runs of {REPETITIONS} repetitions differ by up to (19 times in 20)\n  {}\n",
+            swings.join(", ")
+        ),
+    }
 }
 
 /// The smallest change of each metric that can be told, by case.

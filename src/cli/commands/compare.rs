@@ -36,6 +36,10 @@ pub(super) async fn judge(
     args: &args::Judge,
     output: Option<&Path>,
 ) -> Result<ExitCode, CliError> {
+    if before == after {
+        return Err(CliError::new(format!("{} is compared with itself", before.short()))
+            .hint("name two datasets: `perf-api results list`"));
+    }
     let condition = args.condition.as_deref();
     let before = side(store, before, condition).await?;
     let after = side(store, after, condition).await?;
@@ -100,7 +104,7 @@ async fn gather(
         && before.manifest.interleaved == after.manifest.interleaved;
     let calibration = match is_interleaved {
         true => None,
-        false => calibration(store, &after.manifest).await?,
+        false => calibration(store, &after.manifest, &[before.dataset, after.dataset]).await?,
     };
     let rules = Rules {
         metrics: args.metrics(),
@@ -150,15 +154,19 @@ fn refusal(noted: &[Noted]) -> CliError {
     .hint("`--force` compares all the same, and says so")
 }
 
-/// What the calibrations tell that were made on such a host in such a way.
+/// What the calibrations tell that were made on such a host in such a way, but for what is compared
+/// itself. Sides of a run by turns are no two runs.
 pub(super) async fn calibration(
     store: &Store,
     like: &Manifest,
+    compared: &[DatasetId],
 ) -> Result<Option<Calibration>, CliError> {
     let mut sessions = Vec::new();
     for listed in store.list().await? {
         let Ok(manifest) = listed.manifest else { continue };
         let is_alike = manifest.experiment.name == CALIBRATION
+            && manifest.interleaved.is_none()
+            && !compared.contains(&listed.id)
             && manifest.launcher == like.launcher
             && manifest.load_driver == like.load_driver
             && same_host_class(&manifest.host, &like.host);

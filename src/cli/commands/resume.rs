@@ -8,9 +8,10 @@ use crate::cli::args::LauncherChoice;
 use crate::cli::error::CliError;
 use crate::cli::output::{note, print};
 use crate::cli::{args, location};
+use crate::id::RunId;
 use crate::plan::expected_trials;
 use crate::run::end_interleaved;
-use crate::store::{JournalContent, Store};
+use crate::store::{Entry, JournalContent, Store};
 
 pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
@@ -64,6 +65,24 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
     conclude(&store, summary, false).await
 }
 
+/// One side is all that is left of a comparison by turns: the other has been sealed, or never began.
+async fn end_side(store: &Store, runs: &[RunId]) -> Result<ExitCode, CliError> {
+    for run in runs {
+        if store.journal(run)?.whole_blocks() == 0 {
+            store.discard(run)?;
+            note(&format!("{run} has no whole block: there is nothing to keep"));
+            continue;
+        }
+        let content = store.journal(run)?;
+        let (mut journal, _) = store.resume(run)?;
+        if content.whole_blocks() < content.header.experiment.repetitions {
+            journal.append(&Entry::Ended { repetitions: content.whole_blocks() })?;
+        }
+        print(&format!("dataset {}\n", store.seal(run).await?))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// A comparison by turns cannot go on: the sides would not be measured in the same hour any more. What
 /// both have whole is kept.
 async fn end_comparison(store: &Store, name: &str) -> Result<ExitCode, CliError> {
@@ -77,8 +96,7 @@ async fn end_comparison(store: &Store, name: &str) -> Result<ExitCode, CliError>
     // The names end in `after` and `before`.
     runs.sort_by(|a, b| b.cmp(a));
     let [before, after] = runs.as_slice() else {
-        return Err(CliError::new(format!("of the comparison {name} one side is missing"))
-            .hint("`perf-api ab` begins a new one"));
+        return end_side(store, &runs).await;
     };
     note("a comparison by turns cannot go on after an interruption, and ends with what it has");
     let Some([before, after]) = end_interleaved(store, [before, after]).await? else {

@@ -9,6 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::{note, print, table};
 use crate::cli::{args, location};
 use crate::compare::{Side, is_comparable, levels, noted};
+use crate::model::Metric;
 use crate::report::value_text;
 use crate::stats::change_points;
 
@@ -28,6 +29,11 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
             left_out += 1;
             continue;
         }
+        let is_of_a_pair = listed.manifest.as_ref().is_ok_and(|one| one.interleaved.is_some());
+        if is_of_a_pair && listed.id != like.dataset {
+            left_out += 1;
+            continue;
+        }
         let one = side(&store, listed.id, args.condition.as_deref()).await?;
         match is_comparable(&noted(&one, &like)) {
             true => sides.push(one),
@@ -35,12 +41,14 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
         }
     }
     sides.sort_by_key(|side| (side.manifest.started, side.dataset));
-    let levels = levels(&sides, args.metric);
+    let levels = levels(&sides, &like, args.metric);
     let known: Vec<(usize, f64)> =
         levels.iter().enumerate().filter_map(|(place, level)| Some((place, (*level)?))).collect();
-    let logs: Vec<f64> = known.iter().map(|(_, level)| level.ln()).collect();
+    // Changes are ratios; of shares that may be zero, differences.
+    let scaled = |level: f64| if args.metric == Metric::Errors { level } else { level.ln() };
+    let series: Vec<f64> = known.iter().map(|(_, level)| scaled(*level)).collect();
     let changes: Vec<usize> =
-        change_points(&logs, SIGNIFICANCE, 1).into_iter().map(|place| known[place].0).collect();
+        change_points(&series, SIGNIFICANCE, 1).into_iter().map(|place| known[place].0).collect();
     if args.format == args::Format::Json {
         return in_json(args, &sides, &levels, &changes);
     }
