@@ -161,6 +161,9 @@ fn amount(metric: Metric, change: f64, is_signed: bool) -> String {
         _ if change.abs() < 0.995 => (change * 100.0, "%", 1),
         _ => (change * 100.0, "%", 0),
     };
+    let scale = 10_f64.powi(i32::try_from(digits).unwrap_or(0));
+    // Not `-0.0`.
+    let value = if (value * scale).abs() < 0.5 { 0.0 } else { value };
     match is_signed {
         true => format!("{value:+.digits$} {unit}"),
         false => format!("{:.digits$} {unit}", value.abs()),
