@@ -42,12 +42,18 @@ test: setup ## every test, with real servers
 .PHONY: ci
 ci: format lint test smoke truth-smoke stats-oracle report-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
 
+# What the report embeds.
+PLOTLY := src/report/plotly/node_modules/.installed
+$(PLOTLY): src/report/plotly/package-lock.json | system
+	cd src/report/plotly && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 .PHONY: format
 format: system
 	cargo fmt --check
 
 .PHONY: lint
-lint: system
+lint: $(PLOTLY)
 	cargo clippy --release --locked --all-targets --test docker -- --deny warnings
 
 .PHONY: smoke
@@ -147,7 +153,7 @@ system:
 	@tools/setup-system build
 
 .PHONY: perf-api
-perf-api: | system
+perf-api: $(PLOTLY) | system
 	cargo build --release --locked
 	@ln -sfn $(BINARY) perf-api
 

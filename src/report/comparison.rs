@@ -8,7 +8,7 @@ use askama::Template;
 
 use self::charts::{DistributionChart, IntervalChart, distribution_chart, interval_charts};
 use super::ComparisonReport;
-use super::html::{ReportError, plotly_js};
+use super::html::{PLOTLY_JS, ReportError, content_security_policy};
 use super::words::{
     basis_text, case_sentence, change_text, group_sentence, interval_text, smallest_text, summary,
     value_text,
@@ -19,6 +19,8 @@ use crate::compare::{
 use crate::id::DatasetId;
 use crate::model::{ComponentName, Metric};
 use crate::store::Manifest;
+
+const PAGE_JS: &str = include_str!("templates/comparison.js");
 
 /// A comparison as one self-contained HTML file.
 ///
@@ -31,7 +33,9 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
     let is_changed = |one: &&GroupFinding| one.finding.verdict.is_change();
     let metrics = each_once(comparison.groups.iter().map(|one| one.finding.metric));
     let page = ComparisonPage {
-        plotly_js: plotly_js(),
+        plotly_js: PLOTLY_JS,
+        page_js: PAGE_JS,
+        policy: content_security_policy(&[PLOTLY_JS, PAGE_JS]),
         title: format!("{before} → {after}"),
         headline: comparison.headline(),
         before,
@@ -68,6 +72,8 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
 #[template(path = "comparison.html")]
 struct ComparisonPage<'a> {
     plotly_js: &'static str,
+    page_js: &'static str,
+    policy: String,
     title: String,
     headline: String,
     /// The datasets' ids, short.

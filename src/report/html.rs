@@ -1,7 +1,9 @@
 //! The page.
 
 use askama::Template;
-use plotly::Plot;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use sha2::{Digest, Sha256};
 
 use super::Report;
 use super::charts::{Chart, charts};
@@ -26,7 +28,9 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
     let manifest = &report.manifest;
     let measured: u64 = report.cases.iter().map(|case| case.valid).sum();
     let page = Page {
-        plotly_js: plotly_js(),
+        plotly_js: PLOTLY_JS,
+        page_js: PAGE_JS,
+        policy: content_security_policy(&[PLOTLY_JS, PAGE_JS]),
         title: format!("{} · {}", manifest.experiment.name, report.dataset.short()),
         what: what_was_measured(manifest),
         dataset: report.dataset.to_string(),
@@ -53,6 +57,8 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
 #[template(path = "report.html")]
 struct Page<'a> {
     plotly_js: &'static str,
+    page_js: &'static str,
+    policy: String,
     title: String,
     what: String,
     dataset: String,
@@ -104,17 +110,20 @@ struct ComponentRow {
     said: String,
 }
 
-/// Plotly's own script. The crate gives it together with MathJax, which no chart here needs.
-pub(super) fn plotly_js() -> &'static str {
-    use std::sync::OnceLock;
-    static SCRIPT: OnceLock<String> = OnceLock::new();
-    SCRIPT.get_or_init(|| {
-        let sources = Plot::offline_js_sources();
-        let tag = "<script type=\"text/javascript\">";
-        let first = sources.trim_start().strip_prefix(tag).unwrap_or(&sources);
-        let end = first.find("</script>\n").unwrap_or(first.len());
-        first[..end].to_owned()
-    })
+/// The bundle of Plotly's script that draws charts with two axes.
+pub(super) const PLOTLY_JS: &str =
+    include_str!("plotly/node_modules/plotly.js-cartesian-dist-min/plotly-cartesian.min.js");
+const PAGE_JS: &str = include_str!("templates/report.js");
+
+/// What a page may do: run these scripts and no other, and ask no host for anything. (Plotly sets styles
+/// while it draws, and saves pictures through addresses of its own data.)
+pub(super) fn content_security_policy(scripts: &[&str]) -> String {
+    let hash = |script: &&str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(script)));
+    let hashes: Vec<String> = scripts.iter().map(hash).collect();
+    format!(
+        "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'",
+        hashes.join(" ")
+    )
 }
 
 fn what_was_measured(manifest: &Manifest) -> String {

@@ -35,7 +35,6 @@ pub fn rank_sum_p(one: &[f64], other: &[f64]) -> f64 {
 /// ranks of those above zero (source: Wilcoxon 1945). Differences of zero are left out; 1 when none is
 /// left.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "there are few ranks")]
 pub fn signed_rank_p(differences: &[f64]) -> f64 {
     let kept: Vec<f64> = differences.iter().copied().filter(|value| *value != 0.0).collect();
     if kept.is_empty() {
@@ -46,10 +45,7 @@ pub fn signed_rank_p(differences: &[f64]) -> f64 {
     let seen =
         ranks.iter().zip(&kept).filter(|(_, value)| **value > 0.0).map(|(rank, _)| rank).sum();
     if kept.len() > MOST_COUNTED {
-        // Each rank is in the sum with a chance of one half.
-        let squares: f64 = ranks.iter().map(|rank| (*rank as f64).powi(2)).sum();
-        let mean = ranks.iter().sum::<usize>() as f64 / 2.0;
-        return normal_p((seen as f64 - mean) / (squares / 4.0).sqrt());
+        return approximate_signed_rank_p(&ranks, seen);
     }
     let most: usize = ranks.iter().sum();
     let mut ways = vec![0.0; most + 1];
@@ -79,6 +75,14 @@ fn approximate_rank_sum_p(ranks: &[usize], chosen: usize, seen: usize) -> f64 {
     normal_p((seen as f64 - chosen * mean) / variance.sqrt())
 }
 
+/// The sum of signed ranks by its mean and variance: each rank is in it with a chance of one half.
+#[expect(clippy::cast_precision_loss, reason = "there are few ranks")]
+fn approximate_signed_rank_p(ranks: &[usize], seen: usize) -> f64 {
+    let squares: f64 = ranks.iter().map(|rank| (*rank as f64).powi(2)).sum();
+    let mean = ranks.iter().sum::<usize>() as f64 / 2.0;
+    normal_p((seen as f64 - mean) / (squares / 4.0).sqrt())
+}
+
 fn normal_p(z: f64) -> f64 {
     2.0 * Normal::standard().cdf(-z.abs())
 }
@@ -105,23 +109,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_approximation_goes_on_where_counting_ends() {
-        let shifted = |count: u32| -> (Vec<f64>, Vec<f64>) {
-            let value = |index: u32| f64::from(index * 37 % 101);
-            let other = (0..count).map(|index| value(index + 50) + 9.5).collect();
-            ((0..count).map(value).collect(), other)
-        };
-        let (one, other) = shifted(25);
-        let counted = rank_sum_p(&one, &other);
-        let (one, other) = shifted(26);
-        let approximated = rank_sum_p(&one, &other);
-        assert!((counted / approximated - 1.0).abs() < 0.2, "{counted} {approximated}");
-        let differences = |count: u32| -> Vec<f64> {
-            (0..count).map(|index| f64::from(index * 37 % 101) - 38.0).collect()
-        };
-        let (counted, approximated) =
-            (signed_rank_p(&differences(50)), signed_rank_p(&differences(51)));
-        assert!((counted / approximated - 1.0).abs() < 0.2, "{counted} {approximated}");
+    fn the_approximation_is_close_where_counting_ends() {
+        let value = |index: u32| f64::from(index * 37 % 101);
+        let one: Vec<f64> = (0..25).map(value).collect();
+        let other: Vec<f64> = (50..75).map(|index| value(index) + 9.5).collect();
+        let all: Vec<f64> = one.iter().chain(&other).copied().collect();
+        let ranks = doubled_ranks(&all);
+        let near = approximate_rank_sum_p(&ranks, 25, ranks[..25].iter().sum());
+        let exact = rank_sum_p(&one, &other);
+        assert!((near - exact).abs() < 0.01, "{near} {exact}");
+        let differences: Vec<f64> = (0..50).map(|index| value(index) - 38.5).collect();
+        let sizes: Vec<f64> = differences.iter().map(|value| value.abs()).collect();
+        let ranks = doubled_ranks(&sizes);
+        let above = ranks.iter().zip(&differences).filter(|(_, value)| **value > 0.0);
+        let near = approximate_signed_rank_p(&ranks, above.map(|(rank, _)| rank).sum());
+        let exact = signed_rank_p(&differences);
+        assert!((near - exact).abs() < 0.01, "{near} {exact}");
+        // Beyond that it is what is used.
+        let many: Vec<f64> = (0..60).map(|index| value(index) - 38.5).collect();
+        assert!((0.0..=1.0).contains(&signed_rank_p(&many)));
+        assert!((0.0..=1.0).contains(&rank_sum_p(&many, &all)));
     }
 
     #[test]

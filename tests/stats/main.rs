@@ -34,7 +34,7 @@ const REPETITIONS: [u32; 3] = [3, 5, 10];
 
 /// How many comparisons a scenario has.
 fn simulations() -> u64 {
-    if std::env::var_os("PERF_API_THOROUGH").is_some() { 400 } else { 40 }
+    if std::env::var_os("PERF_API_THOROUGH").is_some() { 400 } else { 15 }
 }
 
 /// The highest count of events with a chance of `share` that chance explains (four deviations).

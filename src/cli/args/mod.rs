@@ -1,16 +1,18 @@
 //! What can be typed.
 
+mod comparing;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::compare::Verdict;
+pub(super) use comparing::{Ab, Judge, ReportFormat, Trend};
+
 use crate::exec::Pin;
 use crate::load::{Behaviour, Distribution, Stall};
-use crate::model::{Metric, Order, Slo};
+use crate::model::{Order, Slo};
 use crate::plan::Overrides;
 use crate::units::{CpuSet, HumanDuration};
 
@@ -292,157 +294,6 @@ pub(super) struct Report {
     /// Show the dataset without comparing it with its hashes; the report then says so
     #[arg(long)]
     pub unverified: bool,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
-    #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
-    pub results: String,
-}
-
-/// How two datasets are compared.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Comparing")]
-pub(super) struct Judge {
-    /// Compare only these, such as `metric=p95,p99`
-    #[arg(long, value_name = "METRICS")]
-    pub only: Vec<Only>,
-    /// Compare only cases for which this holds, in SQL: `workers = 4 AND app = 'express'`
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub condition: Option<String>,
-    /// The change that matters
-    #[arg(long, value_name = "SHARE", default_value_t)]
-    pub margin: Share,
-    /// End with exit code 4 when there is such a verdict
-    #[arg(long, value_enum, value_name = "VERDICTS", value_delimiter = ',')]
-    pub fail_on: Vec<FailOn>,
-    /// Compare although more differs than what is compared, and say so
-    #[arg(long)]
-    pub force: bool,
-    /// How to tell it; for people on the terminal when not given, with the page beside it
-    #[arg(long, value_enum)]
-    pub format: Option<ReportFormat>,
-}
-
-impl Judge {
-    /// Whether nothing was asked of it.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.only.is_empty()
-            && self.condition.is_none()
-            && self.fail_on.is_empty()
-            && !self.force
-            && self.margin == Share::default()
-            && self.format.is_none()
-    }
-}
-
-/// Metrics, as `metric=p95,p99`.
-#[derive(Clone, Debug)]
-pub(super) struct Only(pub Vec<Metric>);
-
-impl FromStr for Only {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let names = text.strip_prefix("metric=").unwrap_or(text);
-        names.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// A share between nothing and all, as `5%`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Share(pub f64);
-
-impl Default for Share {
-    fn default() -> Self {
-        Self(0.05)
-    }
-}
-
-impl std::fmt::Display for Share {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}%", self.0 * 100.0)
-    }
-}
-
-impl FromStr for Share {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-        percent
-            .filter(|percent| (0.1..=100.0).contains(percent))
-            .map(|percent| Self(percent / 100.0))
-            .ok_or_else(|| "a share is written `5%`, from 0.1% to 100%".to_owned())
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum FailOn {
-    Regressed,
-    Improved,
-    Inconclusive,
-}
-
-impl FailOn {
-    /// The verdict that is meant.
-    pub(super) fn verdict(self) -> Verdict {
-        match self {
-            Self::Regressed => Verdict::Regressed,
-            Self::Improved => Verdict::Improved,
-            Self::Inconclusive => Verdict::Inconclusive,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ReportFormat {
-    /// For people, on the terminal
-    Text,
-    /// One page
-    Html,
-    /// For a pull request
-    Md,
-    /// For programs: docs/comparison.schema.json
-    Json,
-    /// For a continuous integration server
-    Junit,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Ab {
-    /// A bundle file, or a component folder that takes the place of the one of its name
-    pub before: PathBuf,
-    /// What it is compared with: a bundle file or a component folder as well
-    pub after: PathBuf,
-    /// What to measure: `ab`, `quick`, `full`, or the path of a spec file
-    #[arg(long, default_value = "ab")]
-    pub spec: String,
-    /// End as soon as every group of cases has a verdict, and at the latest after `--max`
-    #[arg(long)]
-    pub until_decided: bool,
-    /// The most time for that
-    #[arg(long, value_name = "TIME", default_value = "1h", requires = "until_decided")]
-    pub max: HumanDuration,
-    #[command(flatten)]
-    pub judge: Judge,
-    /// The page to write; `comparison.html` in the results folder when not given
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    #[command(flatten)]
-    pub run: Run,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(super) struct Trend {
-    /// The metric: rate, p50, p95, p99, p99.9, errors, app_cpu, store_cpu, app_memory, store_memory
-    pub metric: Metric,
-    /// Only cases for which this holds, in SQL: `app = 'express'`
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub condition: Option<String>,
-    /// The dataset that the others have to be comparable with
-    #[arg(long, value_name = "DATASET", default_value = "latest")]
-    pub like: String,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
     /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
