@@ -1,6 +1,11 @@
 //! Two datasets in, verdicts out, from the command line.
 
+use perf_api::model::Sample;
+use perf_api::query::{Dataset, Trust};
+use perf_api::store::{Location, Store};
+
 use crate::env::TestEnv;
+use crate::interleaved::unsealed_pair;
 
 /// A small matrix with repetitions, on numbers that are made up.
 const SMALL: [&str; 7] =
@@ -188,4 +193,53 @@ fn a_history_shows_where_a_metric_changed() {
     assert_eq!(slow, 6);
     let told = env.told(&["trend", "speed"]);
     assert!(told.starts_with("exit 2"), "{told}");
+}
+
+#[test]
+fn a_comparison_by_turns_that_crashed_ends_with_its_whole_blocks() {
+    let env = TestEnv::new();
+    let [_, after] = unsealed_pair(&env, 4);
+    // The last trial of one side was not written any more: its block is not whole.
+    let path = format!("results/journal/{after}/journal.jsonl");
+    let text = String::from_utf8(env.read(&path)).unwrap();
+    let last = text.trim_end().rfind("{\"trial\":").unwrap();
+    let line = text[..last].rfind('\n').unwrap() + 1;
+    env.write(&path, &text[..line]);
+    let told = env.told(&["resume"]);
+    assert!(told.starts_with("exit 0"), "{told}");
+    assert!(told.contains("ends with what it has"), "{told}");
+    env.good(&["results", "verify", "--all"]);
+    let shown = env.good(&["results", "show", &dataset(&told)]);
+    assert!(shown.contains("3 of 4s"), "{shown}");
+    assert!(env.told(&["resume"]).contains("no unfinished run"), "nothing is left of it");
+}
+
+#[test]
+fn the_side_that_is_left_of_a_comparison_by_turns_is_kept() {
+    let env = TestEnv::new();
+    let [before, _] = unsealed_pair(&env, 3);
+    std::fs::remove_dir_all(env.path(&format!("results/journal/{before}"))).unwrap();
+    let told = env.told(&["resume"]);
+    assert!(told.starts_with("exit 0"), "{told}");
+    let shown = env.good(&["results", "show", &dataset(&told)]);
+    assert!(shown.contains("3 of 4s"), "{shown}");
+}
+
+#[test]
+fn a_look_in_the_middle_sees_what_the_dataset_tells_later() {
+    let env = TestEnv::new();
+    let runs = unsealed_pair(&env, 3);
+    let store = Store::open(&Location::Folder(env.path("results"))).unwrap();
+    let content = store.journal(&runs[0]).unwrap();
+    let duration = content.header.experiment.duration.0;
+    let mut seen: Vec<Sample> =
+        content.trials.iter().map(|record| Sample::of(record, duration)).collect();
+    seen.sort_by(|a, b| (&a.case, a.block).cmp(&(&b.case, b.block)));
+    let dataset = dataset(&env.told(&["resume"]));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let told = runtime.block_on(async {
+        let id = store.names().await.unwrap().find(&dataset).unwrap();
+        Dataset::open(&store, id, Trust::Verify).await.unwrap().samples(None).await.unwrap()
+    });
+    assert_eq!(seen, told);
 }

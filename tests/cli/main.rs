@@ -6,6 +6,7 @@
 mod compare;
 mod env;
 mod errors;
+mod interleaved;
 mod journal;
 mod plan;
 mod results;
