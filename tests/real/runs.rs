@@ -349,7 +349,7 @@ fn a_slower_version_is_told_in_a_run_by_turns() {
     let results = dirs[0].path().join("results");
     let mut ab = command(env!("CARGO_BIN_EXE_perf-api"));
     ab.arg("ab").args(&bundles).args(["--apps", "target", "--qps", "500", "--duration", "2s"]);
-    ab.args(["--repetitions", "3", "--launcher", "process", "--fit", "--fail-on", "regressed"]);
+    ab.args(["--repetitions", "5", "--launcher", "process", "--fit", "--fail-on", "regressed"]);
     ab.args(["--only", "metric=p50", "--results"]).arg(&results);
     let output = ab.output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
