@@ -1,12 +1,12 @@
 //! What a host's calibrations tell: how much repetitions scatter, and by how much two runs differ
 //! although nothing changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Side;
 use super::effect::{mean, to_scale};
 use crate::model::{Case, Metric, Sample};
-use crate::stats::{Scatter, smallest_ratio_of};
+use crate::stats::{Scatter, smallest_ratio};
 
 /// Fewer runs may be alike by luck, and would then promise too much.
 pub const LEAST_SESSIONS: usize = 4;
@@ -27,7 +27,7 @@ impl Calibration {
     pub fn of(sessions: &[Side]) -> Option<Self> {
         let relative = || Metric::ALL.into_iter().filter(|metric| *metric != Metric::Errors);
         let values = |side: &Side| {
-            relative().map(|metric| (metric, by_case(&side.samples, metric))).collect()
+            relative().map(|metric| (metric, exact_values(&side.samples, metric))).collect()
         };
         let sessions: Vec<_> = sessions.iter().map(values).collect();
         (!sessions.is_empty()).then_some(Self { sessions })
@@ -83,18 +83,23 @@ impl Calibration {
             squares += values.iter().map(|value| (value - centre).powi(2)).sum::<f64>();
             df += values.len() as f64 - 1.0;
         }
-        smallest_ratio_of((squares / df).sqrt(), u32::try_from(repetitions).ok()?)
+        smallest_ratio((squares / df).sqrt(), u32::try_from(repetitions).ok()?)
     }
 }
 
-/// The values of a metric that are known exactly.
-pub(super) fn by_case(samples: &[Sample], metric: Metric) -> Values {
-    let mut values = Values::new();
+/// The values of the cases whose metric is known exactly. Where one repetition is a bound the case is left
+/// out: the others are the faster ones.
+pub(super) fn exact_values(samples: &[Sample], metric: Metric) -> Values {
+    let (mut values, mut bounded) = (Values::new(), BTreeSet::new());
     for sample in samples {
-        let figure = sample.comparable(metric).filter(|figure| !figure.is_bound);
-        if let Some(value) = figure.and_then(|figure| to_scale(metric, figure.value)) {
+        let Some(figure) = sample.comparable(metric) else { continue };
+        if figure.is_bound {
+            bounded.insert(&sample.case);
+        }
+        if let Some(value) = to_scale(metric, figure.value) {
             values.entry(sample.case.clone()).or_default().push(value);
         }
     }
+    values.retain(|case, _| !bounded.contains(case));
     values
 }

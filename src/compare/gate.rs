@@ -216,13 +216,7 @@ fn components(manifest: &Manifest) -> Fields {
     let is_used = |one: &&PinnedComponent| {
         experiment.apps.contains(&one.name) || experiment.stores.contains(&one.name)
     };
-    let words = |one: &PinnedComponent| {
-        let version = one.version.as_deref().unwrap_or("(no version)");
-        (
-            format!("component: {}", one.name),
-            format!("{version}, identity {}", one.identity.short()),
-        )
-    };
+    let words = |one: &PinnedComponent| (format!("component: {}", one.name), one.in_words());
     manifest.bundle.components.iter().filter(is_used).map(words).collect()
 }
 

@@ -14,7 +14,7 @@ use crate::stats::{Estimated, Prior, Scatter, adjusted, fit_prior, moderate, sim
 /// The chance with which the smallest change that could have been seen is seen.
 const POWER: f64 = 0.8;
 /// Without a calibration a change has to be larger than this, as a ratio.
-const LEAST_UNCALIBRATED: f64 = 1.2;
+pub const LEAST_UNCALIBRATED: f64 = 1.2;
 /// Fewer repetitions may be alike by luck, where starts are of two kinds: the variance of a case is then
 /// not taken to be smaller than is typical of its target rate.
 const FEW_REPETITIONS: usize = 5;
@@ -23,12 +23,12 @@ const MARGIN_OF_ERRORS: f64 = 0.001;
 
 /// Compares two sides.
 ///
-/// Per metric and target rate, the cases' variances are moderated (Smyth 2004). Groups of cases by each factor, and
-/// stacks, are the first level of questions: a group is asked for its mean change, a stack for any change
-/// among its cases (Simes 1986). Benjamini and Hochberg's procedure is applied to all of
-/// them, of all metrics; and within each stack that is found, to its cases, at a level that accounts for
-/// how many stacks were chosen from (source: Benjamini and Bogomolov 2014, *Selective inference on
-/// multiple families of hypotheses*).
+/// Per metric and target rate, the cases' variances are moderated (Smyth 2004). Groups of cases by each
+/// factor, and stacks, are the first level of questions: a group is asked for its mean change, a stack for
+/// any change among its cases (Simes 1986). Benjamini and Hochberg's procedure is applied to all of them, of
+/// all metrics; and within each stack that is found, to its cases, at a level that accounts for how many
+/// stacks were chosen from (source: Benjamini and Bogomolov 2014, *Selective inference on multiple families
+/// of hypotheses*).
 #[must_use]
 pub fn compare(before: &Side, after: &Side, rules: &Rules) -> Comparison {
     let cells = cells(&before.samples, &after.samples, rules);
@@ -167,6 +167,7 @@ fn why_absent(before: &Side, after: &Side, cell: &Cell<'_>) -> String {
 
 /// The cases of one metric, with what all of them know together.
 struct Family<'a> {
+    metric: Metric,
     cells: Vec<&'a Cell<'a>>,
     estimates: Vec<Estimated>,
     between_runs: Option<Scatter>,
@@ -194,7 +195,7 @@ impl<'a> Family<'a> {
             Estimated::of_parts(cell.change(), &parts)
         };
         let estimates = cells.iter().zip(&scatters).map(estimate).collect();
-        Self { cells, estimates, between_runs }
+        Self { metric, cells, estimates, between_runs }
     }
 
     /// The cases, by place, for which something holds.
@@ -205,6 +206,65 @@ impl<'a> Family<'a> {
     fn pooled(&self, places: &[usize]) -> Option<Estimated> {
         let cells: Vec<&Cell<'_>> = places.iter().map(|&place| self.cells[place]).collect();
         pooled(&cells, self.between_runs)
+    }
+
+    /// The verdict on a change of some cases of one metric.
+    fn finding(&self, cells: &[&Cell<'_>], told: &Told<'_>, rules: &Rules) -> Finding {
+        let metric = self.metric;
+        let is_uncalibrated = self.is_uncalibrated(rules);
+        let margin = cells.iter().map(|cell| margin(cell, rules)).fold(0.0, f64::max);
+        let Told { estimate, adjusted_p, level, single } = told;
+        let same = if metric == Metric::Errors { MARGIN_OF_ERRORS } else { rules.margin.ln_1p() };
+        let known = known(cells);
+        let (low, high) = estimate.interval(1.0 - rules.alpha);
+        let is_sure = *adjusted_p <= rules.alpha && single.is_none_or(Cell::ranks_agree);
+        let is_large = estimate.value.abs() > margin;
+        let (verdict, doubt) = match known {
+            Known::Nothing => (Verdict::Inconclusive, Some(Doubt::Bound)),
+            _ if is_uncalibrated => {
+                let beyond = LEAST_UNCALIBRATED.ln().max(margin);
+                match is_sure && (low > beyond || high < -beyond) {
+                    true => allowed(direction(metric, estimate.value), known, estimate.value),
+                    false => (Verdict::Inconclusive, Some(Doubt::Uncalibrated)),
+                }
+            }
+            _ if is_sure && is_large => {
+                allowed(direction(metric, estimate.value), known, estimate.value)
+            }
+            // At half the level each, so that the interval that is told lies within what does not matter;
+            // that this host cannot tell more makes nothing equivalent.
+            Known::Exactly if estimate.equivalence_p(same) <= rules.alpha / 2.0 => {
+                (Verdict::Equivalent, None)
+            }
+            Known::Exactly if is_sure => (Verdict::Inconclusive, Some(Doubt::AroundTheMargin)),
+            Known::Exactly => (Verdict::Inconclusive, Some(Doubt::Chance)),
+            _ => (Verdict::Inconclusive, Some(Doubt::Bound)),
+        };
+        let least = match is_uncalibrated {
+            true => {
+                LEAST_UNCALIBRATED.ln().max(margin) + estimate.smallest_seen(rules.alpha, POWER)
+            }
+            false => margin + estimate.error * t_quantile(POWER, estimate.df),
+        };
+        let smallest = estimate.smallest_seen(*level, POWER).max(least);
+        Finding {
+            metric,
+            change: to_change(metric, estimate.value),
+            low: to_change(metric, low),
+            high: to_change(metric, high),
+            known,
+            adjusted_p: *adjusted_p,
+            margin: to_change(metric, margin),
+            smallest_seen: to_change(metric, smallest),
+            verdict,
+            doubt,
+        }
+    }
+
+    /// Whether nobody knows by how much two runs differ. The share of failed requests is no matter of the
+    /// host's pace.
+    fn is_uncalibrated(&self, rules: &Rules) -> bool {
+        !rules.is_interleaved && self.metric != Metric::Errors && self.between_runs.is_none()
     }
 }
 
@@ -268,7 +328,7 @@ fn judge(families: &[Family<'_>], rules: &Rules) -> Judged {
         if let Some((factor, level_name, estimate)) = group {
             let cells: Vec<&Cell<'_>> = places.iter().map(|&place| family.cells[place]).collect();
             let told = Told { estimate: *estimate, adjusted_p, level, single: None };
-            let finding = finding(&cells, &told, rules);
+            let finding = family.finding(&cells, &told, rules);
             let (factor, level) = (*factor, level_name.clone());
             groups.push(GroupFinding { factor, level, cases: cells.len(), finding });
             continue;
@@ -283,7 +343,7 @@ fn judge(families: &[Family<'_>], rules: &Rules) -> Judged {
                 level: level / count(places.len()),
                 single: Some(cell),
             };
-            cases.push(case_finding(cell, finding(&[cell], &told, rules)));
+            cases.push(case_finding(cell, family.finding(&[cell], &told, rules)));
         }
     }
     Judged { groups, cases }
@@ -330,67 +390,6 @@ struct Told<'a> {
     level: f64,
     /// The case, where it is one: its ranks are asked as well.
     single: Option<&'a Cell<'a>>,
-}
-
-/// The verdict on a change of some cases of one metric.
-fn finding(cells: &[&Cell<'_>], told: &Told<'_>, rules: &Rules) -> Finding {
-    let metric = cells[0].metric;
-    let margin = cells.iter().map(|cell| margin(cell, rules)).fold(0.0, f64::max);
-    let Told { estimate, adjusted_p, level, single } = told;
-    let same = if metric == Metric::Errors { MARGIN_OF_ERRORS } else { rules.margin.ln_1p() };
-    let known = known(cells);
-    let (low, high) = estimate.interval(1.0 - rules.alpha);
-    let is_sure = *adjusted_p <= rules.alpha && single.is_none_or(Cell::ranks_agree);
-    let is_large = estimate.value.abs() > margin;
-    let (verdict, doubt) = match known {
-        Known::Nothing => (Verdict::Inconclusive, Some(Doubt::Bound)),
-        _ if needs_calibration(metric, rules) => {
-            let beyond = LEAST_UNCALIBRATED.ln().max(margin);
-            match is_sure && (low > beyond || high < -beyond) {
-                true => allowed(direction(metric, estimate.value), known, estimate.value),
-                false => (Verdict::Inconclusive, Some(Doubt::Uncalibrated)),
-            }
-        }
-        _ if is_sure && is_large => {
-            allowed(direction(metric, estimate.value), known, estimate.value)
-        }
-        // At half the level each, so that the interval that is told lies within what does not matter;
-        // that this host cannot tell more makes nothing equivalent.
-        Known::Exactly if estimate.equivalence_p(same) <= rules.alpha / 2.0 => {
-            (Verdict::Equivalent, None)
-        }
-        Known::Exactly if is_sure => (Verdict::Inconclusive, Some(Doubt::AroundTheMargin)),
-        Known::Exactly => (Verdict::Inconclusive, Some(Doubt::Chance)),
-        _ => (Verdict::Inconclusive, Some(Doubt::Bound)),
-    };
-    let least = match needs_calibration(metric, rules) {
-        true => LEAST_UNCALIBRATED.ln().max(margin) + estimate.smallest_seen(rules.alpha, POWER),
-        false => margin + estimate.error * t_quantile(POWER, estimate.df),
-    };
-    let smallest = estimate.smallest_seen(*level, POWER).max(least);
-    Finding {
-        metric,
-        change: to_change(metric, estimate.value),
-        low: to_change(metric, low),
-        high: to_change(metric, high),
-        known,
-        adjusted_p: *adjusted_p,
-        margin: to_change(metric, margin),
-        smallest_seen: to_change(metric, smallest),
-        verdict,
-        doubt,
-    }
-}
-
-/// Whether nobody knows by how much two runs differ. The share of failed requests is no matter of the
-/// host's pace.
-fn needs_calibration(metric: Metric, rules: &Rules) -> bool {
-    !rules.is_interleaved
-        && metric != Metric::Errors
-        && rules
-            .calibration
-            .as_ref()
-            .is_none_or(|one| one.between_runs(metric, usize::MAX).is_none())
 }
 
 /// The margin on the scale of effects: what matters, or what this host can tell where that is more.

@@ -137,19 +137,6 @@ impl FlagCount {
     }
 }
 
-/// What is told of single trials: the columns of `noise.sql`, and their names for people.
-pub const METRICS: [(&str, &str); 6] = [
-    ("achieved_rps", "rate"),
-    ("p50", "p50"),
-    ("p95", "p95"),
-    ("p99", "p99"),
-    ("app_cpu", "app CPU"),
-    ("store_cpu", "store CPU"),
-];
-
-/// The figures of a trial in the order of [`METRICS`]; `None` for what is only bounded.
-pub type TrialFigures = [Option<f64>; METRICS.len()];
-
 /// A dataset that can be asked.
 pub struct Dataset {
     session: Session,
@@ -206,21 +193,6 @@ impl Dataset {
                 reason: row.text("failure_reason")?,
                 log: row.text("failure_log")?,
             })
-        })
-    }
-
-    /// The figures of each valid trial, case by case, in the order of execution.
-    ///
-    /// # Errors
-    /// When the dataset cannot be read.
-    pub async fn figures(&self) -> Result<Vec<(Case, TrialFigures)>, QueryError> {
-        let answers = self.ask("noise.sql", include_str!("noise.sql")).await?;
-        answers.rows(|row| {
-            let mut figures = [None; METRICS.len()];
-            for (figure, (column, _)) in figures.iter_mut().zip(METRICS) {
-                *figure = row.number(column)?;
-            }
-            Ok((row.case()?, figures))
         })
     }
 

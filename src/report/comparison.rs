@@ -8,10 +8,10 @@ use askama::Template;
 
 use self::charts::{DistributionChart, IntervalChart, distribution_chart, interval_charts};
 use super::ComparisonReport;
-use super::html::{PLOTLY_JS, ReportError, content_security_policy};
+use super::html::{ReportError, Scripts};
 use super::words::{
-    basis_text, case_sentence, change_text, group_sentence, interval_text, smallest_text, summary,
-    value_text,
+    basis_text, case_sentence, change_text, group_sentence, interval_text, margin_text,
+    smallest_text, summary, value_text,
 };
 use crate::compare::{
     CaseFinding, Class, Comparison, Factor, Finding, GroupFinding, Known, Noted, Verdict,
@@ -19,8 +19,6 @@ use crate::compare::{
 use crate::id::DatasetId;
 use crate::model::{ComponentName, Metric};
 use crate::store::Manifest;
-
-const PAGE_JS: &str = include_str!("templates/comparison.js");
 
 /// A comparison as one self-contained HTML file.
 ///
@@ -33,9 +31,7 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
     let is_changed = |one: &&GroupFinding| one.finding.verdict.is_change();
     let metrics = each_once(comparison.groups.iter().map(|one| one.finding.metric));
     let page = ComparisonPage {
-        plotly_js: PLOTLY_JS,
-        page_js: PAGE_JS,
-        policy: content_security_policy(&[PLOTLY_JS, PAGE_JS]),
+        scripts: Scripts::new(),
         title: format!("{before} → {after}"),
         headline: comparison.headline(),
         before,
@@ -71,9 +67,7 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
 #[derive(Template)]
 #[template(path = "comparison.html")]
 struct ComparisonPage<'a> {
-    plotly_js: &'static str,
-    page_js: &'static str,
-    policy: String,
+    scripts: Scripts,
     title: String,
     headline: String,
     /// The datasets' ids, short.
@@ -261,14 +255,6 @@ fn percent(share: f64) -> String {
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-fn margin_text(finding: &Finding) -> String {
-    match finding.metric {
-        _ if !finding.margin.is_finite() => "–".to_owned(),
-        Metric::Errors => format!("{:.3} points", finding.margin * 100.0),
-        _ => format!("{:.1} %", finding.margin * 100.0),
-    }
-}
-
 fn p_text(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
@@ -329,10 +315,7 @@ fn component(manifest: &Manifest, name: &ComponentName) -> String {
     let is_used = experiment.apps.contains(name) || experiment.stores.contains(name);
     let found = manifest.bundle.components.iter().find(|one| one.name == *name);
     match found.filter(|_| is_used) {
-        Some(one) => {
-            let version = one.version.as_deref().unwrap_or("(no version)");
-            format!("{version}, identity {}", one.identity.short())
-        }
+        Some(one) => one.in_words(),
         None => "not measured".to_owned(),
     }
 }

@@ -28,9 +28,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
     let manifest = &report.manifest;
     let measured: u64 = report.cases.iter().map(|case| case.valid).sum();
     let page = Page {
-        plotly_js: PLOTLY_JS,
-        page_js: PAGE_JS,
-        policy: content_security_policy(&[PLOTLY_JS, PAGE_JS]),
+        scripts: Scripts::new(),
         title: format!("{} · {}", manifest.experiment.name, report.dataset.short()),
         what: what_was_measured(manifest),
         dataset: report.dataset.to_string(),
@@ -56,9 +54,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
-    plotly_js: &'static str,
-    page_js: &'static str,
-    policy: String,
+    scripts: Scripts,
     title: String,
     what: String,
     dataset: String,
@@ -110,20 +106,31 @@ struct ComponentRow {
     said: String,
 }
 
-/// The bundle of Plotly's script that draws charts with two axes.
-pub(super) const PLOTLY_JS: &str =
-    include_str!("plotly/node_modules/plotly.js-cartesian-dist-min/plotly-cartesian.min.js");
-const PAGE_JS: &str = include_str!("templates/report.js");
+/// The scripts of a page, and what it may do.
+pub(super) struct Scripts {
+    /// The bundle of Plotly's script that draws charts with two axes.
+    pub plotly: &'static str,
+    /// What draws the charts of a page.
+    pub page: &'static str,
+    /// Run these scripts and no other, and ask no host for anything. (Plotly sets styles while it draws,
+    /// and saves pictures through addresses of its own data.)
+    pub policy: String,
+}
 
-/// What a page may do: run these scripts and no other, and ask no host for anything. (Plotly sets styles
-/// while it draws, and saves pictures through addresses of its own data.)
-pub(super) fn content_security_policy(scripts: &[&str]) -> String {
-    let hash = |script: &&str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(script)));
-    let hashes: Vec<String> = scripts.iter().map(hash).collect();
-    format!(
-        "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'",
-        hashes.join(" ")
-    )
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let plotly = include_str!(
+            "plotly/node_modules/plotly.js-cartesian-dist-min/plotly-cartesian.min.js"
+        );
+        let page = include_str!("templates/page.js");
+        let hash = |script: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(script)));
+        let policy = format!(
+            "default-src 'none'; script-src {} {}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'",
+            hash(plotly),
+            hash(page)
+        );
+        Self { plotly, page, policy }
+    }
 }
 
 fn what_was_measured(manifest: &Manifest) -> String {

@@ -1,7 +1,8 @@
 //! Verdicts in words, the same on the terminal, on the page and in a pull request.
 
 use crate::compare::{
-    Basis, Broken, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, Verdict,
+    Basis, Broken, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, LEAST_SESSIONS,
+    LEAST_UNCALIBRATED, Verdict,
 };
 use crate::model::Metric;
 use crate::units::Nanos;
@@ -31,10 +32,17 @@ pub fn interval_text(finding: &Finding) -> String {
 /// `4.1 %`: the smallest change that could have been seen; a dash where none could.
 #[must_use]
 pub fn smallest_text(finding: &Finding) -> String {
-    match finding.smallest_seen.is_finite() {
-        true => amount(finding.metric, finding.smallest_seen, false),
-        false => "–".to_owned(),
-    }
+    size_text(finding.metric, finding.smallest_seen)
+}
+
+/// `5.0 %`: the smallest change that would be called; a dash where none would.
+#[must_use]
+pub fn margin_text(finding: &Finding) -> String {
+    size_text(finding.metric, finding.margin)
+}
+
+fn size_text(metric: Metric, change: f64) -> String {
+    if change.is_finite() { amount(metric, change, false) } else { "–".to_owned() }
 }
 
 /// A value of a metric in its unit.
@@ -77,7 +85,6 @@ pub fn group_sentence(one: &GroupFinding) -> String {
 
 fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
     let metric = finding.metric;
-    let unsigned = |change: f64| amount(metric, change, false);
     let interval = interval_text(finding);
     let title = metric.title();
     let seen = format!("this setup could have seen {}", smallest_text(finding));
@@ -86,8 +93,8 @@ fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
         Known::Exactly => "by",
         Known::AtLeast | Known::AtMost | Known::Nothing => "by at least",
     };
-    let size = unsigned(finding.change);
-    let margin = unsigned(finding.margin);
+    let size = size_text(metric, finding.change);
+    let margin = margin_text(finding);
     match finding.doubt {
         None if finding.verdict == Verdict::Equivalent => format!(
             "{title} of {of} is the same: it changed by {} {interval}",
@@ -148,9 +155,10 @@ pub fn basis_text(comparison: &Comparison) -> String {
         Basis::Calibrated { sessions } => format!(
             "Two separate runs: by how much such runs differ although nothing changed is known from {sessions} calibrations of this host, and is part of the intervals."
         ),
-        Basis::Uncalibrated => {
-            "Two separate runs on a host that was not calibrated four times: by how much such runs differ although nothing changed is not known. Of rates, latencies and resources only changes beyond 20 % are called, and none is called equivalent. `perf-api calibrate` on four days mends that; `perf-api ab` needs none of it.".to_owned()
-        }
+        Basis::Uncalibrated => format!(
+            "Two separate runs on a host that was calibrated fewer than {LEAST_SESSIONS} times: by how much such runs differ although nothing changed is not known. Of rates, latencies and resources only changes beyond {:.0} % are called, and none is called equivalent. `perf-api calibrate` on {LEAST_SESSIONS} days mends that; `perf-api ab` needs none of it.",
+            (LEAST_UNCALIBRATED - 1.0) * 100.0
+        ),
     }
 }
 

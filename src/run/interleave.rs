@@ -61,32 +61,25 @@ pub async fn interleave<'run>(
 /// The stream of random numbers for coins: blocks have those from 0 on.
 const COIN: u64 = u64::MAX;
 
-/// Turns the journals of two interleaved runs into datasets of the blocks that both have whole. `None`
-/// when there is no such block: nothing can be told, and the journals are removed.
+/// Turns the journals of interleaved runs into datasets of the blocks that all of them have whole, in their
+/// order. (One alone is what a crash leaves when the other was sealed, or never began.) Empty when there is
+/// no such block: nothing can be told, and the journals are removed.
 ///
 /// # Errors
 /// When a journal cannot be read, or a dataset not be written.
-pub async fn end_interleaved(
-    store: &Store,
-    runs: [&RunId; 2],
-) -> Result<Option<[DatasetId; 2]>, RunError> {
-    let contents = [store.journal(runs[0])?, store.journal(runs[1])?];
-    let repetitions = contents.iter().map(|content| content.whole_blocks()).min().unwrap_or(0);
-    if repetitions == 0 {
-        runs.into_iter().try_for_each(|run| store.discard(run))?;
-        return Ok(None);
-    }
-    for run in runs {
+pub async fn end_interleaved(store: &Store, runs: &[RunId]) -> Result<Vec<DatasetId>, RunError> {
+    let whole_blocks = |run| Ok::<_, RunError>(store.journal(run)?.whole_blocks());
+    let whole_blocks = runs.iter().map(whole_blocks).collect::<Result<Vec<u32>, _>>()?;
+    let repetitions = whole_blocks.into_iter().min().unwrap_or(0);
+    let mut sealed = Vec::new();
+    for run in runs.iter().filter(|_| repetitions > 0) {
         let (mut journal, content) = store.resume(run)?;
         if content.header.experiment.repetitions != repetitions {
             journal.append(&Entry::Ended { repetitions })?;
         }
-    }
-    // Both are there before a journal goes.
-    let mut sealed = Vec::new();
-    for run in runs {
         sealed.push(store.seal_content(&store.journal(run)?).await?);
     }
-    runs.into_iter().try_for_each(|run| store.discard(run))?;
-    Ok(Some([sealed[0], sealed[1]]))
+    // All are there before a journal goes.
+    runs.iter().try_for_each(|run| store.discard(run))?;
+    Ok(sealed)
 }

@@ -14,7 +14,7 @@ pub use bootstrap::bootstrap_interval;
 pub use change_point::change_points;
 pub use moderated::{Estimated, Prior, Scatter, fit_prior, moderate, t_quantile};
 pub use multiple::{adjusted, simes};
-pub use noise::{smallest_ratio, smallest_ratio_of};
+pub use noise::smallest_ratio;
 pub use quantile::{
     latency_figures, latency_mean, latency_quantile, latency_quantile_ends, service_figures,
 };

@@ -54,6 +54,15 @@ pub struct PinnedComponent {
     pub unavailable: Option<Unavailable>,
 }
 
+impl PinnedComponent {
+    /// Its version and the beginning of its identity.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let version = self.version.as_deref().unwrap_or("(no version)");
+        format!("{version}, identity {}", self.identity.short())
+    }
+}
+
 impl From<&Bundle> for PinnedBundle {
     fn from(bundle: &Bundle) -> Self {
         let components = bundle.components.iter().map(|component| PinnedComponent {

@@ -212,7 +212,7 @@ impl Store {
     /// # Errors
     /// When there is none, with the candidates.
     pub fn unfinished(&self, name: &str) -> Result<RunId, StoreError> {
-        let runs = journal::unfinished(&self.work.join("journal"));
+        let runs = self.unfinished_runs();
         let found = match name {
             "latest" => runs.last(),
             _ => runs.iter().find(|run| run.0 == name),

@@ -1,29 +1,20 @@
 //! Computed runs by turns that end before their journals are sealed.
 
-use perf_api::clock::{Clock, UnixMillis};
+use perf_api::clock::Clock;
 use perf_api::id::RunId;
 use perf_api::launch::FakeLauncher;
 use perf_api::load::FakeLoad;
-use perf_api::model::{ComponentKind, Interleaved, Order};
-use perf_api::plan::{KnownComponents, Overrides, check, embedded, plan};
+use perf_api::model::{Interleaved, Order};
+use perf_api::plan::{Overrides, plan};
 use perf_api::run::{Beginning, Event, Look, RunRequest, interleave};
 use perf_api::store::{Location, Store};
 
 use super::env::TestEnv;
-
-/// When computed runs begin: 2026-01-01 00:00 UTC.
-const START: UnixMillis = UnixMillis(1_767_225_600_000);
+use super::journal::{START, built_in};
 
 /// Two runs by turns, begun and not sealed; both end after `blocks`. The run before comes first.
 pub fn unsealed_pair(env: &TestEnv, blocks: u32) -> [RunId; 2] {
-    let bundle = perf_api::bundle::read(&env.path("bundle.json")).unwrap();
-    let named = |kind| {
-        let components = bundle.components.iter().filter(|component| component.kind == kind);
-        components.map(|component| component.name.clone()).collect()
-    };
-    let known =
-        KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) };
-    let experiment = check(&embedded("ab").unwrap(), &Overrides::default(), &known).unwrap();
+    let (bundle, experiment) = built_in(env, "ab", &Overrides::default());
     let plan = plan(&experiment, Order::RandomisedBlocks);
     let store = Store::create(&Location::Folder(env.path("results"))).unwrap();
     let clock = Clock::Fixed(START);

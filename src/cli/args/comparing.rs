@@ -35,6 +35,14 @@ pub(in crate::cli) struct Judge {
 }
 
 impl Judge {
+    /// What is to be compared: what was named, or everything.
+    pub(in crate::cli) fn metrics(&self) -> Vec<Metric> {
+        let is_named = |metric: &Metric| {
+            self.only.is_empty() || self.only.iter().any(|only| only.0.contains(metric))
+        };
+        Metric::ALL.into_iter().filter(is_named).collect()
+    }
+
     /// Whether nothing was asked of it.
     pub(in crate::cli) fn is_untouched(&self) -> bool {
         self.only.is_empty()

@@ -51,9 +51,9 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     let looks = if args.until_decided { looks(plan.experiment.repetitions) } else { vec![] };
     let sides = Sides { args, plan: &plan, bundles: &bundles, worlds: &worlds, looks: &looks };
     let (ids, name) = sides.measure(&store).await?;
-    let sealed = end_interleaved(&store, [&ids[0], &ids[1]]).await?;
+    let sealed = end_interleaved(&store, &ids).await?;
     drop(lock);
-    let Some(pair) = sealed else {
+    let [before, after] = sealed[..] else {
         let mut error = CliError::new("no block was measured whole on both sides")
             .hint("a block is one repetition of every case on both sides");
         error.code = if name.is_some() { INTERRUPTED } else { error.code };
@@ -62,8 +62,8 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     if let Some(name) = name {
         note(&format!("{name}: what was measured whole is kept and compared"));
     }
-    print(&format!("dataset {} (before)\ndataset {} (after)\n\n", pair[0], pair[1]))?;
-    judge(&store, pair, &args.judge, args.output.as_deref()).await
+    print(&format!("dataset {before} (before)\ndataset {after} (after)\n\n"))?;
+    judge(&store, [before, after], &args.judge, args.output.as_deref()).await
 }
 
 /// A bundle file, or a bundle in which a component folder has the place of the one of its name.
@@ -184,8 +184,7 @@ impl Sides<'_> {
         let ids = ["before", "after"].map(|side| RunId(format!("{name}-{side}")));
         let checks = host_checks(&self.worlds[0], self.plan).await?;
         let ceilings = before.ceilings(self.plan).await?;
-        let looks = u32::try_from(self.looks.len()).unwrap_or(u32::MAX);
-        let interleaved = Interleaved { name: name.0.clone(), looks };
+        let interleaved = Interleaved { name: name.0.clone(), looks: self.look_count() };
         let shared = Shared { ids: &ids, interleaved, ceilings, checks, store };
         let progress = RefCell::new(Progress::new(self.plan, 2, self.args.run.no_progress));
         let mut on_before = |event: &Event<'_>| progress.borrow_mut().on_side("before", event);
@@ -194,8 +193,10 @@ impl Sides<'_> {
         let requests =
             [self.request(&shared, &mut before, 0), self.request(&shared, &mut after, 1)];
         let finished = tokio::select! {
-            finished = interleave(requests, [&mut on_before, &mut on_after], &mut is_enough) => Ok(finished?),
-            name = interrupted() => Err(name),
+            finished = interleave(requests, [&mut on_before, &mut on_after], &mut is_enough) => {
+                finished.map(|()| None)
+            }
+            name = interrupted() => Ok(Some(name)),
         };
         progress.borrow().finish();
         for outside in [&mut before, &mut after] {
@@ -203,7 +204,10 @@ impl Sides<'_> {
                 note(&format!("something of the run may be left: {}", with_causes(&error)));
             }
         }
-        Ok((ids, finished.err()))
+        let name = finished.map_err(|error| {
+            CliError::from(error).hint("`perf-api resume` keeps what both sides have whole")
+        })?;
+        Ok((ids, name))
     }
 
     fn request<'side>(
@@ -232,6 +236,10 @@ impl Sides<'_> {
         }
     }
 
+    fn look_count(&self) -> u32 {
+        u32::try_from(self.looks.len()).unwrap_or(u32::MAX)
+    }
+
     fn is_enough(&self, look: &Look) -> bool {
         if !self.looks.contains(&look.blocks) {
             return false;
@@ -244,7 +252,7 @@ impl Sides<'_> {
         let rules = Rules {
             metrics,
             margin: self.args.judge.margin.0,
-            alpha: Interleaved::alpha(ALPHA, u32::try_from(self.looks.len()).unwrap_or(u32::MAX)),
+            alpha: Interleaved::alpha(ALPHA, self.look_count()),
             is_interleaved: true,
             calibration: None,
         };

@@ -2,20 +2,19 @@
 
 use std::process::ExitCode;
 
-use super::compare::calibration;
+use super::compare::{calibration, side};
 use super::experiment;
 use super::measure::conclude;
 use super::run::execute;
 use crate::cli::args;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, table};
-use crate::compare::{Calibration, LEAST_SESSIONS};
-use crate::model::{Case, Metric};
-use crate::query::{Dataset, METRICS, TrialFigures, Trust};
-use crate::stats::{smallest_ratio, t_quantile};
+use crate::compare::{Calibration, LEAST_SESSIONS, Side};
+use crate::model::Metric;
+use crate::stats::t_quantile;
 
 /// For comparisons of as many repetitions on each side.
-const REPETITIONS: u32 = 5;
+const REPETITIONS: usize = 5;
 
 pub(in crate::cli) async fn calibrate(args: &args::Run) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
@@ -23,9 +22,9 @@ pub(in crate::cli) async fn calibrate(args: &args::Run) -> Result<ExitCode, CliE
     let (store, summary) = execute(&bundle, experiment, args.order.into(), args, false).await?;
     let id = summary.dataset;
     let code = conclude(&store, summary, args.strict).await?;
-    let dataset = Dataset::open(&store, id, Trust::Verify).await?;
-    print(&noise_table(&dataset.figures().await?))?;
-    let known = calibration(&store, &store.manifest(id).await?, &[]).await?;
+    let side = side(&store, id, None).await?;
+    print(&noise_table(&side))?;
+    let known = calibration(&store, &side.manifest, &[]).await?;
     print(&between_runs(known.as_ref()))?;
     Ok(code)
 }
@@ -33,11 +32,10 @@ pub(in crate::cli) async fn calibrate(args: &args::Run) -> Result<ExitCode, CliE
 /// By how much two separate runs differ although nothing changed.
 fn between_runs(known: Option<&Calibration>) -> String {
     let sessions = known.map_or(0, Calibration::sessions);
-    let repetitions = usize::try_from(REPETITIONS).unwrap_or(usize::MAX);
     let swings: Vec<String> = known
         .into_iter()
         .flat_map(|known| {
-            Metric::ALL.map(|metric| (metric, known.between_runs(metric, repetitions)))
+            Metric::ALL.map(|metric| (metric, known.between_runs(metric, REPETITIONS)))
         })
         .filter_map(|(metric, scatter)| {
             let scatter = scatter?;
@@ -57,16 +55,20 @@ fn between_runs(known: Option<&Calibration>) -> String {
 }
 
 /// The smallest change of each metric that can be told, by case.
-fn noise_table(figures: &[(Case, TrialFigures)]) -> String {
+fn noise_table(side: &Side) -> String {
+    let metrics = Metric::ALL.into_iter().filter(|metric| *metric != Metric::Errors);
     let mut header = vec!["case", "trials"];
-    header.extend(METRICS.map(|(_, title)| title));
-    let rows = figures.chunk_by(|a, b| a.0 == b.0).map(|own| {
-        let mut row = vec![own[0].0.to_string(), own.len().to_string()];
-        row.extend((0..METRICS.len()).map(|metric| {
-            let samples: Option<Vec<f64>> =
-                own.iter().map(|(_, figures)| figures[metric]).collect();
-            let ratio = samples.and_then(|samples| smallest_ratio(&samples, REPETITIONS));
-            ratio.map_or("–".to_owned(), |ratio| format!("{:.1} %", (ratio - 1.0) * 100.0))
+    header.extend(metrics.clone().map(Metric::as_str));
+    let rows = side.samples.chunk_by(|a, b| a.case == b.case).map(|own| {
+        let case = &own[0].case;
+        let alone = Side { samples: own.to_vec(), ..side.clone() };
+        let noise = Calibration::of(&[alone]);
+        let floor = |metric| noise.as_ref()?.floor(metric, case.target_rps, REPETITIONS);
+        let valid = own.iter().filter(|sample| sample.is_valid).count();
+        let mut row = vec![case.to_string(), valid.to_string()];
+        row.extend(metrics.clone().map(|metric| {
+            floor(metric)
+                .map_or("–".to_owned(), |ratio| format!("{:.1} %", (ratio - 1.0) * 100.0))
         }));
         row
     });

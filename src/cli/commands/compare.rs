@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::report::shown;
+use super::report::{shown, write_text};
 use crate::cli::args::{self, ReportFormat};
 use crate::cli::error::{CliError, REGRESSED};
 use crate::cli::location;
@@ -15,9 +15,8 @@ use crate::compare::{
     Calibration, Class, Comparison, Noted, Rules, Side, Verdict, compare, is_comparable,
     same_host_class,
 };
-use crate::file::write_atomically;
 use crate::id::DatasetId;
-use crate::model::{Case, Interleaved, Metric, Order};
+use crate::model::{Case, Interleaved, Order};
 use crate::query::{Dataset, Trust};
 use crate::report::{
     ComparisonReport, DistributionPair, comparison_html, comparison_junit, comparison_markdown,
@@ -44,29 +43,25 @@ pub(super) async fn judge(
     let before = side(store, before, condition).await?;
     let after = side(store, after, condition).await?;
     let report = gather(store, before, after, args).await?;
-    let text = match args.format.unwrap_or(ReportFormat::Text) {
-        ReportFormat::Text => verdicts(&report),
-        ReportFormat::Html => comparison_html(&report)?,
-        ReportFormat::Md => comparison_markdown(&report),
-        ReportFormat::Json => as_json(&report)?,
-        ReportFormat::Junit => comparison_junit(&report.comparison)?,
+    let page = || -> Result<PathBuf, CliError> {
+        let page_file = || location::report_file(store).with_file_name("comparison.html");
+        let path = output.map_or_else(page_file, Path::to_owned);
+        write_text(&path, &comparison_html(&report)?)?;
+        Ok(path)
+    };
+    let tell = |text: String| match output {
+        Some(file) => write_text(file, &text),
+        None => print(&text),
     };
     match args.format {
         None | Some(ReportFormat::Text) => {
-            print(&text)?;
-            let page = output.map_or_else(|| page_file(store), Path::to_owned);
-            write(&page, &comparison_html(&report)?)?;
-            print(&format!("page    {}\n", shown(&page).display()))?;
+            print(&verdicts(&report))?;
+            print(&format!("page    {}\n", shown(&page()?).display()))?;
         }
-        Some(ReportFormat::Html) => {
-            let page = output.map_or_else(|| page_file(store), Path::to_owned);
-            write(&page, &text)?;
-            print(&format!("{}\n", shown(&page).display()))?;
-        }
-        Some(_) => match output {
-            Some(file) => write(file, &text)?,
-            None => print(&text)?,
-        },
+        Some(ReportFormat::Html) => print(&format!("{}\n", shown(&page()?).display()))?,
+        Some(ReportFormat::Md) => tell(comparison_markdown(&report))?,
+        Some(ReportFormat::Json) => tell(as_json(&report)?)?,
+        Some(ReportFormat::Junit) => tell(comparison_junit(&report.comparison)?)?,
     }
     Ok(exit_code(&report.comparison, args))
 }
@@ -136,7 +131,7 @@ async fn gather(
     })
 }
 
-/// The chance of a false alarm in a whole comparison.
+/// The false discovery rate of a whole comparison: where nothing changed, the chance of any alarm.
 pub(super) const ALPHA: f64 = 0.05;
 
 fn refusal(noted: &[Noted]) -> CliError {
@@ -226,23 +221,4 @@ fn exit_code(comparison: &Comparison, args: &args::Judge) -> ExitCode {
     let words: Vec<&str> = found.into_iter().map(Verdict::as_str).collect();
     note(&format!("`--fail-on`: there is what {}", words.join(" and what is ")));
     ExitCode::from(REGRESSED)
-}
-
-fn page_file(store: &Store) -> PathBuf {
-    location::report_file(store).with_file_name("comparison.html")
-}
-
-fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    write_atomically(path, text.as_bytes())
-        .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))
-}
-
-impl args::Judge {
-    /// What is to be compared: what was named, or everything.
-    pub(super) fn metrics(&self) -> Vec<Metric> {
-        let named = |metric: &Metric| {
-            self.only.is_empty() || self.only.iter().any(|only| only.0.contains(metric))
-        };
-        Metric::ALL.into_iter().filter(named).collect()
-    }
 }

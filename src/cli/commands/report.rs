@@ -57,9 +57,13 @@ pub(super) fn write(
     output: Option<&Path>,
 ) -> Result<PathBuf, CliError> {
     let path = output.map_or_else(|| location::report_file(store), Path::to_owned);
-    write_atomically(&path, html(report)?.as_bytes())
-        .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))?;
+    write_text(&path, &html(report)?)?;
     Ok(path)
+}
+
+pub(super) fn write_text(path: &Path, text: &str) -> Result<(), CliError> {
+    write_atomically(path, text.as_bytes())
+        .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))
 }
 
 /// A path as a person would type it from here.

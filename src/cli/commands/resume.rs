@@ -8,10 +8,9 @@ use crate::cli::args::LauncherChoice;
 use crate::cli::error::CliError;
 use crate::cli::output::{note, print};
 use crate::cli::{args, location};
-use crate::id::RunId;
 use crate::plan::expected_trials;
 use crate::run::end_interleaved;
-use crate::store::{Entry, JournalContent, Store};
+use crate::store::{JournalContent, Store};
 
 pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
@@ -65,24 +64,6 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
     conclude(&store, summary, false).await
 }
 
-/// One side is all that is left of a comparison by turns: the other has been sealed, or never began.
-async fn end_side(store: &Store, runs: &[RunId]) -> Result<ExitCode, CliError> {
-    for run in runs {
-        if store.journal(run)?.whole_blocks() == 0 {
-            store.discard(run)?;
-            note(&format!("{run} has no whole block: there is nothing to keep"));
-            continue;
-        }
-        let content = store.journal(run)?;
-        let (mut journal, _) = store.resume(run)?;
-        if content.whole_blocks() < content.header.experiment.repetitions {
-            journal.append(&Entry::Ended { repetitions: content.whole_blocks() })?;
-        }
-        print(&format!("dataset {}\n", store.seal(run).await?))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 /// A comparison by turns cannot go on: the sides would not be measured in the same hour any more. What
 /// both have whole is kept.
 async fn end_comparison(store: &Store, name: &str) -> Result<ExitCode, CliError> {
@@ -95,18 +76,19 @@ async fn end_comparison(store: &Store, name: &str) -> Result<ExitCode, CliError>
     }
     // The names end in `after` and `before`.
     runs.sort_by(|a, b| b.cmp(a));
-    let [before, after] = runs.as_slice() else {
-        return end_side(store, &runs).await;
-    };
     note("a comparison by turns cannot go on after an interruption, and ends with what it has");
-    let Some([before, after]) = end_interleaved(store, [before, after]).await? else {
-        note("no block was measured whole on both sides: there is nothing to keep");
-        return Ok(ExitCode::SUCCESS);
-    };
-    print(&format!(
-        "dataset {before} (before)\ndataset {after} (after)\n`perf-api report --compare {} {}` compares them\n",
-        before.short(),
-        after.short()
-    ))?;
+    let sealed = end_interleaved(store, &runs).await?;
+    for dataset in &sealed {
+        print(&format!("dataset {dataset}\n"))?;
+    }
+    match sealed[..] {
+        [] => note("no block was measured whole on both sides: there is nothing to keep"),
+        [before, after] => note(&format!(
+            "`perf-api report --compare {} {}` compares them",
+            before.short(),
+            after.short()
+        )),
+        _ => note("of the other side nothing is left here: it was sealed before, or never began"),
+    }
     Ok(ExitCode::SUCCESS)
 }
