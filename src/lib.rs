@@ -6,7 +6,8 @@
 //! (an app on a store, with a worker count) `launch` starts both, pinned to CPUs that `host` chose;
 //! `load` offers requests on a schedule and tells what became of each; every outcome is a line in a
 //! journal, which `store` seals into a dataset whose name is its hash. `query` asks datasets in
-//! SQL, `compare` turns two of them into verdicts, and `report` turns answers into pages.
+//! SQL, `study` says what one of them shows and `compare` turns two into verdicts, and `report` turns
+//! answers into pages.
 //!
 //! # Entry points
 //!
@@ -23,13 +24,13 @@
 //! | 0 ground | [`units`], [`id`], [`clock`], [`file`], [`exec`] (which uses those before it) |
 //! | 1 model | [`model`] |
 //! | 2 trades | [`plan`], [`host`], [`bundle`], [`launch`], [`load`], [`store`], [`stats`] |
-//! | 3 work | [`run`], [`query`], [`compare`] |
+//! | 3 work | [`run`], [`query`], [`study`], [`compare`] |
 //! | 4 faces | [`report`] |
 //! | 5 door | [`cli`] |
 //!
 //! # Invariants
 //!
-//! - `plan`, `stats` and `compare` do no I/O and read no clock; the same inputs give the same bytes.
+//! - `plan`, `stats`, `study` and `compare` do no I/O and read no clock; the same inputs give the same bytes.
 //! - What is written under a hash never changes; what is hashed has a canonical byte form.
 //! - Nothing of a dataset is used before it was compared with its hash, unless somebody insists.
 //! - A failed trial is data, stored with its stage and reason. Nothing is dropped in silence.
@@ -54,4 +55,5 @@ pub mod report;
 pub mod run;
 pub mod stats;
 pub mod store;
+pub mod study;
 pub mod units;

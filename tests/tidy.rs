@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's layer; a module imports only from layers of a lower number.
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: [(&str, u8); 19] = [
     ("units", 0),
     ("id", 0),
     ("clock", 0),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, u8); 18] = [
     ("run", 3),
     ("query", 3),
     ("compare", 3),
+    ("study", 3),
     ("report", 4),
     ("cli", 5),
 ];

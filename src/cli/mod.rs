@@ -7,6 +7,7 @@ mod commands;
 mod docker;
 mod error;
 mod location;
+mod open;
 mod output;
 mod verdicts;
 

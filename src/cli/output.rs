@@ -11,9 +11,9 @@ use super::error::CliError;
 use crate::clock::Stopwatch;
 use crate::model::{Capacity, Outcome, Plan, TrialRecord};
 use crate::plan::{STACK_START_AND_STOP, estimate, expected_trials, trial_time};
-use crate::query::CaseSummary;
 use crate::report::{capacity_text, p95_text, rate_text};
 use crate::run::{Event, MOST_FAILURES};
+use crate::study::CaseStudy;
 use crate::units::{HumanDuration, Nanos};
 
 /// Prints text to standard output. A reader that went away is no error.
@@ -78,7 +78,7 @@ pub(super) fn capacity_table(capacities: &[Capacity]) -> String {
 }
 
 /// Cases with their figures, for the terminal.
-pub(super) fn case_table(cases: &[CaseSummary]) -> String {
+pub(super) fn case_table(cases: &[CaseStudy]) -> String {
     let header = [
         "app",
         "store",
@@ -92,7 +92,7 @@ pub(super) fn case_table(cases: &[CaseSummary]) -> String {
         "failed",
         "cut off",
     ];
-    let row = |summary: &CaseSummary| {
+    let row = |summary: &CaseStudy| {
         let case = &summary.case;
         vec![
             case.stack.app.to_string(),

@@ -18,12 +18,13 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use procfs::process::Process;
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
+use tokio::io::AsyncWriteExt;
 
 pub use owner::Owner;
 pub use usage::{ProcessGroup, Usage, sample_usage};
@@ -349,6 +350,51 @@ pub fn first_line(program: &Path, args: &[String], dir: &Path) -> io::Result<Str
     }
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Starts a program of the person's own, such as a browser, and leaves it alone: it outlives us, and
+/// an interruption of ours is none of its.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ExecError> {
+    let mut command = command(program);
+    command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = command.process_group(0).spawn();
+    let mut child =
+        started.map_err(|source| ExecError::Spawn { program: program.to_owned(), source })?;
+    // Somebody has to ask how it ended, or it stays in the table of processes until we are gone.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// Runs this very program once more, with something on its standard input, and gives what it wrote.
+/// It is ended when nobody waits for it any more.
+///
+/// # Errors
+/// When it cannot be started, or its end cannot be told.
+pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ExecError> {
+    let failed = |source| ExecError::Spawn { program: PathBuf::from("perf-api"), source };
+    let mut command = command(&own_program().map_err(failed)?);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ended before it read everything tells why by how it ended.
+        let _ = stdin.write_all(input).await;
+    }
+    let tell = |source| ExecError::System { action: "wait for a child", source };
+    child.wait_with_output().await.map_err(tell)
+}
+
+/// Lets this process have so many bytes of addresses and no more: what asks for more is ended.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn limit_memory(bytes: u64) -> Result<(), ExecError> {
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    rustix::process::setrlimit(Resource::As, limit)
+        .map_err(|errno| ExecError::System { action: "limit the memory", source: errno.into() })
 }
 
 /// The path of this very executable, even after its file was replaced by a newer build.

@@ -17,6 +17,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// Every part.
+    pub const ALL: [Self; 3] = [Self::Loader, Self::App, Self::Store];
+
     /// The part's name in columns and text.
     #[must_use]
     pub fn as_str(self) -> &'static str {

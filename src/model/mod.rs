@@ -29,6 +29,7 @@ mod experiment;
 mod histogram;
 mod host;
 mod metric;
+mod row;
 mod slo;
 mod text;
 mod trial;
@@ -44,6 +45,7 @@ pub use experiment::{
 pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};
 pub use metric::{Figure, Metric, Sample};
+pub use row::{RowFailure, TrialRow, by_quantile};
 pub use slo::{Capacity, Limit, Slo};
 pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
 pub use trial::{

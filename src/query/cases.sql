@@ -1,6 +1,6 @@
--- Each case over its repetitions: mean and standard deviation of the achieved rate, and the p95 of
--- the merged distributions (percentiles are never averaged). The figures are those of the valid
--- trials; a case that has none shows those that were measured, and is not ranked.
+-- Each case over its repetitions: rate, latency and CPU time. Percentiles are those of the merged
+-- distributions, never averages. The figures are those of the valid trials; a case that has none shows
+-- those that were measured, and is not ranked.
 WITH judged AS (
   SELECT
     *,
@@ -22,36 +22,49 @@ merged AS (
   WHERE is_used
   GROUP BY app, store, workers, concurrency, target_rps
 ),
-p95 AS (
+percentiles AS (
   SELECT
     app, store, workers, concurrency, target_rps,
-    hist_quantile(0.95, latencies) AS number_ns,
-    hist_quantile_low(0.95, latencies) AS low_ns
+    hist_quantile(0.5, latencies) AS p50_ns,
+    hist_quantile_low(0.5, latencies) AS p50_at_least_ns,
+    hist_quantile(0.9, latencies) AS p90_ns,
+    hist_quantile_low(0.9, latencies) AS p90_at_least_ns,
+    hist_quantile(0.95, latencies) AS p95_ns,
+    hist_quantile_low(0.95, latencies) AS p95_at_least_ns,
+    hist_quantile(0.99, latencies) AS p99_ns,
+    hist_quantile_low(0.99, latencies) AS p99_at_least_ns,
+    hist_quantile(0.999, latencies) AS p99_9_ns,
+    hist_quantile_low(0.999, latencies) AS p99_9_at_least_ns,
+    hist_quantile(0.9999, latencies) AS p99_99_ns,
+    hist_quantile_low(0.9999, latencies) AS p99_99_at_least_ns
   FROM merged
+),
+figures AS (
+  SELECT
+    app, store, workers, concurrency, target_rps,
+    count(*) AS trials,
+    count(*) FILTER (WHERE is_valid) AS valid,
+    avg(achieved_rps) FILTER (WHERE is_used) AS achieved_rps_mean,
+    stddev(achieved_rps) FILTER (WHERE is_used) AS achieved_rps_stddev,
+    avg(app_cpu_s / completed * 1000) FILTER (WHERE is_used AND completed > 0)
+      AS app_cpu_s_per_thousand,
+    avg(store_cpu_s / completed * 1000) FILTER (WHERE is_used AND completed > 0)
+      AS store_cpu_s_per_thousand,
+    sum(planned) FILTER (WHERE is_used) AS planned,
+    sum(completed) FILTER (WHERE is_used) AS completed,
+    sum(failed) FILTER (WHERE is_used) AS failed,
+    sum(censored) FILTER (WHERE is_used) AS censored
+  FROM used
+  GROUP BY app, store, workers, concurrency, target_rps
 )
 SELECT
-  used.app,
-  used.store,
-  used.workers,
-  used.concurrency,
-  used.target_rps,
-  count(*) AS trials,
-  count(*) FILTER (WHERE is_valid) AS valid,
-  avg(achieved_rps) FILTER (WHERE is_used) AS achieved_rps_mean,
-  stddev(achieved_rps) FILTER (WHERE is_used) AS achieved_rps_stddev,
-  max(coalesce(number_ns, low_ns)) AS p95_ns,
-  count(low_ns) > 0 AND count(number_ns) = 0 AS p95_is_bound,
-  stddev(CAST(latency_p95_ns AS DOUBLE)) FILTER (WHERE is_used) AS p95_stddev_ns,
-  sum(planned) FILTER (WHERE is_used) AS planned,
-  sum(completed) FILTER (WHERE is_used) AS completed,
-  sum(failed) FILTER (WHERE is_used) AS failed,
-  sum(censored) FILTER (WHERE is_used) AS censored
-FROM used
-LEFT JOIN p95 ON
-  used.app = p95.app
-  AND used.store = p95.store
-  AND used.workers = p95.workers
-  AND used.concurrency = p95.concurrency
-  AND used.target_rps = p95.target_rps
-GROUP BY used.app, used.store, used.workers, used.concurrency, used.target_rps
-ORDER BY app, store, workers, concurrency, target_rps
+  figures.*,
+  percentiles.* EXCLUDE (app, store, workers, concurrency, target_rps)
+FROM figures
+LEFT JOIN percentiles ON
+  figures.app = percentiles.app
+  AND figures.store = percentiles.store
+  AND figures.workers = percentiles.workers
+  AND figures.concurrency = percentiles.concurrency
+  AND figures.target_rps = percentiles.target_rps
+ORDER BY figures.app, figures.store, figures.workers, figures.concurrency, figures.target_rps

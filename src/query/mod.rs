@@ -5,21 +5,27 @@ mod session;
 mod table;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array,
 };
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 
 pub use functions::{FUNCTIONS, Function};
 pub use session::{ColumnDoc, Rows, Session, TableDoc, Trust, table_docs};
-pub use verify::verify;
+pub use verify::{Verified, verify};
 
 use crate::id::DatasetId;
-use crate::model::{Bucket, Case, ComponentName, Figure, Flag, Histogram, Metric, Sample, Stack};
+use crate::model::{
+    Bucket, Case, ComponentName, Figure, Flag, Histogram, LatencyFigure, Metric, Part, QUANTILES,
+    ResourceSample, RowFailure, Sample, Stack, TimelineLatency, TimelineSecond, TrialRow,
+};
 use crate::store::{Store, StoreError};
 use crate::units::Nanos;
 
@@ -56,58 +62,15 @@ pub enum QueryError {
     },
 }
 
-/// One case over its repetitions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CaseSummary {
-    /// The case.
-    pub case: Case,
-    /// How many trials it has.
-    pub trials: u64,
-    /// How many of them are valid. The figures are theirs; where there are none, those of the trials
-    /// that were measured.
-    pub valid: u64,
-    /// Mean of the achieved rate over repetitions, requests per second.
-    pub achieved_rps: Option<f64>,
-    /// Standard deviation of the achieved rate; `None` for fewer than two repetitions.
-    pub achieved_rps_stddev: Option<f64>,
-    /// The 95th percentile of the merged distributions, or its lower bound.
-    pub p95: Option<Nanos>,
-    /// Whether `p95` is a lower bound.
-    pub p95_is_bound: bool,
-    /// Standard deviation of the repetitions' own p95, in nanoseconds.
-    pub p95_stddev_ns: Option<f64>,
-    /// Requests that were planned, over all repetitions.
-    pub planned: u64,
-    /// Requests that were completed.
-    pub completed: u64,
-    /// Requests that failed.
-    pub failed: u64,
-    /// Requests that were cut off by the deadline.
-    pub censored: u64,
-}
-
-impl CaseSummary {
-    /// Whether it may be ranked: at least one of its trials is valid.
-    #[must_use]
-    pub fn is_ranked(&self) -> bool {
-        self.valid > 0
-    }
-}
-
-/// A trial that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedTrial {
-    /// Its number.
-    pub trial: u64,
-    /// What was executed.
-    pub case: Case,
-    /// At which step it failed.
-    pub stage: String,
-    /// Why.
-    pub reason: String,
-    /// The last lines that its parts wrote.
-    pub log: String,
-}
+/// The questions whose answers are drawn, by name; each is asked of one dataset.
+pub const SHOWN: [(&str, &str); 6] = [
+    ("cases", include_str!("cases.sql")),
+    ("distribution", include_str!("distribution.sql")),
+    ("trials", include_str!("trials.sql")),
+    ("timeline", include_str!("timeline.sql")),
+    ("resources", include_str!("resources.sql")),
+    ("drift", include_str!("drift.sql")),
+];
 
 /// How far a trial is from the others of its case.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,23 +81,6 @@ pub struct Residual {
     pub case: Case,
     /// Its median latency over the geometric mean of its case's.
     pub ratio: f64,
-}
-
-/// How many trials carry a set of flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlagCount {
-    /// The flags, separated by commas.
-    pub flags: String,
-    /// The trials.
-    pub trials: u64,
-}
-
-impl FlagCount {
-    /// Whether `flag` is among them.
-    #[must_use]
-    pub fn has(&self, flag: Flag) -> bool {
-        self.flags.split(',').any(|name| name == flag.as_str())
-    }
 }
 
 /// A dataset that can be asked.
@@ -152,47 +98,76 @@ impl Dataset {
     }
 
     async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
-        Ok(Answers { question, batches: self.session.ask(question, sql).await? })
+        Answers::new(question, &self.session.ask(question, sql).await?)
     }
 
-    /// Every case over its repetitions, in the order of factors.
+    /// Every trial, in the order of cases and blocks.
     ///
     /// # Errors
     /// When the dataset cannot be read.
-    pub async fn cases(&self) -> Result<Vec<CaseSummary>, QueryError> {
-        let answers = self.ask("cases.sql", include_str!("cases.sql")).await?;
+    pub async fn trials(&self) -> Result<Vec<TrialRow>, QueryError> {
+        self.ask("trials.sql", include_str!("trials.sql")).await?.rows(trial_row)
+    }
+
+    /// The latencies of each measured trial.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read, or its buckets are out of order.
+    pub async fn histograms(&self) -> Result<BTreeMap<u64, Histogram>, QueryError> {
+        let answer = |_| QueryError::Answer {
+            question: "latency.sql",
+            column: "low_ns".to_owned(),
+        };
+        verify::histograms(&self.session).await?.map_err(answer)
+    }
+
+    /// The seconds of each trial, by trial.
+    ///
+    /// # Errors
+    /// When the dataset cannot be read.
+    pub async fn timeline(&self) -> Result<Vec<(u64, TimelineSecond)>, QueryError> {
+        let answers = self.ask("timeline.sql", include_str!("timeline.sql")).await?;
         answers.rows(|row| {
-            Ok(CaseSummary {
-                case: row.case()?,
-                trials: row.count("trials")?,
-                valid: row.count("valid")?,
-                achieved_rps: row.number("achieved_rps_mean")?,
-                achieved_rps_stddev: row.number("achieved_rps_stddev")?,
-                p95: row.maybe_count("p95_ns")?.map(Nanos),
-                p95_is_bound: row.truth("p95_is_bound")?,
-                p95_stddev_ns: row.number("p95_stddev_ns")?,
-                planned: row.maybe_count("planned")?.unwrap_or(0),
-                completed: row.maybe_count("completed")?.unwrap_or(0),
-                failed: row.maybe_count("failed")?.unwrap_or(0),
-                censored: row.maybe_count("censored")?.unwrap_or(0),
-            })
+            let nanos = |column| Ok::<_, QueryError>(row.maybe_count(column)?.map(Nanos));
+            let latency = match (
+                nanos("latency_p50_ns")?,
+                nanos("latency_p95_ns")?,
+                nanos("latency_p99_ns")?,
+                nanos("latency_max_ns")?,
+            ) {
+                (Some(p50), Some(p95), Some(p99), Some(max)) => {
+                    Some(TimelineLatency { p50, p95, p99, max })
+                }
+                _ => None,
+            };
+            let second = TimelineSecond {
+                second: row.small_count("second")?,
+                planned: row.count("planned")?,
+                completed: row.count("completed")?,
+                failed: row.count("failed")?,
+                latency,
+            };
+            Ok((row.count("trial")?, second))
         })
     }
 
-    /// The trials that failed.
+    /// What the parts of each trial had used from moment to moment, by trial and part.
     ///
     /// # Errors
     /// When the dataset cannot be read.
-    pub async fn failures(&self) -> Result<Vec<FailedTrial>, QueryError> {
-        let answers = self.ask("failures.sql", include_str!("failures.sql")).await?;
+    pub async fn resources(&self) -> Result<Vec<(u64, ResourceSample)>, QueryError> {
+        let answers = self.ask("resources.sql", include_str!("resources.sql")).await?;
         answers.rows(|row| {
-            Ok(FailedTrial {
-                trial: row.count("trial")?,
-                case: row.case()?,
-                stage: row.text("failure_stage")?,
-                reason: row.text("failure_reason")?,
-                log: row.text("failure_log")?,
-            })
+            let part = row.text("part")?;
+            let part = Part::ALL.into_iter().find(|known| known.as_str() == part);
+            let sample = ResourceSample {
+                part: part.ok_or_else(|| row.unusable("part"))?,
+                offset: Nanos(row.count("offset_ns")?),
+                cpu: Nanos(row.count("cpu_ns")?),
+                memory_bytes: row.count("memory_bytes")?,
+                throttled: row.maybe_count("throttled_ns")?.map(Nanos),
+            };
+            Ok((row.count("trial")?, sample))
         })
     }
 
@@ -205,7 +180,7 @@ impl Dataset {
         let (question, sql) = ("samples.sql", include_str!("samples.sql"));
         let Some(condition) = condition else { return self.ask(question, sql).await?.rows(sample) };
         let batches = self.session.ask_where(question, sql, condition).await?;
-        Answers { question, batches }.rows(sample)
+        Answers::new(question, &batches)?.rows(sample)
     }
 
     /// The latencies of a case over its valid trials.
@@ -221,7 +196,7 @@ impl Dataset {
         );
         let (question, sql) = ("distribution.sql", include_str!("distribution.sql"));
         let batches = self.session.ask_where(question, sql, &condition).await?;
-        let buckets = Answers { question, batches }.rows(|row| {
+        let buckets = Answers::new(question, &batches)?.rows(|row| {
             Ok(Bucket {
                 low: Nanos(row.count("low_ns")?),
                 high: Nanos(row.count("high_ns")?),
@@ -248,16 +223,46 @@ impl Dataset {
             })
         })
     }
+}
 
-    /// How many trials carry which flags.
-    ///
-    /// # Errors
-    /// When the dataset cannot be read.
-    pub async fn flags(&self) -> Result<Vec<FlagCount>, QueryError> {
-        let answers = self.ask("flags.sql", include_str!("flags.sql")).await?;
-        answers
-            .rows(|row| Ok(FlagCount { flags: row.text("flags")?, trials: row.count("trials")? }))
+fn trial_row(row: &Row<'_>) -> Result<TrialRow, QueryError> {
+    let mut latency = [None; QUANTILES.len()];
+    for (figure, (_, name)) in latency.iter_mut().zip(QUANTILES) {
+        let bound = format!("latency_{name}_is_bound");
+        if let Some(value) = row.maybe_count(&format!("latency_{name}_ns"))? {
+            *figure = Some(LatencyFigure { value: Nanos(value), is_bound: row.truth(&bound)? });
+        }
     }
+    let failure = match row.has("failure_stage")? {
+        true => Some(RowFailure {
+            stage: row.text("failure_stage")?,
+            reason: row.text("failure_reason")?,
+            log: row.text("failure_log")?,
+        }),
+        false => None,
+    };
+    Ok(TrialRow {
+        trial: row.count("trial")?,
+        position: row.count("position")?,
+        block: row.count("block")?,
+        case: row.case()?,
+        is_valid: row.truth("is_valid")?,
+        flags: row.text("flags")?,
+        failure,
+        planned: row.maybe_count("planned")?,
+        sent: row.maybe_count("sent")?,
+        completed: row.maybe_count("completed")?,
+        failed: row.maybe_count("failed")?,
+        censored: row.maybe_count("censored")?,
+        achieved_rps: row.number("achieved_rps")?,
+        latency,
+        app_cpu_s: row.number("app_cpu_s")?,
+        store_cpu_s: row.number("store_cpu_s")?,
+        loader_cpu_s: row.number("loader_cpu_s")?,
+        app_throttled_s: row.number("app_throttled_s")?,
+        app_peak_memory_bytes: row.maybe_count("app_peak_memory_bytes")?,
+        store_peak_memory_bytes: row.maybe_count("store_peak_memory_bytes")?,
+    })
 }
 
 fn sample(row: &Row<'_>) -> Result<Sample, QueryError> {
@@ -269,10 +274,9 @@ fn sample(row: &Row<'_>) -> Result<Sample, QueryError> {
         *figure = value.map(|value| Figure { value, is_bound });
     }
     let flags = row.text("flags")?;
-    let block = row.count("block")?;
     Ok(Sample {
         case: row.case()?,
-        block: u32::try_from(block).map_err(|_| row.unusable("block"))?,
+        block: row.small_count("block")?,
         is_valid: row.truth("is_valid")?,
         flags: Flag::ALL
             .into_iter()
@@ -291,6 +295,26 @@ struct Answers {
 }
 
 impl Answers {
+    /// Brings the columns into the few types that rows are read as: all of it at once, since a cast
+    /// for each cell would take the square of the time.
+    fn new(question: &'static str, batches: &[RecordBatch]) -> Result<Self, QueryError> {
+        let setup = |error: ArrowError| QueryError::Setup(error.into());
+        let plain = |batch: &RecordBatch| -> Result<RecordBatch, ArrowError> {
+            let columns = batch.columns().iter().map(|values| match values.data_type() {
+                kind if kind.is_integer() => cast(values, &DataType::UInt64),
+                kind if kind.is_floating() => cast(values, &DataType::Float64),
+                DataType::Utf8View | DataType::LargeUtf8 => cast(values, &DataType::Utf8),
+                _ => Ok(Arc::clone(values)),
+            });
+            let names = batch.schema();
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            let named = names.fields().iter().map(|field| field.name()).zip(columns);
+            RecordBatch::try_from_iter_with_nullable(named.map(|(name, values)| (name, values, true)))
+        };
+        let batches = batches.iter().map(plain).collect::<Result<_, _>>().map_err(setup)?;
+        Ok(Self { question, batches })
+    }
+
     fn rows<T>(
         &self,
         read: impl Fn(&Row<'_>) -> Result<T, QueryError>,
@@ -314,19 +338,19 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn case(&self) -> Result<Case, QueryError> {
-        let factor = |column: &str| {
-            let count = self.count(column)?;
-            u32::try_from(count).map_err(|_| self.unusable(column))
-        };
         Ok(Case {
             stack: Stack {
                 app: self.component("app")?,
                 store: self.component("store")?,
-                workers: factor("workers")?,
+                workers: self.small_count("workers")?,
             },
-            concurrency: factor("concurrency")?,
-            target_rps: factor("target_rps")?,
+            concurrency: self.small_count("concurrency")?,
+            target_rps: self.small_count("target_rps")?,
         })
+    }
+
+    fn small_count(&self, column: &str) -> Result<u32, QueryError> {
+        u32::try_from(self.count(column)?).map_err(|_| self.unusable(column))
     }
 
     fn component(&self, column: &str) -> Result<ComponentName, QueryError> {
@@ -373,7 +397,10 @@ impl Row<'_> {
 
     fn values(&self, column: &str, kind: &DataType) -> Result<ArrayRef, QueryError> {
         let values = self.batch.column_by_name(column).ok_or_else(|| self.unusable(column))?;
-        datafusion::arrow::compute::cast(values, kind).map_err(|_| self.unusable(column))
+        if values.data_type() == kind {
+            return Ok(Arc::clone(values));
+        }
+        cast(values, kind).map_err(|_| self.unusable(column))
     }
 
     fn unusable(&self, column: &str) -> QueryError {

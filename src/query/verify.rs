@@ -16,13 +16,22 @@ use crate::stats::{latency_figures, service_figures};
 use crate::store::{Manifest, Store, StoreError};
 use crate::units::Nanos;
 
+/// A dataset that is what it says.
+#[derive(Debug)]
+pub struct Verified {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The latencies of each measured trial: they were read to be checked, and are most of a dataset.
+    pub histograms: BTreeMap<u64, Histogram>,
+}
+
 /// Checks everything about a dataset: hashes, sizes, schema, rows; that its trials are those of its
 /// experiment; and that whatever follows from something else does: counts and latency figures from
 /// the distribution, rates from counts, validity from flags, use of CPU and memory from the samples.
 ///
 /// # Errors
 /// When a file cannot be read, is missing, or is not what it should be.
-pub async fn verify(store: &Store, id: DatasetId) -> Result<Manifest, StoreError> {
+pub async fn verify(store: &Store, id: DatasetId) -> Result<Verified, StoreError> {
     let manifest = store.check(id).await?;
     let object = format!("{}/{id}", store.name());
     let checked = match Session::open_one(store, id, Trust::Verify).await {
@@ -30,33 +39,33 @@ pub async fn verify(store: &Store, id: DatasetId) -> Result<Manifest, StoreError
         Err(error) => Err(error),
     };
     match checked {
-        Ok(None) => Ok(manifest),
-        Ok(Some(message)) => Err(StoreError::Corrupt { object, message }),
+        Ok(Ok(histograms)) => Ok(Verified { manifest, histograms }),
+        Ok(Err(message)) => Err(StoreError::Corrupt { object, message }),
         // Its hashes were right a moment ago, so what cannot be read was written wrongly.
         Err(error) => Err(StoreError::Corrupt { object, message: with_causes(&error) }),
     }
 }
 
-/// What is wrong with a dataset, if anything is.
-async fn check(session: &Session, manifest: &Manifest) -> Result<Option<String>, QueryError> {
+/// The latencies of a dataset, or what is wrong with it.
+async fn check(session: &Session, manifest: &Manifest) -> Result<Checked, QueryError> {
     let strays = session.ask("strays.sql", include_str!("strays.sql")).await?;
     if strays.iter().any(|batch| batch.num_rows() > 0) {
         let wrong = "a table has rows of a trial that `trials` has not measured";
-        return Ok(Some(wrong.to_owned()));
+        return Ok(Err(wrong.to_owned()));
     }
     let histograms = match histograms(session).await? {
         Ok(histograms) => histograms,
-        Err(wrong) => return Ok(Some(wrong)),
+        Err(wrong) => return Ok(Err(wrong)),
     };
     let question = "verify.sql";
     let batches = session.ask(question, include_str!("verify.sql")).await?;
-    let answers = Answers { question, batches };
+    let answers = Answers::new(question, &batches)?;
     let found: Vec<Option<String>> = answers.rows(|row| {
         let own = histograms.get(&row.count("trial")?);
         wrong_figure(row, own.unwrap_or(&Histogram::default()), manifest)
     })?;
     if let Some((trial, wrong)) = found.iter().zip(0..).find_map(|(w, n)| Some((n, w.as_ref()?))) {
-        return Ok(Some(format!("row {trial} of `trials`: {wrong}")));
+        return Ok(Err(format!("row {trial} of `trials`: {wrong}")));
     }
     let trials = answers.rows(planned_trial)?;
     let mut planned: Vec<Planned> =
@@ -67,7 +76,7 @@ async fn check(session: &Session, manifest: &Manifest) -> Result<Option<String>,
         _ => trials == planned,
     };
     if !is_complete {
-        return Ok(Some("its trials are not those of its experiment, in its order".to_owned()));
+        return Ok(Err("its trials are not those of its experiment, in its order".to_owned()));
     }
     let failed = answers.rows(|row| row.has("failure_stage"))?;
     let failed = failed.iter().filter(|&&is_failed| is_failed).count() as u64;
@@ -76,7 +85,10 @@ async fn check(session: &Session, manifest: &Manifest) -> Result<Option<String>,
         ("failed trials", manifest.failed_trials, failed),
     ];
     let wrong = counts.into_iter().find(|(_, listed, own)| listed.is_some_and(|n| n != *own));
-    Ok(wrong.map(|(what, _, own)| format!("it has {own} {what}; its manifest lists others")))
+    Ok(match wrong {
+        Some((what, _, own)) => Err(format!("it has {own} {what}; its manifest lists others")),
+        None => Ok(histograms),
+    })
 }
 
 /// Where a trial stands in its plan.
@@ -200,10 +212,11 @@ fn wrong_latency(row: &Row<'_>, histogram: &Histogram) -> Result<Option<String>,
     Ok(None)
 }
 
+/// The latencies of each measured trial, or what is wrong.
+type Checked = Result<BTreeMap<u64, Histogram>, String>;
+
 /// The distribution of each trial, or what is wrong with one.
-async fn histograms(
-    session: &Session,
-) -> Result<Result<BTreeMap<u64, Histogram>, String>, QueryError> {
+pub(super) async fn histograms(session: &Session) -> Result<Checked, QueryError> {
     let mut histograms: BTreeMap<u64, Histogram> = BTreeMap::new();
     let mut batches = Vec::new();
     for plan in session.plans(include_str!("latency.sql")).await? {
@@ -231,27 +244,35 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
     let (low, high) = (low.ok_or_else(missing)?, high.ok_or_else(missing)?);
     let (answered, censored) = (answered.ok_or_else(missing)?, censored.ok_or_else(missing)?);
     let served = served.ok_or_else(missing)?;
-    for row in 0..batch.num_rows() {
-        let bucket = Bucket {
-            low: Nanos(low.value(row)),
-            high: Nanos(high.value(row)),
-            count: answered.value(row),
-            censored: censored.value(row),
-            served: served.value(row),
-        };
-        let id = trial.value(row).into();
+    let mut row = 0;
+    // Runs of rows of one trial: looking it up for each row would take most of the time.
+    for run in trial.values().chunk_by(|a, b| a == b) {
+        let id = run[0].into();
         let is_back = histograms.last_key_value().is_some_and(|(last, _)| *last > id);
         let own = &mut histograms.entry(id).or_default().buckets;
-        let follows = own.last().is_none_or(|last| last.high < bucket.low);
-        if is_back
-            || !follows
-            || bucket.high < bucket.low
-            || (bucket.count, bucket.censored, bucket.served) == (0, 0, 0)
-        {
-            return Err(format!("trial {}: a bucket at {} ns", trial.value(row), bucket.low.0)
-                + " is empty, out of order, or overlaps another");
+        own.reserve(run.len());
+        for row in row..row + run.len() {
+            let bucket = Bucket {
+                low: Nanos(low.value(row)),
+                high: Nanos(high.value(row)),
+                count: answered.value(row),
+                censored: censored.value(row),
+                served: served.value(row),
+            };
+            let follows = own.last().is_none_or(|last| last.high < bucket.low);
+            if is_back
+                || !follows
+                || bucket.high < bucket.low
+                || (bucket.count, bucket.censored, bucket.served) == (0, 0, 0)
+            {
+                return Err(format!(
+                    "trial {id}: a bucket at {} ns is empty, out of order, or overlaps another",
+                    bucket.low.0
+                ));
+            }
+            own.push(bucket);
         }
-        own.push(bucket);
+        row += run.len();
     }
     Ok(())
 }

@@ -1,14 +1,18 @@
-//! The four charts of the reference, and one of the host's drift, as Plotly figures.
+//! The charts of a dataset as Plotly figures without their points.
+//!
+//! A figure says how a chart looks: axes, and one trace for each series with its colour, shape and
+//! line. Which points a series has, the page finds in its data, since that depends on what the reader
+//! filters; `series` tells it which are meant.
 
 use plotly::common::{
-    DashType, ErrorData, ErrorType, HoverInfo, Line, Marker, MarkerSymbol, Mode, Orientation,
+    Anchor, ColorScale, ColorScalePalette, DashType, ErrorData, ErrorType, HoverInfo, Line, Marker,
+    MarkerSymbol, Mode, Orientation,
 };
-use plotly::layout::{Axis, AxisType, BarMode, Layout, Legend, Margin, RangeMode};
-use plotly::{Bar, Plot, Scatter};
+use plotly::layout::{Axis, AxisType, BarMode, HoverMode, Layout, Legend, Margin, RangeMode};
+use plotly::{Bar, HeatMap, Plot, Scatter, Trace};
+use serde::Serialize;
 
-use super::text::{p95_text, rate_text};
-use crate::model::ComponentName;
-use crate::query::{CaseSummary, Residual};
+use crate::model::{ComponentName, Part};
 use crate::store::Manifest;
 
 /// A chart with the words around it.
@@ -17,73 +21,134 @@ pub(super) struct Chart {
     pub id: &'static str,
     /// What it shows.
     pub title: &'static str,
-    /// What to look for, and which cases are drawn.
-    pub caption: String,
-    /// The Plotly figure as JSON, safe inside a script element.
+    /// What to look for.
+    pub caption: &'static str,
+    /// The question that its numbers answer: a file of `query`.
+    pub question: &'static str,
+    /// Figure and series as JSON, safe inside a script element.
     pub figure: String,
 }
 
-/// The charts of a dataset.
-pub(super) fn charts(
-    manifest: &Manifest,
-    cases: &[CaseSummary],
-    residuals: &[Residual],
-) -> Vec<Chart> {
-    let experiment = &manifest.experiment;
-    let least = experiment.concurrency.iter().copied().min().unwrap_or(0);
-    let most_workers = experiment.workers.iter().copied().max().unwrap_or(0);
-    let most_target = experiment.qps.iter().copied().max().unwrap_or(0);
-    let at_least: Vec<&CaseSummary> =
-        cases.iter().filter(|summary| summary.case.concurrency == least).collect();
-    let series = Series::of(manifest, &at_least);
-    let mut charts = vec![
+/// What a trace is filled with.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Series {
+    /// What it shows.
+    kind: &'static str,
+    /// The app, by its place in the experiment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<usize>,
+    /// The store, by its place in the experiment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<u32>,
+}
+
+/// A figure that is being made.
+#[derive(Default)]
+struct Sketch {
+    plot: Plot,
+    series: Vec<Series>,
+}
+
+impl Sketch {
+    fn add(&mut self, series: Series, trace: Box<dyn Trace>) {
+        self.plot.add_trace(trace);
+        self.series.push(series);
+    }
+
+    fn done(mut self, layout: Layout) -> String {
+        self.plot.set_layout(layout);
+        let series = serde_json::json!(self.series);
+        safe(&format!("{{\"figure\":{},\"series\":{series}}}", self.plot.to_json()))
+    }
+}
+
+/// The chart of the first screen.
+pub(super) fn first_chart(manifest: &Manifest) -> Chart {
+    Chart {
+        id: "latency",
+        title: "Latency against target rate",
+        caption: "The hockey stick: where a line leaves the ground, queues form. An open triangle is a lower bound, since the deadline cut off what would tell; the truth lies above it.",
+        question: "cases",
+        figure: latency(manifest),
+    }
+}
+
+/// The charts of cases.
+pub(super) fn case_charts(manifest: &Manifest) -> Vec<Chart> {
+    vec![
         Chart {
-            id: "achieved-rate",
+            id: "rate",
             title: "Achieved against target rate",
-            caption: format!(
-                "Where a line leaves the diagonal, the stack is full. Mean ± standard deviation over repetitions, {least} connections. {HOLLOW}"
-            ),
-            figure: achieved_against_target(&series, &experiment.qps),
-        },
-        Chart {
-            id: "p95",
-            title: "p95 latency against target rate",
-            caption: format!(
-                "p95 of the repetitions' merged distributions ± standard deviation of their own p95, {least} connections. An open triangle is a lower bound: the deadline cut off so many requests that the true value is higher. {HOLLOW}"
-            ),
-            figure: p95_against_target(&series),
+            caption: "Where a line leaves the diagonal, the stack is full. A star marks the highest rate beyond that: the knee, from which on every target is missed by more than 5 %.",
+            question: "cases",
+            figure: rate(manifest),
         },
         Chart {
             id: "workers",
             title: "Achieved rate against workers",
-            caption: format!(
-                "Mean ± standard deviation at a target of {most_target} requests per second, {least} connections."
-            ),
-            figure: rate_against_workers(manifest, &at_least, most_target),
+            caption: "Dotted: as many times the rate of one worker. Dashed: the Universal Scalability Law, drawn where it fits within 10 % and every number of workers missed its target.",
+            question: "cases",
+            figure: workers(manifest),
         },
         Chart {
             id: "stores",
             title: "Stores against each other",
-            caption: format!(
-                "Mean ± standard deviation with {most_workers} worker{} at a target of {most_target} requests per second, {least} connections.",
-                if most_workers == 1 { "" } else { "s" }
-            ),
-            figure: stores_compared(manifest, &at_least, most_workers, most_target),
+            caption: "At the most workers that are chosen. A store with one thread is the limit where more workers do not help.",
+            question: "cases",
+            figure: stores(manifest),
         },
-    ];
-    if !residuals.is_empty() {
-        charts.push(Chart {
+        Chart {
+            id: "tradeoff",
+            title: "Latency against achieved rate",
+            caption: "Each line is a stack, from its lowest target to its highest. To the right and below is better: a line that has all others above or left of it dominates them.",
+            question: "cases",
+            figure: tradeoff(manifest),
+        },
+        Chart {
+            id: "percentiles",
+            title: "Latency by percentile",
+            caption: "All repetitions together. Each step to the right has a tenth of the requests beyond it; a line ends where the deadline cut off what would tell.",
+            question: "distribution",
+            figure: percentiles(manifest),
+        },
+        Chart {
+            id: "cpu",
+            title: "CPU time for 1,000 requests",
+            caption: "What the same work costs: seconds of CPU time of app and store. Less is better, at any rate.",
+            question: "cases",
+            figure: cpu(),
+        },
+        Chart {
             id: "drift",
             title: "Did the host drift?",
-            caption: "The median latency of each valid trial over that of its case, in the order of execution. A slope is the host's doing; where one stack lies above another all along, the order has favoured somebody.".to_owned(),
-            figure: drift(manifest, residuals),
-        });
-    }
-    charts
+            caption: "The median latency of each valid trial over that of its case, in the order of execution. A slope is the host’s doing; where one stack lies above another all along, the order has favoured somebody.",
+            question: "drift",
+            figure: drift(manifest),
+        },
+    ]
 }
 
-/// What a hollow marker is.
-const HOLLOW: &str = "A hollow marker is a case none of whose trials may be ranked: see the flags.";
+/// The charts of one trial.
+pub(super) fn trial_charts() -> Vec<Chart> {
+    vec![
+        Chart {
+            id: "timeline",
+            title: "One trial, second by second",
+            caption: "Requests that were offered and answered, the latency of the answers, and the CPUs in use. Throttled is how long a quota kept a part from its CPUs.",
+            question: "timeline",
+            figure: timeline(),
+        },
+        Chart {
+            id: "heat",
+            title: "Latency over time",
+            caption: "Every repetition of this trial’s case, second by second. A bright column is the host’s or the clock’s doing, a bright cell chance, a bright row a bad start.",
+            question: "timeline",
+            figure: heat(),
+        },
+    ]
+}
 
 /// Okabe and Ito 2008, *Color Universal Design*: told apart by most colour-blind readers.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
@@ -97,323 +162,304 @@ const SYMBOLS: [MarkerSymbol; 6] = [
     MarkerSymbol::Star,
 ];
 /// Lines of more workers are less broken.
-const DASHES: [DashType; 3] = [DashType::Solid, DashType::Dash, DashType::Dot];
+const DASHES: [DashType; 4] =
+    [DashType::Solid, DashType::Dash, DashType::Dot, DashType::LongDashDot];
 
-/// The cases of one stack, by target rate.
-struct Series<'a> {
+/// How an app on a store is drawn.
+struct Pair {
+    app: usize,
+    store: usize,
     name: String,
     colour: &'static str,
     symbol: MarkerSymbol,
-    dash: DashType,
-    cases: Vec<&'a CaseSummary>,
 }
 
-impl<'a> Series<'a> {
-    fn of(manifest: &Manifest, cases: &[&'a CaseSummary]) -> Vec<Self> {
-        let mut worker_counts = manifest.experiment.workers.clone();
-        worker_counts.sort_unstable_by(|a, b| b.cmp(a));
-        let same_stack = |a: &&CaseSummary, b: &&CaseSummary| a.case.stack == b.case.stack;
-        cases
-            .chunk_by(same_stack)
-            .map(|cases| {
-                let stack = &cases[0].case.stack;
-                let look = look_of(manifest, &stack.app, &stack.store);
-                let rank = worker_counts.iter().position(|&count| count == stack.workers);
-                Self {
-                    name: stack_name(manifest, cases[0]),
-                    colour: COLOURS[look],
-                    symbol: SYMBOLS[look].clone(),
-                    dash: DASHES[rank.unwrap_or(0).min(DASHES.len() - 1)].clone(),
-                    cases: cases.to_vec(),
-                }
-            })
-            .collect()
+impl Pair {
+    fn all(manifest: &Manifest) -> Vec<Self> {
+        let experiment = &manifest.experiment;
+        let stores = experiment.stores.len();
+        let mut pairs = Vec::new();
+        for (app, app_name) in experiment.apps.iter().enumerate() {
+            for (store, store_name) in experiment.stores.iter().enumerate() {
+                let look = app * stores + store;
+                let name = match (experiment.apps.len(), stores) {
+                    (1, 1 ..) if stores > 1 => title(manifest, store_name),
+                    (_, 1) => title(manifest, app_name),
+                    _ => format!("{} · {}", title(manifest, app_name), title(manifest, store_name)),
+                };
+                pairs.push(Self {
+                    app,
+                    store,
+                    name: plotly_text(&name),
+                    colour: COLOURS[look % COLOURS.len()],
+                    // Another shape for each round of colours.
+                    symbol: SYMBOLS[(look + look / COLOURS.len()) % SYMBOLS.len()].clone(),
+                });
+            }
+        }
+        pairs
+    }
+
+    fn series(&self, kind: &'static str, workers: Option<u32>) -> Series {
+        Series { kind, app: Some(self.app), store: Some(self.store), workers }
     }
 }
 
-fn achieved_against_target(series: &[Series<'_>], targets: &[u32]) -> String {
-    let mut plot = Plot::new();
-    let ends = vec![0.0, targets.iter().copied().max().map_or(0.0, f64::from)];
-    let diagonal = Scatter::new(ends.clone(), ends)
-        .name("achieved = target")
+/// A line with markers and intervals for each stack.
+fn add_stacks(sketch: &mut Sketch, manifest: &Manifest) {
+    let mut worker_counts = manifest.experiment.workers.clone();
+    worker_counts.sort_unstable_by(|a, b| b.cmp(a));
+    for pair in Pair::all(manifest) {
+        for (rank, &count) in worker_counts.iter().enumerate().rev() {
+            let name = match worker_counts.len() {
+                1 => pair.name.clone(),
+                _ => format!("{} · {count}w", pair.name),
+            };
+            let trace = points(&pair, &name, DASHES[rank.min(DASHES.len() - 1)].clone());
+            sketch.add(pair.series("cases", Some(count)), trace);
+        }
+    }
+}
+
+/// A line with markers and intervals for each app on a store.
+fn add_pairs(sketch: &mut Sketch, manifest: &Manifest) {
+    for pair in Pair::all(manifest) {
+        let trace = points(&pair, &pair.name, DashType::Solid);
+        sketch.add(pair.series("cases", None), trace);
+    }
+}
+
+fn points(pair: &Pair, name: &str, dash: DashType) -> Box<Scatter<f64, f64>> {
+    Scatter::new(vec![], vec![])
+        .name(name)
+        .mode(Mode::LinesMarkers)
+        .hover_info(HoverInfo::Text)
+        .line(Line::new().color(pair.colour).dash(dash).width(2.0))
+        .marker(
+            Marker::new()
+                .color(pair.colour)
+                .symbol(pair.symbol.clone())
+                .size(9)
+                .line(Line::new().color(pair.colour).width(1.5)),
+        )
+        .error_y(ErrorData::new(ErrorType::Data).symmetric(false).thickness(1.2))
+}
+
+/// A line that only guides the eye.
+fn guide(name: &str, colour: &'static str, dash: DashType) -> Box<Scatter<f64, f64>> {
+    Scatter::new(vec![], vec![])
+        .name(name)
         .mode(Mode::Lines)
         .hover_info(HoverInfo::Skip)
-        .line(Line::new().color("#888888").width(1.0).dash(DashType::DashDot));
-    plot.add_trace(diagonal);
-    for one in series {
-        let measured = measured_rates(&one.cases);
-        let x: Vec<f64> =
-            measured.iter().map(|(case, _)| f64::from(case.case.target_rps)).collect();
-        plot.add_trace(rate_trace(one, x, &measured));
-    }
-    plot.set_layout(layout("target, requests/s", "achieved, requests/s", series.len() + 1));
-    figure(&plot)
+        .line(Line::new().color(colour).width(1.2).dash(dash))
 }
 
-fn p95_against_target(series: &[Series<'_>]) -> String {
-    let mut plot = Plot::new();
-    for one in series {
-        let known: Vec<(&CaseSummary, f64)> = one
-            .cases
-            .iter()
-            .filter_map(|&case| Some((case, case.p95?.as_secs_f64() * 1e3)))
-            .collect();
-        let targets = |cases: &[(&CaseSummary, f64)]| -> Vec<f64> {
-            cases.iter().map(|(case, _)| f64::from(case.case.target_rps)).collect()
-        };
-        let values =
-            |cases: &[(&CaseSummary, f64)]| cases.iter().map(|&(_, ms)| ms).collect::<Vec<f64>>();
-        let words = |cases: &[(&CaseSummary, f64)]| -> Vec<String> {
-            cases.iter().map(|(case, _)| format!("{}<br>{}", one.name, p95_words(case))).collect()
-        };
-        let spread = known.iter().map(|(case, _)| match case.p95_is_bound {
-            true => 0.0,
-            false => case.p95_stddev_ns.unwrap_or(0.0) / 1e6,
-        });
-        let (bounds, numbers): (Vec<_>, Vec<_>) =
-            known.iter().partition(|(case, _)| case.p95_is_bound);
-        let line = Scatter::new(targets(&known), values(&known))
-            .name(&one.name)
-            .legend_group(&one.name)
-            .mode(Mode::Lines)
-            .hover_info(HoverInfo::Skip)
+fn latency(manifest: &Manifest) -> String {
+    let mut sketch = Sketch::default();
+    let limit = guide("limit", "#888888", DashType::DashDot);
+    sketch.add(Series { kind: "limit", ..Series::default() }, limit);
+    add_stacks(&mut sketch, manifest);
+    sketch.done(layout("target, requests/s", "latency, ms"))
+}
+
+fn rate(manifest: &Manifest) -> String {
+    let mut sketch = Sketch::default();
+    let diagonal = guide("achieved = target", "#888888", DashType::DashDot);
+    sketch.add(Series { kind: "diagonal", ..Series::default() }, diagonal);
+    add_stacks(&mut sketch, manifest);
+    for pair in Pair::all(manifest) {
+        let knees = Scatter::new(Vec::<f64>::new(), Vec::<f64>::new())
+            .name("knee")
             .show_legend(false)
-            .line(Line::new().color(one.colour).dash(one.dash.clone()))
-            .error_y(error_bars(spread.collect()));
-        plot.add_trace(line);
-        for (cases, symbol, legend) in [
-            (&numbers, one.symbol.clone(), true),
-            (&bounds, MarkerSymbol::TriangleUpOpen, numbers.is_empty()),
-        ] {
-            if cases.is_empty() {
-                continue;
-            }
-            // A bound's marker is open in any case.
-            let marker = match symbol {
-                MarkerSymbol::TriangleUpOpen => Marker::new().color(one.colour),
-                _ => marker(one.colour, cases.iter().map(|(case, _)| *case)),
-            };
-            let markers = Scatter::new(targets(cases), values(cases))
-                .name(&one.name)
-                .legend_group(&one.name)
-                .mode(Mode::Markers)
-                .hover_text_array(words(cases))
-                .hover_info(HoverInfo::Text)
-                .show_legend(legend)
-                .marker(marker.symbol(symbol).size(10));
-            plot.add_trace(markers);
-        }
-    }
-    let mut layout = layout("target, requests/s", "p95, ms", series.len());
-    layout = layout.y_axis(Axis::new().title("p95, ms").type_(AxisType::Log).auto_margin(true));
-    plot.set_layout(layout);
-    figure(&plot)
-}
-
-fn rate_against_workers(manifest: &Manifest, cases: &[&CaseSummary], target: u32) -> String {
-    let mut plot = Plot::new();
-    for app in &manifest.experiment.apps {
-        for store in &manifest.experiment.stores {
-            let mut own: Vec<&CaseSummary> = cases
-                .iter()
-                .copied()
-                .filter(|summary| {
-                    let case = &summary.case;
-                    case.target_rps == target
-                        && case.stack.app == *app
-                        && case.stack.store == *store
-                })
-                .collect();
-            own.sort_by_key(|summary| summary.case.stack.workers);
-            let look = look_of(manifest, app, store);
-            let one = Series {
-                name: format!("{} · {}", title(manifest, app), title(manifest, store)),
-                colour: COLOURS[look],
-                symbol: SYMBOLS[look].clone(),
-                dash: DashType::Solid,
-                cases: own,
-            };
-            let measured = measured_rates(&one.cases);
-            let x = measured.iter().map(|(summary, _)| f64::from(summary.case.stack.workers));
-            plot.add_trace(rate_trace(&one, x.collect(), &measured));
-        }
-    }
-    let stack_pairs = manifest.experiment.apps.len() * manifest.experiment.stores.len();
-    let workers: Vec<f64> =
-        manifest.experiment.workers.iter().map(|&count| f64::from(count)).collect();
-    let mut layout = layout("workers", "achieved, requests/s", stack_pairs);
-    layout = layout.x_axis(Axis::new().title("workers").tick_values(workers));
-    plot.set_layout(layout);
-    figure(&plot)
-}
-
-fn stores_compared(
-    manifest: &Manifest,
-    cases: &[&CaseSummary],
-    workers: u32,
-    target: u32,
-) -> String {
-    let mut plot = Plot::new();
-    for (index, store) in manifest.experiment.stores.iter().enumerate() {
-        let own: Vec<&CaseSummary> = cases
-            .iter()
-            .copied()
-            .filter(|summary| {
-                let case = &summary.case;
-                case.stack.store == *store
-                    && case.stack.workers == workers
-                    && case.target_rps == target
-            })
-            .collect();
-        let measured = measured_rates(&own);
-        let apps = measured.iter().map(|(summary, _)| title(manifest, &summary.case.stack.app));
-        let bar = Bar::new(apps.collect(), measured.iter().map(|&(_, rate)| rate).collect())
-            .name(title(manifest, store))
-            .hover_text_array(rate_words(manifest, &measured))
+            .mode(Mode::Markers)
             .hover_info(HoverInfo::Text)
-            .marker(marker(
-                COLOURS[index % COLOURS.len()],
-                measured.iter().map(|(summary, _)| *summary),
-            ))
-            .error_y(error_bars(rate_spread(&measured)));
-        plot.add_trace(bar);
+            .marker(Marker::new().color(pair.colour).symbol(MarkerSymbol::StarDiamondOpen).size(15));
+        sketch.add(pair.series("knees", None), knees);
     }
-    let mut layout = layout("", "achieved, requests/s", manifest.experiment.stores.len())
-        .bar_mode(BarMode::Group);
-    layout = layout.x_axis(Axis::new().type_(AxisType::Category));
-    plot.set_layout(layout);
-    figure(&plot)
+    sketch.done(layout("target, requests/s", "achieved, requests/s"))
 }
 
-fn drift(manifest: &Manifest, residuals: &[Residual]) -> String {
-    let mut plot = Plot::new();
-    for app in &manifest.experiment.apps {
-        for store in &manifest.experiment.stores {
-            let own = || {
-                residuals
-                    .iter()
-                    .filter(|one| one.case.stack.app == *app && one.case.stack.store == *store)
-            };
-            let look = look_of(manifest, app, store);
-            let words = own().map(|one| format!("trial {}<br>{}", one.position, one.case));
-            #[expect(clippy::cast_precision_loss, reason = "trials are counted to a million")]
-            let positions = own().map(|one| one.position as f64).collect();
-            let trace = Scatter::new(positions, own().map(|one| one.ratio).collect())
-                .name(format!("{} · {}", title(manifest, app), title(manifest, store)))
-                .mode(Mode::Markers)
-                .hover_text_array(words.collect())
-                .hover_info(HoverInfo::Text)
-                .marker(Marker::new().color(COLOURS[look]).symbol(SYMBOLS[look].clone()).size(7));
-            plot.add_trace(trace);
+fn workers(manifest: &Manifest) -> String {
+    let mut sketch = Sketch::default();
+    add_pairs(&mut sketch, manifest);
+    for pair in Pair::all(manifest) {
+        for (kind, dash) in [("ideal", DashType::Dot), ("law", DashType::Dash)] {
+            let line = guide(kind, pair.colour, dash).show_legend(false);
+            sketch.add(pair.series(kind, None), line);
         }
     }
-    let stack_pairs = manifest.experiment.apps.len() * manifest.experiment.stores.len();
-    let mut layout =
-        layout("place in the order of execution", "p50 over the case's own", stack_pairs);
-    let axis = Axis::new().title("p50 over the case's own").type_(AxisType::Log).auto_margin(true);
-    layout = layout.y_axis(axis);
-    plot.set_layout(layout);
-    figure(&plot)
+    let mut counts: Vec<u32> = manifest.experiment.workers.clone();
+    counts.sort_unstable();
+    let ticks = counts.into_iter().map(f64::from).collect();
+    let axis = Axis::new().title("workers").range_mode(RangeMode::ToZero).tick_values(ticks);
+    sketch.done(layout("workers", "achieved, requests/s").x_axis(axis))
 }
 
-fn rate_trace(
-    one: &Series<'_>,
-    x: Vec<f64>,
-    measured: &[(&CaseSummary, f64)],
-) -> Box<Scatter<f64, f64>> {
-    let words =
-        measured.iter().map(|(summary, _)| format!("{}<br>{}", one.name, rate_in_words(summary)));
-    Scatter::new(x, measured.iter().map(|&(_, rate)| rate).collect())
-        .name(&one.name)
-        .mode(Mode::LinesMarkers)
-        .hover_text_array(words.collect())
-        .hover_info(HoverInfo::Text)
-        .line(Line::new().color(one.colour).dash(one.dash.clone()))
-        .marker(
-            marker(one.colour, measured.iter().map(|(summary, _)| *summary))
-                .symbol(one.symbol.clone())
-                .size(9),
-        )
-        .error_y(error_bars(rate_spread(measured)))
+fn stores(manifest: &Manifest) -> String {
+    let mut sketch = Sketch::default();
+    for (store, name) in manifest.experiment.stores.iter().enumerate() {
+        let colour = COLOURS[store % COLOURS.len()];
+        let bar = Bar::new(Vec::<String>::new(), Vec::<f64>::new())
+            .name(plotly_text(&title(manifest, name)))
+            .hover_info(HoverInfo::Text)
+            .marker(Marker::new().color(colour).line(Line::new().color(colour).width(1.5)))
+            .error_y(ErrorData::new(ErrorType::Data).symmetric(false).thickness(1.2));
+        sketch.add(Series { kind: "bars", store: Some(store), ..Series::default() }, bar);
+    }
+    let axis = Axis::new().type_(AxisType::Category);
+    sketch.done(layout("", "achieved, requests/s").x_axis(axis).bar_mode(BarMode::Group))
 }
 
-/// Filled, and hollow for each case that may not be ranked.
-fn marker<'a>(colour: &'static str, cases: impl Iterator<Item = &'a CaseSummary>) -> Marker {
-    let fill = |summary: &CaseSummary| if summary.is_ranked() { colour } else { "rgba(0,0,0,0)" };
-    Marker::new().color_array(cases.map(fill).collect()).line(Line::new().color(colour).width(1.5))
+fn tradeoff(manifest: &Manifest) -> String {
+    let mut sketch = Sketch::default();
+    add_stacks(&mut sketch, manifest);
+    sketch.done(layout("achieved, requests/s", "latency, ms"))
 }
 
-fn measured_rates<'a>(cases: &[&'a CaseSummary]) -> Vec<(&'a CaseSummary, f64)> {
-    cases.iter().filter_map(|&summary| Some((summary, summary.achieved_rps?))).collect()
+fn percentiles(manifest: &Manifest) -> String {
+    let mut sketch = Sketch::default();
+    let mut worker_counts = manifest.experiment.workers.clone();
+    worker_counts.sort_unstable_by(|a, b| b.cmp(a));
+    for pair in Pair::all(manifest) {
+        for (rank, &count) in worker_counts.iter().enumerate().rev() {
+            let dash = DASHES[rank.min(DASHES.len() - 1)].clone();
+            let name = match worker_counts.len() {
+                1 => pair.name.clone(),
+                _ => format!("{} · {count}w", pair.name),
+            };
+            let line = Scatter::new(Vec::<f64>::new(), Vec::<f64>::new())
+                .name(name)
+                .mode(Mode::Lines)
+                .hover_info(HoverInfo::Text)
+                .line(Line::new().color(pair.colour).dash(dash).width(2.0));
+            sketch.add(pair.series("distribution", Some(count)), line);
+        }
+    }
+    let shares = [("0 %", 1.0), ("90 %", 1e1), ("99 %", 1e2), ("99.9 %", 1e3), ("99.99 %", 1e4)]
+        .into_iter()
+        .chain([("99.999 %", 1e5), ("99.9999 %", 1e6)]);
+    let (words, places): (Vec<&str>, Vec<f64>) = shares.unzip();
+    let axis = Axis::new()
+        .title("percentile")
+        .type_(AxisType::Log)
+        .tick_values(places)
+        .tick_text(words);
+    sketch.done(layout("percentile", "latency, ms").x_axis(axis))
 }
 
-fn rate_spread(measured: &[(&CaseSummary, f64)]) -> Vec<f64> {
-    measured.iter().map(|(summary, _)| summary.achieved_rps_stddev.unwrap_or(0.0)).collect()
+fn cpu() -> String {
+    let mut sketch = Sketch::default();
+    for (kind, name, colour) in [("app_cpu", "app", COLOURS[0]), ("store_cpu", "store", COLOURS[1])] {
+        let bar = Bar::new(Vec::<f64>::new(), Vec::<String>::new())
+            .name(name)
+            .orientation(Orientation::Horizontal)
+            .hover_info(HoverInfo::Text)
+            .marker(Marker::new().color(colour).line(Line::new().color(colour).width(1.5)))
+            .error_x(ErrorData::new(ErrorType::Data).symmetric(false).thickness(1.2));
+        sketch.add(Series { kind, ..Series::default() }, bar);
+    }
+    let names = Axis::new().type_(AxisType::Category).auto_margin(true);
+    sketch.done(layout("CPU seconds for 1,000 requests", "").y_axis(names).bar_mode(BarMode::Group))
 }
 
-fn rate_words(manifest: &Manifest, measured: &[(&CaseSummary, f64)]) -> Vec<String> {
-    let words = |summary: &CaseSummary| {
-        format!("{}<br>{}", stack_name(manifest, summary), rate_in_words(summary))
+fn drift(manifest: &Manifest) -> String {
+    let mut sketch = Sketch::default();
+    for pair in Pair::all(manifest) {
+        let trace = Scatter::new(Vec::<f64>::new(), Vec::<f64>::new())
+            .name(pair.name.clone())
+            .mode(Mode::Markers)
+            .hover_info(HoverInfo::Text)
+            .marker(Marker::new().color(pair.colour).symbol(pair.symbol.clone()).size(7));
+        sketch.add(pair.series("residuals", None), trace);
+    }
+    sketch.done(layout("place in the order of execution", "p50 over the case’s own"))
+}
+
+fn timeline() -> String {
+    let mut sketch = Sketch::default();
+    let line = |name: &str, colour: &'static str, dash: DashType, axis: &str| {
+        Scatter::new(Vec::<f64>::new(), Vec::<f64>::new())
+            .name(name)
+            .mode(Mode::LinesMarkers)
+            .marker(Marker::new().size(4).color(colour))
+            .line(Line::new().color(colour).dash(dash).width(1.6))
+            .y_axis(axis)
     };
-    measured.iter().map(|(summary, _)| words(summary)).collect()
+    let mut add = |kind, name: &str, colour, dash, axis: &str| {
+        sketch.add(Series { kind, ..Series::default() }, line(name, colour, dash, axis));
+    };
+    add("planned", "planned", "#888888", DashType::DashDot, "y");
+    add("completed", "completed", COLOURS[0], DashType::Solid, "y");
+    add("failed", "failed", COLOURS[1], DashType::Dot, "y");
+    add("p50", "p50", COLOURS[2], DashType::Solid, "y2");
+    add("p95", "p95", COLOURS[0], DashType::Dash, "y2");
+    add("p99", "p99", COLOURS[3], DashType::Dot, "y2");
+    add("max", "max", COLOURS[1], DashType::DashDot, "y2");
+    let parts = [(Part::App, COLOURS[0]), (Part::Store, COLOURS[1]), (Part::Loader, COLOURS[2])];
+    for (part, colour) in parts {
+        let name = part.as_str();
+        add(name, &format!("{name} CPUs"), colour, DashType::Solid, "y3");
+    }
+    add("app_throttled", "app throttled", COLOURS[0], DashType::Dot, "y3");
+    add("store_throttled", "store throttled", COLOURS[1], DashType::Dot, "y3");
+    let axis = |title: &str, from: f64, to: f64| {
+        Axis::new().title(title).range_mode(RangeMode::ToZero).domain(&[from, to]).auto_margin(true)
+    };
+    let layout = layout("second of the load", "")
+        .x_axis(Axis::new().title("second of the load").anchor("y3"))
+        .y_axis(axis("requests/s", 0.72, 1.0))
+        .y_axis2(axis("latency, ms", 0.36, 0.64).type_(AxisType::Log))
+        .y_axis3(axis("CPUs", 0.0, 0.28))
+        .hover_mode(HoverMode::X);
+    sketch.done(layout)
 }
 
-fn rate_in_words(summary: &CaseSummary) -> String {
-    format!("target {}/s<br>achieved {}", summary.case.target_rps, rate_text(summary))
+fn heat() -> String {
+    let mut sketch = Sketch::default();
+    let map = HeatMap::new(Vec::<f64>::new(), Vec::<String>::new(), Vec::<Vec<f64>>::new())
+        .color_scale(ColorScale::Palette(ColorScalePalette::Cividis))
+        .hover_on_gaps(false)
+        .hover_info(HoverInfo::Text);
+    sketch.add(Series { kind: "heat", ..Series::default() }, map);
+    let rows = Axis::new().type_(AxisType::Category).auto_margin(true);
+    sketch.done(layout("second of the load", "").y_axis(rows))
 }
 
-fn p95_words(summary: &CaseSummary) -> String {
-    format!("target {}/s<br>p95 {}", summary.case.target_rps, p95_text(summary))
-}
-
-fn error_bars(spread: Vec<f64>) -> ErrorData {
-    ErrorData::new(ErrorType::Data).array(spread).thickness(1.2)
-}
-
-/// Which colour and symbol an app on a store has.
-fn look_of(manifest: &Manifest, app: &ComponentName, store: &ComponentName) -> usize {
-    let experiment = &manifest.experiment;
-    let app = experiment.apps.iter().position(|name| name == app).unwrap_or(0);
-    let store = experiment.stores.iter().position(|name| name == store).unwrap_or(0);
-    (app * experiment.stores.len() + store) % COLOURS.len()
-}
-
-fn stack_name(manifest: &Manifest, summary: &CaseSummary) -> String {
-    let stack = &summary.case.stack;
-    let (app, store) = (title(manifest, &stack.app), title(manifest, &stack.store));
-    format!("{app} · {store} · {}w", stack.workers)
-}
-
-/// A component's name for people. Plotly reads some HTML in names, so it is escaped.
-fn title(manifest: &Manifest, name: &ComponentName) -> String {
+/// A component's name for people.
+pub(super) fn title(manifest: &Manifest, name: &ComponentName) -> String {
     let found = manifest.bundle.components.iter().find(|component| component.name == *name);
-    let title = found.map_or(name.as_str(), |component| &component.title);
-    title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    found.map_or_else(|| name.to_string(), |component| component.title.clone())
 }
 
-/// Height of a chart without its legend, in pixels.
-const PLOT_HEIGHT: usize = 380;
-/// Height of one row of a legend, which has two entries or more.
-const LEGEND_ROW: usize = 22;
+/// Plotly reads some HTML in names, so it is escaped.
+fn plotly_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
 
-/// A quiet layout, with room below for a legend of `entries`.
-fn layout(x: &str, y: &str, entries: usize) -> Layout {
-    let legend = Legend::new().orientation(Orientation::Horizontal).x(0.0).y(-0.22);
+/// A quiet layout; colours and height are the page's.
+fn layout(x: &str, y: &str) -> Layout {
+    let legend = Legend::new()
+        .orientation(Orientation::Horizontal)
+        .x(0.0)
+        .y(1.02)
+        .y_anchor(Anchor::Bottom);
     Layout::new()
         .auto_size(true)
-        .height(PLOT_HEIGHT + LEGEND_ROW * entries.div_ceil(2))
         .margin(Margin::new().left(64).right(16).top(16).bottom(48))
         .paper_background_color("rgba(0,0,0,0)")
         .plot_background_color("rgba(0,0,0,0)")
+        .hover_mode(HoverMode::Closest)
         .legend(legend)
-        .x_axis(Axis::new().title(x).range_mode(RangeMode::ToZero))
+        .x_axis(Axis::new().title(x).range_mode(RangeMode::ToZero).auto_margin(true))
         .y_axis(Axis::new().title(y).range_mode(RangeMode::ToZero).auto_margin(true))
 }
 
 /// A figure as JSON that no text in it can lead out of its script element.
 pub(super) fn figure(plot: &Plot) -> String {
-    plot.to_json()
-        .replace('<', "\\u003c")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
+    safe(&plot.to_json())
+}
+
+/// JSON that no text in it can lead out of its script element.
+pub(super) fn safe(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }

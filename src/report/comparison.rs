@@ -31,7 +31,7 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
     let is_changed = |one: &&GroupFinding| one.finding.verdict.is_change();
     let metrics = each_once(comparison.groups.iter().map(|one| one.finding.metric));
     let page = ComparisonPage {
-        scripts: Scripts::new(),
+        scripts: Scripts::new(include_str!("templates/page.js")),
         title: format!("{before} → {after}"),
         headline: comparison.headline(),
         before,

@@ -1,4 +1,4 @@
-//! The page.
+//! The page of a dataset.
 
 use askama::Template;
 use base64::Engine;
@@ -6,11 +6,15 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::Report;
-use super::charts::{Chart, charts};
-use super::text::{capacity_text, p95_text, rate_text};
-use crate::model::{Check, Flag};
-use crate::query::CaseSummary;
-use crate::store::{Manifest, PinnedComponent};
+use super::answer::{HeldRow, answers, grouped, held_rows, limit_text};
+use super::charts::{Chart, case_charts, first_chart, safe, title, trial_charts};
+use super::data::page_data;
+use super::provenance::{ComponentRow, Step, chain, components, reproduce};
+use super::text::{capacity_text, percentile_text, rate_text};
+use crate::model::{Check, Flag, Order, QUANTILES, TrialRow};
+use crate::query::SHOWN;
+use crate::store::Manifest;
+use crate::study::CaseStudy;
 
 /// Why a page could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +22,9 @@ pub enum ReportError {
     /// The template failed.
     #[error("cannot fill the report's template")]
     Template(#[from] askama::Error),
+    /// The data is none that JSON can hold.
+    #[error("cannot write the report's data")]
+    Data(#[from] serde_json::Error),
 }
 
 /// A report as one self-contained HTML file.
@@ -26,26 +33,40 @@ pub enum ReportError {
 /// When the template cannot be filled.
 pub fn html(report: &Report) -> Result<String, ReportError> {
     let manifest = &report.manifest;
-    let measured: u64 = report.cases.iter().map(|case| case.valid).sum();
+    let answers = answers(report);
+    let first = answers.first();
+    let (command, spec) = reproduce(report);
     let page = Page {
-        scripts: Scripts::new(),
+        scripts: Scripts::new(PAGE_SCRIPT),
         title: format!("{} · {}", manifest.experiment.name, report.dataset.short()),
+        answer: headline(report),
         what: what_was_measured(manifest),
         dataset: report.dataset.to_string(),
         host: host_line(manifest),
-        health: health(report, measured),
-        charts: charts(manifest, &report.cases, &report.residuals),
-        rows: report.cases.iter().map(row).collect(),
-        failures: report.failures.iter().map(failure).collect(),
+        health: health(report),
+        notes: notes(report),
+        first: first.map(|first| First {
+            percentile: first.bound.percentile,
+            limit: first.bound.limit.0,
+            connections: first.connections,
+            workers: sorted(&manifest.experiment.workers),
+            rows: held_rows(manifest, first),
+        }),
+        filters: Filters::of(manifest, answers.iter().map(|one| one.bound.limit).collect()),
+        chart: first_chart(manifest),
+        case_charts: case_charts(manifest),
+        trial_charts: trial_charts(),
+        questions: SHOWN.map(|(name, sql)| Question { name, sql }).into(),
+        rows: report.study.cases.iter().map(row).collect(),
+        failures: report.trials.iter().filter_map(failure).collect(),
         flags: flags(report),
-        components: manifest
-            .bundle
-            .components
-            .iter()
-            .filter(|one| is_used(manifest, one))
-            .map(|one| component(manifest, one))
-            .collect(),
+        chain: chain(report),
+        components: components(manifest),
+        command,
+        spec,
         doubts: manifest.checks.iter().filter(|check| check.state.is_doubtful()).collect(),
+        data: safe(&page_data(report, &answers)?),
+        parquet: BASE64.encode(&report.trials_parquet),
         report,
     };
     Ok(page.render()?)
@@ -56,18 +77,84 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
 struct Page<'a> {
     scripts: Scripts,
     title: String,
+    answer: String,
     what: String,
     dataset: String,
     host: String,
     health: String,
-    charts: Vec<Chart>,
+    /// What holds for the whole run and has to be known.
+    notes: Vec<String>,
+    first: Option<First>,
+    filters: Filters,
+    chart: Chart,
+    case_charts: Vec<Chart>,
+    trial_charts: Vec<Chart>,
+    questions: Vec<Question>,
     rows: Vec<CaseRow>,
     failures: Vec<FailureRow>,
     flags: Vec<FlagRow>,
+    chain: Vec<Step>,
     components: Vec<ComponentRow>,
+    /// What to type to measure the same again, with the spec that it names.
+    command: String,
+    spec: String,
     /// What on the host can disturb a measurement.
     doubts: Vec<&'a Check>,
+    data: String,
+    parquet: String,
     report: &'a Report,
+}
+
+/// The question that the first screen answers.
+struct First {
+    percentile: usize,
+    limit: u64,
+    connections: u32,
+    workers: Vec<u32>,
+    rows: Vec<HeldRow>,
+}
+
+/// What a reader can choose.
+struct Filters {
+    apps: Vec<(String, String)>,
+    stores: Vec<(String, String)>,
+    workers: Vec<u32>,
+    connections: Vec<(u32, String)>,
+    targets: Vec<(u32, String)>,
+    percentiles: Vec<(usize, String)>,
+    limits: Vec<(u64, String)>,
+}
+
+impl Filters {
+    fn of(manifest: &Manifest, mut limits: Vec<crate::units::Nanos>) -> Self {
+        let experiment = &manifest.experiment;
+        let named = |names: &[crate::model::ComponentName]| {
+            names.iter().map(|name| (name.to_string(), title(manifest, name))).collect()
+        };
+        let counts =
+            |values: &[u32]| sorted(values).into_iter().map(|one| (one, grouped(one))).collect();
+        limits.sort_unstable();
+        limits.dedup();
+        Self {
+            apps: named(&experiment.apps),
+            stores: named(&experiment.stores),
+            workers: sorted(&experiment.workers),
+            connections: counts(&experiment.concurrency),
+            targets: counts(&experiment.qps),
+            percentiles: QUANTILES
+                .iter()
+                .enumerate()
+                .map(|(place, (_, name))| (place, name.replace('_', ".")))
+                .collect(),
+            limits: limits.into_iter().map(|limit| (limit.0, limit_text(limit))).collect(),
+        }
+    }
+}
+
+/// A question that charts answer.
+struct Question {
+    name: &'static str,
+    sql: &'static str,
 }
 
 struct CaseRow {
@@ -77,12 +164,13 @@ struct CaseRow {
     concurrency: u32,
     target: u32,
     achieved: String,
-    p95: String,
+    percentiles: Vec<String>,
     planned: u64,
     completed: u64,
     failed: u64,
     censored: u64,
     valid: String,
+    flags: String,
 }
 
 struct FailureRow {
@@ -94,17 +182,21 @@ struct FailureRow {
 }
 
 struct FlagRow {
-    name: String,
+    name: &'static str,
     meaning: &'static str,
-    trials: u64,
+    trials: usize,
+    is_ranked: bool,
 }
 
-struct ComponentRow {
-    title: String,
-    version: String,
-    identity: String,
-    said: String,
-}
+/// The script of a dataset's page, in the order in which its parts need each other.
+const PAGE_SCRIPT: &str = concat!(
+    include_str!("templates/report/data.js"),
+    include_str!("templates/report/state.js"),
+    include_str!("templates/report/figures.js"),
+    include_str!("templates/report/cards.js"),
+    include_str!("templates/report/trials.js"),
+    include_str!("templates/report/main.js"),
+);
 
 /// The scripts of a page, and what it may do.
 pub(super) struct Scripts {
@@ -118,11 +210,10 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(page: &'static str) -> Self {
         let plotly = include_str!(
             "plotly/node_modules/plotly.js-cartesian-dist-min/plotly-cartesian.min.js"
         );
-        let page = include_str!("templates/page.js");
         let hash = |script: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(script)));
         let policy = format!(
             "default-src 'none'; script-src {} {}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'",
@@ -133,18 +224,48 @@ impl Scripts {
     }
 }
 
-fn what_was_measured(manifest: &Manifest) -> String {
-    let names = |wanted: &[crate::model::ComponentName]| {
-        let title = |name: &crate::model::ComponentName| {
-            let found = manifest.bundle.components.iter().find(|one| one.name == *name);
-            found.map_or_else(|| name.to_string(), |one| one.title.clone())
-        };
-        wanted.iter().map(title).collect::<Vec<_>>().join(" and ")
-    };
-    format!("{} on {}", names(&manifest.experiment.apps), names(&manifest.experiment.stores))
+/// The answer to what people ask first.
+pub(super) fn headline(report: &Report) -> String {
+    if report.manifest.order == Order::Search {
+        return "What each stack sustains".to_owned();
+    }
+    let answers = answers(report);
+    answers.into_iter().next().map_or_else(|| "Nothing was measured".to_owned(), |one| one.words)
 }
 
-fn host_line(manifest: &Manifest) -> String {
+pub(super) fn what_was_measured(manifest: &Manifest) -> String {
+    let names = |wanted: &[crate::model::ComponentName]| {
+        let named = |name: &crate::model::ComponentName| {
+            let found = manifest.bundle.components.iter().find(|one| one.name == *name);
+            let version = found.and_then(|one| one.version.as_deref()).unwrap_or_default();
+            format!("{} {}", title(manifest, name), short_version(version)).trim().to_owned()
+        };
+        wanted.iter().map(named).collect::<Vec<_>>().join(" and ")
+    };
+    let experiment = &manifest.experiment;
+    let counts = |values: &[u32]| {
+        sorted(values).into_iter().map(grouped).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "{} on {} · {} workers · {} connections · {} requests/s · {} × {}",
+        names(&experiment.apps),
+        names(&experiment.stores),
+        counts(&experiment.workers),
+        counts(&experiment.concurrency),
+        counts(&experiment.qps),
+        experiment.repetitions,
+        experiment.duration,
+    )
+}
+
+/// The first word of a version that holds a digit: `7.0.15` of `Redis server v=7.0.15 sha=…`.
+fn short_version(version: &str) -> &str {
+    let has_dot = |word: &&str| word.contains('.') && word.chars().any(|c| c.is_ascii_digit());
+    let word = version.split([' ', ',']).find(has_dot).unwrap_or_default();
+    word.trim_start_matches(|c: char| !c.is_ascii_digit())
+}
+
+pub(super) fn host_line(manifest: &Manifest) -> String {
     let host = &manifest.host;
     let gib = host.memory_bytes.div_ceil(1 << 30);
     format!(
@@ -153,72 +274,70 @@ fn host_line(manifest: &Manifest) -> String {
     )
 }
 
-fn health(report: &Report, valid: u64) -> String {
-    let total: u64 = report.cases.iter().map(|case| case.trials).sum();
-    let flagged: u64 = report.flags.iter().map(|count| count.trials).sum();
-    let failed = report.failures.len();
-    format!("{valid} of {total} trials valid, {flagged} flagged, {failed} failed")
+pub(super) fn health(report: &Report) -> String {
+    let total = report.trials.len();
+    let valid = report.trials.iter().filter(|trial| trial.is_valid).count();
+    let failed = report.trials.iter().filter(|trial| trial.failure.is_some()).count();
+    format!("{valid} of {total} trials valid, {} flagged, {failed} failed", total - valid - failed)
 }
 
-fn row(summary: &CaseSummary) -> CaseRow {
-    let case = &summary.case;
+/// What holds for every trial of a run, and so is no reason to leave one out.
+fn notes(report: &Report) -> Vec<String> {
+    let shared = flags(report).into_iter().filter(|row| row.is_ranked);
+    shared
+        .map(|row| {
+            let meaning = row.meaning;
+            format!(
+                "In {} of {} trials {meaning}. Compare figures within this run, as ratios.",
+                row.trials,
+                report.trials.len()
+            )
+        })
+        .collect()
+}
+
+fn sorted(values: &[u32]) -> Vec<u32> {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    values
+}
+
+fn row(one: &CaseStudy) -> CaseRow {
+    let case = &one.case;
     CaseRow {
         app: case.stack.app.to_string(),
         store: case.stack.store.to_string(),
         workers: case.stack.workers,
         concurrency: case.concurrency,
         target: case.target_rps,
-        achieved: rate_text(summary),
-        p95: p95_text(summary),
-        planned: summary.planned,
-        completed: summary.completed,
-        failed: summary.failed,
-        censored: summary.censored,
-        valid: format!("{} of {}", summary.valid, summary.trials),
+        achieved: rate_text(one),
+        percentiles: (0..QUANTILES.len()).map(|place| percentile_text(one, place)).collect(),
+        planned: one.planned,
+        completed: one.completed,
+        failed: one.failed,
+        censored: one.censored,
+        valid: format!("{} of {}", one.valid, one.trials),
+        flags: one.flags.join(", "),
     }
 }
 
-fn failure(failed: &crate::query::FailedTrial) -> FailureRow {
-    FailureRow {
-        trial: failed.trial,
-        case: failed.case.to_string(),
-        stage: failed.stage.clone(),
-        reason: failed.reason.clone(),
-        log: failed.log.clone(),
-    }
+fn failure(trial: &TrialRow) -> Option<FailureRow> {
+    let failure = trial.failure.as_ref()?;
+    Some(FailureRow {
+        trial: trial.trial,
+        case: trial.case.to_string(),
+        stage: failure.stage.clone(),
+        reason: failure.reason.clone(),
+        log: failure.log.clone(),
+    })
 }
 
 fn flags(report: &Report) -> Vec<FlagRow> {
-    let carried = |flag: Flag| -> u64 {
-        let counts = report.flags.iter();
-        counts.filter(|count| count.has(flag)).map(|count| count.trials).sum()
+    let row = |flag: Flag| FlagRow {
+        name: flag.as_str(),
+        meaning: flag.meaning(),
+        trials: report.carried(flag),
+        is_ranked: !flag.forbids_ranking(),
     };
-    Flag::ALL
-        .into_iter()
-        .map(|flag| FlagRow {
-            name: flag.as_str().to_owned(),
-            meaning: flag.meaning(),
-            trials: carried(flag),
-        })
-        .filter(|row| row.trials > 0)
-        .collect()
-}
-
-fn is_used(manifest: &Manifest, component: &PinnedComponent) -> bool {
-    let experiment = &manifest.experiment;
-    let mut used = experiment.apps.iter().chain(&experiment.stores);
-    used.any(|name| *name == component.name)
-}
-
-fn component(manifest: &Manifest, component: &PinnedComponent) -> ComponentRow {
-    let reports = manifest.reports.get(component.name.as_str());
-    let fields = reports.into_iter().flatten().flatten();
-    let mut said: Vec<String> = fields.map(|(name, value)| format!("{name} {value}")).collect();
-    said.dedup();
-    ComponentRow {
-        title: component.title.clone(),
-        version: component.version.clone().unwrap_or_default(),
-        identity: component.identity.short(),
-        said: said.join(" · "),
-    }
+    Flag::ALL.into_iter().map(row).filter(|row| row.trials > 0).collect()
 }

@@ -2,25 +2,33 @@
 //!
 //! The same dataset gives the same bytes: no clock, no random id, no map order.
 
+mod answer;
 mod charts;
 mod comparison;
+mod data;
 mod html;
+mod json;
 mod junit;
+mod markdown;
+mod provenance;
 mod pull_request;
 mod text;
 mod words;
 
 use crate::compare::Comparison;
 use crate::id::DatasetId;
-use crate::model::{Case, Histogram};
-use crate::query::{CaseSummary, FailedTrial, FlagCount, Residual};
+use crate::model::{Case, Flag, Histogram, ResourceSample, TimelineSecond, TrialRow};
+use crate::query::Residual;
 use crate::store::Manifest;
+use crate::study::Study;
 
 pub use comparison::comparison_html;
 pub use html::{ReportError, html};
+pub use json::report_json;
 pub use junit::comparison_junit;
+pub use markdown::markdown;
 pub use pull_request::comparison_markdown;
-pub use text::{capacity_text, p95_text, rate_text};
+pub use text::{capacity_text, p95_text, percentile_text, rate_text};
 pub use words::{
     basis_text, broken_sentence, case_sentence, change_text, group_sentence, interval_text,
     smallest_text, summary, value_text,
@@ -35,14 +43,27 @@ pub struct Report {
     pub manifest: Manifest,
     /// Whether what is told was compared with the dataset's hashes.
     pub is_verified: bool,
-    /// Each case over its repetitions.
-    pub cases: Vec<CaseSummary>,
-    /// The trials that failed.
-    pub failures: Vec<FailedTrial>,
-    /// Which flags were set how often.
-    pub flags: Vec<FlagCount>,
+    /// What it shows.
+    pub study: Study,
+    /// Every trial, in the order of cases.
+    pub trials: Vec<TrialRow>,
     /// How far each trial is from the others of its case.
     pub residuals: Vec<Residual>,
+    /// The seconds of each trial, by trial.
+    pub timeline: Vec<(u64, TimelineSecond)>,
+    /// What the parts of each trial had used, by trial and part.
+    pub resources: Vec<(u64, ResourceSample)>,
+    /// The table of trials, byte for byte.
+    pub trials_parquet: Vec<u8>,
+}
+
+impl Report {
+    /// How many trials have a flag.
+    #[must_use]
+    pub fn carried(&self, flag: Flag) -> usize {
+        let has = |trial: &&TrialRow| trial.flags.split(',').any(|name| name == flag.as_str());
+        self.trials.iter().filter(has).count()
+    }
 }
 
 /// What the page of a comparison tells.

@@ -93,17 +93,17 @@ fn marked(verdict: Verdict) -> String {
     if verdict.is_change() { format!("**{word}**") } else { word.to_owned() }
 }
 
-fn put(text: &mut String, line: &str) {
+pub(super) fn put(text: &mut String, line: &str) {
     let _ = writeln!(text, "{line}");
 }
 
 /// Text on one line, with neither tags nor the end of a code span.
-fn inline(text: &str) -> String {
+pub(super) fn inline(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     flat.replace('<', "‹").replace('`', "'")
 }
 
 /// Text of a dataset, which may be anybody's, as code: nothing in it is a link, an image or a mention.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     format!("`{}`", inline(text).replace('|', "\\|"))
 }

@@ -1,25 +1,35 @@
 //! Figures in words, the same on the page and on the terminal. Those in brackets are not ranked.
 
 use crate::model::Capacity;
-use crate::query::CaseSummary;
+use crate::study::CaseStudy;
+
+/// The place of p95 among the percentiles.
+const P95: usize = 2;
 
 /// `998.5 ± 1.2/s`, or a dash.
 #[must_use]
-pub fn rate_text(summary: &CaseSummary) -> String {
-    let text = match (summary.achieved_rps, summary.achieved_rps_stddev) {
-        (Some(rate), Some(spread)) => format!("{rate:.1} ± {spread:.1}/s"),
-        (Some(rate), None) => format!("{rate:.1}/s"),
-        (None, _) => return "–".to_owned(),
+pub fn rate_text(case: &CaseStudy) -> String {
+    let Some(rate) = case.rate else { return "–".to_owned() };
+    let text = match rate.stddev {
+        Some(spread) => format!("{:.1} ± {spread:.1}/s", rate.value),
+        None => format!("{:.1}/s", rate.value),
     };
-    in_brackets(summary, text)
+    in_brackets(case, text)
 }
 
 /// `1.20 ms`, `> 3.39 s`, or a dash.
 #[must_use]
-pub fn p95_text(summary: &CaseSummary) -> String {
-    let sign = if summary.p95_is_bound { "> " } else { "" };
-    let Some(p95) = summary.p95 else { return "–".to_owned() };
-    in_brackets(summary, format!("{sign}{p95}"))
+pub fn p95_text(case: &CaseStudy) -> String {
+    percentile_text(case, P95)
+}
+
+/// The percentile at a place in [`QUANTILES`](crate::model::QUANTILES): `1.20 ms`, `> 3.39 s`, or a
+/// dash.
+#[must_use]
+pub fn percentile_text(case: &CaseStudy, place: usize) -> String {
+    let Some(estimate) = case.latency[place] else { return "–".to_owned() };
+    let sign = if estimate.is_bound { "> " } else { "" };
+    in_brackets(case, format!("{sign}{}", estimate.value_ns))
 }
 
 /// `2925/s to 3072/s`, or what else a search can say.
@@ -40,6 +50,6 @@ pub fn capacity_text(one: &Capacity) -> String {
     if one.is_final { rate } else { format!("{rate} (not finished)") }
 }
 
-fn in_brackets(summary: &CaseSummary, text: String) -> String {
-    if summary.is_ranked() { text } else { format!("({text})") }
+fn in_brackets(case: &CaseStudy, text: String) -> String {
+    if case.is_ranked() { text } else { format!("({text})") }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pool::Pool;
 use crate::model::{Bucket, Histogram, LatencyFigure, QUANTILES, SERVICE_QUANTILES};
 use crate::units::Nanos;
 
@@ -20,12 +21,20 @@ const BOUND_TOLERANCE: f64 = 1.01;
 #[must_use]
 pub fn latency_quantile(histogram: &Histogram, q: f64) -> Option<LatencyFigure> {
     let (lowest, highest) = ends(histogram, q)?;
-    Some(match highest {
-        Some(highest) if agree(lowest.high, highest.high) => {
-            LatencyFigure { value: lowest.high, is_bound: false }
-        }
-        _ => LatencyFigure { value: lowest.low, is_bound: true },
-    })
+    let bounds = |bucket: &Bucket| (bucket.low, bucket.high);
+    Some(figure_between(bounds(lowest), highest.map(bounds)))
+}
+
+/// What is told of a quantile that lies between two buckets, each with its bounds: a number where they
+/// agree, and a lower bound otherwise.
+pub(super) fn figure_between(
+    (low, high): (Nanos, Nanos),
+    highest: Option<(Nanos, Nanos)>,
+) -> LatencyFigure {
+    match highest {
+        Some((_, highest)) if agree(high, highest) => LatencyFigure { value: high, is_bound: false },
+        _ => LatencyFigure { value: low, is_bound: true },
+    }
 }
 
 /// The latencies between which the `q` quantile lies, whatever became of the requests that were cut
@@ -47,8 +56,8 @@ fn ends(histogram: &Histogram, q: f64) -> Option<(&Bucket, Option<&Bucket>)> {
 /// [`QUANTILES`](crate::model::QUANTILES).
 #[must_use]
 pub fn latency_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure> {
-    let quantile =
-        |&(q, name): &(f64, &str)| Some((name.to_owned(), latency_quantile(histogram, q)?));
+    let pool = Pool::new(&[histogram]);
+    let quantile = |&(q, name): &(f64, &str)| Some((name.to_owned(), pool.quantile(q)?));
     let mean = latency_mean(histogram).map(|mean| ("mean".to_owned(), mean));
     QUANTILES.iter().filter_map(quantile).chain(mean).collect()
 }
@@ -56,11 +65,9 @@ pub fn latency_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure>
 /// The quantiles of service times that are kept of every trial, by name: of answered requests alone.
 #[must_use]
 pub fn service_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure> {
-    let served = histogram.service();
+    let pool = Pool::new(&[&histogram.service()]);
     let figures = SERVICE_QUANTILES.iter();
-    figures
-        .filter_map(|&(q, name)| Some((name.to_owned(), latency_quantile(&served, q)?)))
-        .collect()
+    figures.filter_map(|&(q, name)| Some((name.to_owned(), pool.quantile(q)?))).collect()
 }
 
 /// The mean latency of every request that was answered or cut off; `None` for an empty
@@ -98,7 +105,7 @@ fn agree(low: Nanos, high: Nanos) -> bool {
     clippy::cast_sign_loss,
     reason = "a share of a count below 2^53 is a count"
 )]
-fn nearest_rank(q: f64, total: u64) -> Option<u64> {
+pub(super) fn nearest_rank(q: f64, total: u64) -> Option<u64> {
     let rank = (q * total as f64).ceil() as u64;
     (total > 0).then(|| rank.clamp(1, total))
 }

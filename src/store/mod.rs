@@ -55,10 +55,10 @@ pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
 pub use location::Location;
 pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, TableFile};
 pub use names::Names;
-pub use schema::{Column, FILE_NAMES, SCHEMA_VERSION, Table, arrow_schemas, tables};
+pub use schema::{Column, FILE_NAMES, SCHEMA_VERSION, TRIALS_FILE, Table, arrow_schemas, tables};
 pub use verified::VerifiedObjects;
 
-use crate::id::{DatasetId, RunId};
+use crate::id::{ContentHash, DatasetId, RunId};
 
 /// A place of results.
 #[derive(Clone, Debug)]
@@ -257,6 +257,28 @@ impl Store {
     pub async fn manifest(&self, id: DatasetId) -> Result<Manifest, StoreError> {
         let bytes = self.read_whole(id, manifest::FILE, manifest::MOST_BYTES).await?;
         Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))
+    }
+
+    /// A table of a dataset, byte for byte as its manifest lists it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what the manifest lists.
+    pub async fn table(
+        &self,
+        id: DatasetId,
+        manifest: &Manifest,
+        file: &str,
+    ) -> Result<Vec<u8>, StoreError> {
+        let wrong = |message: &str| StoreError::Corrupt {
+            object: self.shown(id, file),
+            message: message.to_owned(),
+        };
+        let listed = manifest.files.get(file).ok_or_else(|| wrong("the manifest lists none"))?;
+        let bytes = self.read_whole(id, file, listed.bytes).await?;
+        match ContentHash::of(&bytes) == listed.sha256 {
+            true => Ok(bytes),
+            false => Err(wrong("its hash is not the one that the manifest lists")),
+        }
     }
 
     async fn ids(&self) -> Result<Vec<DatasetId>, StoreError> {

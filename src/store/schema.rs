@@ -21,7 +21,7 @@ use crate::model::{
 use crate::units::Nanos;
 
 /// The file of the table `trials`.
-pub(super) const TRIALS_FILE: &str = "trials.parquet";
+pub const TRIALS_FILE: &str = "trials.parquet";
 /// The version of the tables and the manifest that is written, and the newest that is read.
 pub const SCHEMA_VERSION: u32 = 4;
 /// The files of a dataset beside its manifest, in alphabetical order.

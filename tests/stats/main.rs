@@ -21,7 +21,7 @@ use perf_api::compare::{
     Calibration, Comparison, Rules, Side, Verdict, compare, is_decided, looks,
 };
 use perf_api::model::{Case, Interleaved, Metric};
-use perf_api::stats::{Estimated, Scatter, adjusted, bootstrap_interval, rank_sum_p};
+use perf_api::stats::{Estimated, Scatter, adjusted, bootstrap_mean, rank_sum_p};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -205,7 +205,7 @@ fn count_bootstrap(
     for pair in some {
         let differences: Vec<f64> =
             pair.before.iter().zip(&pair.after).map(|(before, after)| after - before).collect();
-        let (low, high) = bootstrap_interval(&differences, 1.0 - ALPHA, 300, seed).unwrap();
+        let (low, high) = bootstrap_mean(&differences, 1.0 - ALPHA).unwrap();
         tally.bootstrap_intervals += 1;
         let effect = truth.effect(world, &pair.case, pair.metric);
         tally.bootstrap_covered += u64::from((low..=high).contains(&effect));

@@ -29,7 +29,8 @@ pub(in crate::cli) struct Judge {
     /// Compare although more differs than what is compared, and say so
     #[arg(long)]
     pub force: bool,
-    /// How to tell it; for people on the terminal when not given, with the page beside it
+    /// How to tell it; of a comparison for people on the terminal when not given, with the page beside
+    /// it, and of one dataset as a page
     #[arg(long, value_enum)]
     pub format: Option<ReportFormat>,
 }
@@ -50,7 +51,6 @@ impl Judge {
             && self.fail_on.is_empty()
             && !self.force
             && self.margin == Share::default()
-            && self.format.is_none()
     }
 }
 

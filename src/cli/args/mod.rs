@@ -291,6 +291,9 @@ pub(super) struct Report {
     /// The file to write; `report.html` or `comparison.html` in the results folder when not given
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Open the page in a browser
+    #[arg(long)]
+    pub open: bool,
     /// Show the dataset without comparing it with its hashes; the report then says so
     #[arg(long)]
     pub unverified: bool,
@@ -393,6 +396,9 @@ pub(super) struct Sql {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
     pub format: AnswerFormat,
+    /// Ask one dataset alone; its name as everywhere
+    #[arg(long, value_name = "DATASET")]
+    pub dataset: Option<String>,
     /// Do not compare datasets with their hashes, and leave out those without a manifest
     #[arg(long)]
     pub unverified: bool,

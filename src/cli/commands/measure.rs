@@ -7,7 +7,7 @@ use bollard::Docker;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::doctor;
-use super::report::{gather, shown, write};
+use super::report::{shown, verified, write};
 use crate::cli::args::{self, LauncherChoice};
 use crate::cli::ceilings::ceilings;
 use crate::cli::docker;
@@ -27,7 +27,6 @@ use crate::model::{
     Unavailable, with_causes,
 };
 use crate::plan::stacks;
-use crate::query::Trust;
 use crate::run::{
     Beginning, MOST_FAILURES, Recorded, RunRequest, RunSummary, demand, differences, placement,
 };
@@ -504,9 +503,9 @@ pub(super) async fn conclude(
     summary: RunSummary,
     is_strict: bool,
 ) -> Result<ExitCode, CliError> {
-    let report = gather(store, summary.dataset, Trust::Verify).await?;
-    if report.cases.len() <= MOST_ROWS {
-        print(&case_table(&report.cases))?;
+    let report = verified(store, summary.dataset).await?;
+    if report.study.cases.len() <= MOST_ROWS {
+        print(&case_table(&report.study.cases))?;
     }
     print(&format!("\ndataset {}\n", summary.dataset))?;
     let path = write(store, &report, None).map_err(|error| {
@@ -519,15 +518,15 @@ pub(super) async fn conclude(
         print(&capacity_table(capacities))?;
     }
     for stack in given_up {
-        let mut reasons = report.failures.iter().filter(|failed| failed.case.stack == stack);
+        let own = report.trials.iter().filter(|trial| trial.case.stack == stack);
+        let mut reasons = own.filter_map(|trial| trial.failure.as_ref());
         let reason = reasons.rfind(|failed| failed.stage != Stage::GivenUp.as_str());
         let reason = reason.map_or(String::new(), |failed| format!(": {}", failed.reason));
         note(&format!("{stack} was given up after {MOST_FAILURES} failures in a row{reason}"));
     }
     let mut left_out = 0;
     for flag in Flag::ALL.into_iter().filter(|flag| flag.forbids_ranking()) {
-        let carry = report.flags.iter().filter(|count| count.has(flag));
-        let trials: u64 = carry.map(|count| count.trials).sum();
+        let trials = report.carried(flag);
         if trials > 0 {
             let (name, meaning) = (flag.as_str(), flag.meaning());
             note(&format!("{trials} of {} trials: {name}: {meaning}", failed + measured));

@@ -1,17 +1,22 @@
 //! `perf-api report`: a dataset as one HTML file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::compare::judge;
 use crate::cli::error::CliError;
-use crate::cli::output::print;
-use crate::cli::{args, location};
+use crate::cli::args::{self, ReportFormat};
+use crate::cli::location;
+use crate::cli::open::open_in_browser;
+use crate::cli::output::{case_table, print};
 use crate::file::write_atomically;
 use crate::id::DatasetId;
-use crate::query::{Dataset, Trust, verify};
-use crate::report::{Report, html};
-use crate::store::Store;
+use crate::model::Histogram;
+use crate::query::{Dataset, Trust, Verified, verify};
+use crate::report::{Report, html, markdown, report_json};
+use crate::store::{Manifest, Store, TRIALS_FILE};
+use crate::study::study;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
     let store = location::open(&args.results)?;
@@ -26,27 +31,73 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
             .hint("`--compare BEFORE AFTER` compares two"));
     }
     let id = location::find(&store, &args.dataset).await?;
-    let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
-    if trust == Trust::Verify {
-        verify(&store, id).await?;
+    let report = match args.unverified {
+        true => unverified(&store, id).await?,
+        false => verified(&store, id).await?,
+    };
+    let tell = |text: String| match &args.output {
+        Some(file) => write_text(file, &text),
+        None => print(&text),
+    };
+    match args.judge.format {
+        None | Some(ReportFormat::Html) => {
+            let path = write(&store, &report, args.output.as_deref())?;
+            print(&format!("{}\n", shown(&path).display()))?;
+            if args.open {
+                open_in_browser(&path.to_string_lossy());
+            }
+        }
+        Some(ReportFormat::Text) => tell(case_table(&report.study.cases))?,
+        Some(ReportFormat::Md) => tell(markdown(&report))?,
+        Some(ReportFormat::Json) => {
+            let text = report_json(&report);
+            tell(text.map_err(|error| CliError::new(error.to_string()))?)?;
+        }
+        Some(ReportFormat::Junit) => {
+            return Err(CliError::new("JUnit tells verdicts, and one dataset has none")
+                .hint("`--compare BEFORE AFTER --format junit`"));
+        }
     }
-    let report = gather(&store, id, trust).await?;
-    let path = write(&store, &report, args.output.as_deref())?;
-    print(&format!("{}\n", shown(&path).display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks a dataset everything that a report tells.
-pub(super) async fn gather(store: &Store, id: DatasetId, trust: Trust) -> Result<Report, CliError> {
-    let dataset = Dataset::open(store, id, trust).await?;
+/// Checks a dataset, and asks it everything that a report tells.
+pub(in crate::cli) async fn verified(store: &Store, id: DatasetId) -> Result<Report, CliError> {
+    let Verified { manifest, histograms } = verify(store, id).await?;
+    let trials_parquet = store.table(id, &manifest, TRIALS_FILE).await?;
+    let dataset = Dataset::open(store, id, Trust::Verify).await?;
+    gather(id, manifest, &dataset, &histograms, trials_parquet).await
+}
+
+/// The same of a dataset that nobody checked.
+async fn unverified(store: &Store, id: DatasetId) -> Result<Report, CliError> {
+    let manifest = store.manifest(id).await?;
+    // A damaged table is not offered for download.
+    let trials_parquet = store.table(id, &manifest, TRIALS_FILE).await.unwrap_or_default();
+    let dataset = Dataset::open(store, id, Trust::Blind).await?;
+    let histograms = dataset.histograms().await?;
+    let report = gather(id, manifest, &dataset, &histograms, trials_parquet).await?;
+    Ok(Report { is_verified: false, ..report })
+}
+
+async fn gather(
+    id: DatasetId,
+    manifest: Manifest,
+    dataset: &Dataset,
+    histograms: &BTreeMap<u64, Histogram>,
+    trials_parquet: Vec<u8>,
+) -> Result<Report, CliError> {
+    let trials = dataset.trials().await?;
     Ok(Report {
         dataset: id,
-        manifest: store.manifest(id).await?,
-        is_verified: trust == Trust::Verify,
-        cases: dataset.cases().await?,
-        failures: dataset.failures().await?,
-        flags: dataset.flags().await?,
+        manifest,
+        is_verified: true,
+        study: study(&trials, histograms),
+        trials,
         residuals: dataset.residuals().await?,
+        timeline: dataset.timeline().await?,
+        resources: dataset.resources().await?,
+        trials_parquet,
     })
 }
 

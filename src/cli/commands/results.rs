@@ -13,7 +13,7 @@ use crate::cli::location;
 use crate::cli::output::{note, print, table};
 use crate::id::DatasetId;
 use crate::model::Capacity;
-use crate::query::verify;
+use crate::query::{Verified, verify};
 use crate::report::capacity_text;
 use crate::store::{Condition, Incoming, Listed, Names, Store, StoreError};
 
@@ -195,7 +195,7 @@ async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<Exi
             verified.as_ref().map_or_else(|error| error.condition(), |_| Condition::Intact);
         worst = worst.max(condition);
         let what = match &verified {
-            Ok(manifest) => {
+            Ok(Verified { manifest, .. }) => {
                 format!("{} trials, {}", manifest.trial_count(), HumanBytes(manifest.table_bytes()))
             }
             Err(error) => crate::model::with_causes(error),

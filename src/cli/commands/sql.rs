@@ -21,7 +21,14 @@ pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let query = query(args)?;
     let store = location::open(&args.results)?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
-    let session = runtime.block_on(Session::open(&store, trust, cpus))?;
+    let session = runtime.block_on(async {
+        Ok::<_, CliError>(match &args.dataset {
+            Some(name) => {
+                Session::open_one(&store, location::find(&store, name).await?, trust).await?
+            }
+            None => Session::open(&store, trust, cpus).await?,
+        })
+    })?;
     for (id, condition) in &session.left_out {
         note(&format!(
             "warning: {} is left out: its manifest is {}",

@@ -1,0 +1,84 @@
+//! A dataset as Markdown: what an issue or a wiki page needs of it.
+
+use super::Report;
+use super::html::{headline, health, host_line, what_was_measured};
+use super::pull_request::{cell, inline, put};
+use super::text::{capacity_text, percentile_text, rate_text};
+use crate::model::{Flag, QUANTILES};
+
+/// The percentiles that are told, by their places in [`QUANTILES`]: p50, p95 and p99.
+const TOLD: [usize; 3] = [0, 2, 3];
+
+/// A dataset as Markdown.
+#[must_use]
+pub fn markdown(report: &Report) -> String {
+    let manifest = &report.manifest;
+    let mut text = format!("### {}\n\n", inline(&headline(report)));
+    put(&mut text, &format!("{}\n", inline(&what_was_measured(manifest))));
+    put(&mut text, &format!("{}. {}.\n", health(report), inline(&host_line(manifest))));
+    if !report.is_verified {
+        put(&mut text, "> **Warning:** this dataset was not compared with its hashes.\n");
+    }
+    for one in &manifest.capacities {
+        let (stack, connections, slo) = (&one.stack, one.concurrency, cell(&one.slo.to_string()));
+        let told = capacity_text(one);
+        put(&mut text, &format!("- {stack}, {connections} connections, keeping {slo}: {told}"));
+    }
+    case_table(&mut text, report);
+    let flags: Vec<Flag> =
+        Flag::ALL.into_iter().filter(|flag| report.carried(*flag) > 0).collect();
+    if !flags.is_empty() {
+        put(&mut text, "\n| flag | trials | meaning |\n| --- | ---: | --- |");
+    }
+    for flag in flags {
+        let (name, trials, meaning) = (flag.as_str(), report.carried(flag), flag.meaning());
+        put(&mut text, &format!("| `{name}` | {trials} | {meaning} |"));
+    }
+    for trial in &report.trials {
+        let Some(failure) = &trial.failure else { continue };
+        let (id, case, stage) = (trial.trial, &trial.case, &failure.stage);
+        let reason = inline(&failure.reason);
+        put(&mut text, &format!("\n- trial {id} ({case}) failed at {stage}: {reason}"));
+    }
+    put(
+        &mut text,
+        &format!(
+            "\nDataset `{}`, bundle `{}`, spec {}, seed {}, {}. Figures in brackets are of trials that may not be ranked; a latency behind “>” is a lower bound.",
+            report.dataset,
+            manifest.bundle.id,
+            cell(&manifest.experiment.name),
+            manifest.experiment.seed,
+            manifest.started
+        ),
+    );
+    text
+}
+
+fn case_table(text: &mut String, report: &Report) {
+    let names = TOLD.map(|place| QUANTILES[place].1).join(" | ");
+    put(
+        text,
+        &format!("| app | store | workers | connections | target/s | achieved | {names} | failed | cut off | valid |"),
+    );
+    put(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for one in &report.study.cases {
+        let case = &one.case;
+        let latencies = TOLD.map(|place| percentile_text(one, place)).join(" | ");
+        put(
+            text,
+            &format!(
+                "| {} | {} | {} | {} | {} | {} | {latencies} | {} | {} | {} of {} |",
+                case.stack.app,
+                case.stack.store,
+                case.stack.workers,
+                case.concurrency,
+                case.target_rps,
+                rate_text(one),
+                one.failed,
+                one.censored,
+                one.valid,
+                one.trials
+            ),
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! Where the figures of a dataset come from, and how to get them again.
+
+use serde::Serialize;
+
+use super::Report;
+use crate::model::{ComponentName, Experiment, Order};
+use crate::store::{Manifest, PinnedComponent};
+use crate::units::HumanDuration;
+
+/// A step from pinned inputs to this page.
+pub(super) struct Step {
+    pub what: &'static str,
+    /// What it is, in words.
+    pub words: String,
+    /// Its hash; empty where it has none.
+    pub hash: String,
+}
+
+/// One component that was measured.
+pub(super) struct ComponentRow {
+    pub title: String,
+    pub version: String,
+    pub identity: String,
+    /// What its identity covers.
+    pub facts: Vec<(String, String)>,
+    /// What it said of itself at run time.
+    pub said: Vec<String>,
+}
+
+/// From lock files to the page.
+pub(super) fn chain(report: &Report) -> Vec<Step> {
+    let manifest = &report.manifest;
+    let experiment = &manifest.experiment;
+    let step = |what, words: String, hash: String| Step { what, words, hash };
+    let trials = report.trials.len();
+    vec![
+        step(
+            "components",
+            "lock files, sources and digests: each component below has the hash of all that can change what it does".to_owned(),
+            String::new(),
+        ),
+        step(
+            "bundle",
+            format!("all components, pinned by {}", manifest.bundle.provider),
+            manifest.bundle.id.to_string(),
+        ),
+        step(
+            "run",
+            format!(
+                "spec {}, seed {}: {trials} trials in an order that follows from both; by {}, load by {}",
+                experiment.name, experiment.seed, manifest.writer, manifest.load_driver
+            ),
+            String::new(),
+        ),
+        step(
+            "dataset",
+            "the manifest lists the SHA-256 of every table, and its own SHA-256 is the dataset’s id".to_owned(),
+            report.dataset.to_string(),
+        ),
+        step(
+            "this page",
+            "made of the dataset alone: no clock, no chance. Making it again with the same program gives the same bytes".to_owned(),
+            String::new(),
+        ),
+    ]
+}
+
+/// What to type to measure the same again.
+pub(super) fn reproduce(report: &Report) -> (String, String) {
+    let manifest = &report.manifest;
+    let experiment = &manifest.experiment;
+    let launcher = if manifest.launcher.starts_with("process") { "process" } else { "docker" };
+    let shares = report.trials.iter().any(|trial| trial.flags.contains("cpus_shared"));
+    let fit = if shares { " --fit" } else { "" };
+    let command = match manifest.order {
+        Order::Search => {
+            let slos: Vec<String> =
+                experiment.slos.iter().map(|slo| format!("--slo '{slo}'")).collect();
+            let list = |names: &[ComponentName]| {
+                names.iter().map(ComponentName::as_str).collect::<Vec<_>>().join(",")
+            };
+            let counts = |counts: &[u32]| {
+                counts.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+            };
+            format!(
+                "perf-api capacity {} --apps {} --stores {} --workers {} --concurrency {} --qps {} --duration {} --seed {} --launcher {launcher}{fit}",
+                slos.join(" "),
+                list(&experiment.apps),
+                list(&experiment.stores),
+                counts(&experiment.workers),
+                counts(&experiment.concurrency),
+                counts(&ends(&experiment.qps)),
+                experiment.duration.to_string().replace(' ', ""),
+                experiment.seed,
+            )
+        }
+        order => format!(
+            "perf-api run again.toml{} --launcher {launcher}{fit}",
+            match order {
+                Order::Blocked => " --order blocked",
+                Order::Sequential => " --order sequential",
+                _ => "",
+            }
+        ),
+    };
+    (command, spec_text(experiment))
+}
+
+/// The lowest and the highest.
+fn ends(rates: &[u32]) -> Vec<u32> {
+    rates.iter().min().into_iter().chain(rates.iter().max()).copied().collect()
+}
+
+#[derive(Serialize)]
+struct SpecFile<'a> {
+    name: &'a str,
+    repetitions: u32,
+    duration: HumanDuration,
+    warm_up: HumanDuration,
+    seed: u64,
+    retries: u32,
+    factors: SpecFactors<'a>,
+}
+
+#[derive(Serialize)]
+struct SpecFactors<'a> {
+    apps: &'a [ComponentName],
+    stores: &'a [ComponentName],
+    workers: &'a [u32],
+    concurrency: &'a [u32],
+    qps: &'a [u32],
+}
+
+/// The experiment as a spec file.
+fn spec_text(experiment: &Experiment) -> String {
+    let spec = SpecFile {
+        name: &experiment.name,
+        repetitions: experiment.repetitions,
+        duration: experiment.duration,
+        warm_up: experiment.warm_up,
+        seed: experiment.seed,
+        retries: experiment.retries,
+        factors: SpecFactors {
+            apps: &experiment.apps,
+            stores: &experiment.stores,
+            workers: &experiment.workers,
+            concurrency: &experiment.concurrency,
+            qps: &experiment.qps,
+        },
+    };
+    toml::to_string(&spec).expect("a checked experiment is plain data")
+}
+
+/// The components that were measured.
+pub(super) fn components(manifest: &Manifest) -> Vec<ComponentRow> {
+    let experiment = &manifest.experiment;
+    let is_used = |one: &&PinnedComponent| {
+        experiment.apps.contains(&one.name) || experiment.stores.contains(&one.name)
+    };
+    let used = manifest.bundle.components.iter().filter(is_used);
+    used.map(|one| component(manifest, one)).collect()
+}
+
+fn component(manifest: &Manifest, component: &PinnedComponent) -> ComponentRow {
+    let reports = manifest.reports.get(component.name.as_str());
+    let fields = reports.into_iter().flatten().flatten();
+    let mut said: Vec<String> = fields.map(|(name, value)| format!("{name} {value}")).collect();
+    // Stacks of different sizes say much that is the same.
+    said.sort_unstable();
+    said.dedup();
+    ComponentRow {
+        title: component.title.clone(),
+        version: component.version.clone().unwrap_or_default(),
+        identity: component.identity.to_string(),
+        facts: component.facts.clone().into_iter().collect(),
+        said,
+    }
+}

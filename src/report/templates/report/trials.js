@@ -1,0 +1,158 @@
+// The chosen trial, and the table of all.
+
+const chooser = document.getElementById("trial");
+const trialsTable = document.getElementById("trials-table");
+const containing = document.getElementById("containing");
+const trialsWords = document.getElementById("trials-words");
+
+const caseWords = (row) => `${stackName(row, trials)}, ${grouped(trials.connections(row))} connections, ${grouped(trials.target(row))}/s`;
+const bySort = (rows, name, isDescending) => {
+  const key = COLUMNS.find((one) => one.name === name)?.key ?? trials.position;
+  const known = (value) => (value === null ? Infinity : value);
+  const compare = (a, b) => {
+    const [x, y] = [known(key(a)), known(key(b))];
+    return x < y ? -1 : x > y ? 1 : trials.position(a) - trials.position(b);
+  };
+  rows.sort(compare);
+  return isDescending ? rows.reverse() : rows;
+};
+
+// Those at the chosen target, and the chosen one; the latest repetition of the first stack otherwise.
+const offered = () => bySort(rowsOf(trials).filter((row) => isShown(trials, row) && trials.target(row) === state.target), "position", false);
+const fillChooser = () => {
+  const rows = offered();
+  const has = rows.some((row) => trials.trial(row) === state.trial);
+  if (!has && !state.isTrialChosen) state.trial = rows.length ? trials.trial(rows[0]) : null;
+  if (!has && state.isTrialChosen) rows.unshift(trialRow(state.trial));
+  chooser.replaceChildren(...rows.map((row) => element("option", `${trials.trial(row)}: ${caseWords(row)}, repetition ${trials.block(row) + 1}`, { value: trials.trial(row) })));
+  chooser.value = state.trial;
+  tellTrial();
+};
+const figure = (row, name) => {
+  const value = trials[name](row);
+  if (value === null) return "–";
+  return trials[`${name}_bound`](row) ? `> ${time(value)}` : time(value);
+};
+const verdict = (row) => {
+  const failure = failures.get(trials.trial(row));
+  if (failure) return `failed at ${failure}`;
+  return data.flag_sets[trials.flags(row)].split(",").filter(Boolean).join(", ");
+};
+const tellTrial = () => {
+  const row = state.trial === null ? undefined : trialRow(state.trial);
+  const words = document.getElementById("trial-words");
+  if (row === undefined) {
+    words.textContent = "No trial is left by these filters.";
+    return;
+  }
+  const flags = verdict(row);
+  const cut = data.is_cut ? " This dataset has too many seconds for one page: perf-api sql knows them all." : "";
+  words.textContent = `Number ${trials.position(row)} of ${trials.trial.rows} in the order of execution: ${trials.rate(row) === null ? "no rate" : `${number(trials.rate(row))}/s`}, p50 ${figure(row, "p50")}, p99 ${figure(row, "p99")}. ${trials.is_valid(row) ? "Valid" : "Not ranked"}${flags ? `: ${flags}` : ""}.${cut}`;
+};
+const chooseTrial = (trial) => {
+  state.trial = trial;
+  state.isTrialChosen = true;
+  fillChooser();
+  stale((card) => card.id === "timeline" || card.id === "heat");
+  drawSeen();
+  writeFragment();
+};
+const step = (by) => {
+  const options = [...chooser.options].map((option) => Number(option.value));
+  const next = options[options.indexOf(state.trial) + by];
+  if (next !== undefined) chooseTrial(next);
+};
+chooser.addEventListener("change", () => chooseTrial(Number(chooser.value)));
+document.getElementById("earlier").addEventListener("click", () => step(-1));
+document.getElementById("later").addEventListener("click", () => step(1));
+
+const COLUMNS = [
+  { name: "trial", key: trials.trial },
+  { name: "position", title: "order", key: trials.position },
+  { name: "app", key: (row) => data.apps[trials.app(row)].name, isText: true },
+  { name: "store", key: (row) => data.stores[trials.store(row)].name, isText: true },
+  { name: "workers", key: trials.workers },
+  { name: "connections", key: trials.connections },
+  { name: "target", title: "target/s", key: trials.target },
+  { name: "block", title: "repetition", key: trials.block, told: (row) => trials.block(row) + 1 },
+  { name: "rate", title: "achieved/s", key: trials.rate, told: (row) => (trials.rate(row) === null ? "–" : number(trials.rate(row))) },
+  ...data.percentiles.map((name) => ({ name, key: trials[name], told: (row) => figure(row, name), isLatency: true })),
+  { name: "failed", key: trials.failed },
+  { name: "censored", title: "cut off", key: trials.censored },
+  { name: "app_cpu", title: "app CPU s/1,000", key: trials.app_cpu, told: (row) => trials.app_cpu(row)?.toPrecision(3) ?? "–" },
+  { name: "store_cpu", title: "store CPU s/1,000", key: trials.store_cpu, told: (row) => trials.store_cpu(row)?.toPrecision(3) ?? "–" },
+  { name: "is_valid", title: "valid", key: trials.is_valid, told: (row) => (trials.is_valid(row) ? "yes" : "no") },
+  { name: "flags", key: verdict, isText: true },
+];
+const told = (one, row) => String(one.told ? one.told(row) : one.isText ? one.key(row) : one.key(row).toLocaleString("en-US"));
+
+const listed = () => {
+  const wanted = containing.value.trim().toLowerCase();
+  const rows = rowsOf(trials).filter((row) => isShown(trials, row) && (!wanted || COLUMNS.some((one) => told(one, row).toLowerCase().includes(wanted))));
+  return bySort(rows, state.sort, state.descending);
+};
+const fillTable = () => {
+  const row = element("tr");
+  for (const one of COLUMNS) {
+    const cell = element("th", undefined, { scope: "col", ...(one.isText ? {} : { class: "n" }) });
+    const button = element("button", one.title ?? one.name, { type: "button" });
+    button.addEventListener("click", () => {
+      state.descending = state.sort === one.name && !state.descending;
+      state.sort = one.name;
+      fillTable();
+      writeFragment();
+      [...trialsTable.tHead.querySelectorAll("button")][COLUMNS.indexOf(one)].focus();
+    });
+    if (state.sort === one.name) cell.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
+    cell.append(button);
+    row.append(cell);
+  }
+  trialsTable.tHead.replaceChildren(row);
+  const rows = listed();
+  trialsTable.tBodies[0].replaceChildren(...rows.map(trialLine));
+  trialsWords.textContent = `${grouped(rows.length)} of ${grouped(trials.trial.rows)} trials`;
+};
+const trialLine = (row) => {
+  const line = element("tr");
+  for (const one of COLUMNS) {
+    const cell = element("td", one.name === "trial" ? undefined : told(one, row), one.isText ? {} : { class: "n" });
+    if (one.name === "trial") {
+      const button = element("button", told(one, row), { type: "button", "aria-label": `Show trial ${told(one, row)}` });
+      button.addEventListener("click", () => {
+        chooseTrial(trials.trial(row));
+        document.getElementById("one-trial").scrollIntoView({ block: "start" });
+        chooser.focus({ preventScroll: true });
+      });
+      cell.append(button);
+    }
+    line.append(cell);
+  }
+  return line;
+};
+
+// Full numbers for programs: latencies in nanoseconds, and whether they are bounds.
+const csv = () => {
+  const quoted = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const cells = COLUMNS.flatMap((one) => (one.isLatency ? [[`${one.name}_ns`, (row) => Math.round(one.key(row))], [`${one.name}_is_bound`, (row) => trials[`${one.name}_bound`](row) === 1]] : [[one.name, one.key]]));
+  const lines = [cells.map(([name]) => name), ...listed().map((row) => cells.map(([, of]) => quoted(String(of(row) ?? ""))))];
+  return lines.map((line) => line.join(",")).join("\n") + "\n";
+};
+const saveFile = (name, parts, type) => {
+  const address = URL.createObjectURL(new Blob(parts, { type }));
+  element("a", undefined, { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+};
+document.getElementById("save-csv").addEventListener("click", () => saveFile(`${data.dataset}-trials.csv`, [csv()], "text/csv"));
+document.getElementById("copy-csv").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(csv());
+    trialsWords.textContent = `${grouped(listed().length)} trials are on the clipboard`;
+  } catch {
+    trialsWords.textContent = "This browser does not let pages copy: save it as CSV";
+  }
+});
+document.getElementById("save-parquet")?.addEventListener("click", () => {
+  const bytes = Uint8Array.from(atob(document.getElementById("parquet").textContent), (byte) => byte.charCodeAt(0));
+  saveFile(`${data.dataset}-trials.parquet`, [bytes], "application/vnd.apache.parquet");
+});
+containing.addEventListener("input", () => fillTable());

@@ -1,0 +1,128 @@
+//! What one dataset shows: each case with its intervals, where lines level off, how stacks scale with
+//! their workers, and which load each stack holds.
+//!
+//! Trials in, estimates out: no I/O, no clock. The repetition is the unit everywhere.
+
+mod cases;
+mod held;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use cases::{CaseStudy, Estimate, LatencyEstimate};
+pub use held::{Bound, Held, Hold, held};
+
+use crate::model::{Case, ComponentName, Histogram, TrialRow};
+use crate::stats::{KEPT, Knee, Usl, fit_usl, knee};
+
+/// The level of the intervals.
+pub const LEVEL: f64 = 0.95;
+/// A law that misses a point by more than this share is not shown.
+const MOST_ERROR: f64 = 0.1;
+
+/// What one dataset shows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Study {
+    /// Every case over its repetitions, in the order of factors.
+    pub cases: Vec<CaseStudy>,
+    /// Where the lines of rates against targets level off.
+    pub knees: Vec<LineKnee>,
+    /// How stacks scale with their workers.
+    pub scalings: Vec<Scaling>,
+}
+
+/// Where the rate of one stack levels off at one number of connections.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LineKnee {
+    /// The line, by the case of the lowest missed target.
+    #[serde(flatten)]
+    pub case: Case,
+    /// Where.
+    #[serde(flatten)]
+    pub knee: Knee,
+}
+
+/// How one app on one store scales with its workers at one load.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scaling {
+    /// The app.
+    pub app: ComponentName,
+    /// The store.
+    pub store: ComponentName,
+    /// Connections of the loader.
+    pub concurrency: u32,
+    /// The target, which every number of workers missed: what is met says nothing of scaling.
+    pub target_rps: u32,
+    /// The law that fits within a tenth everywhere.
+    #[serde(flatten)]
+    pub law: Usl,
+    /// How many numbers of workers it stands on. It passes through three whatever they are.
+    pub points: usize,
+}
+
+/// Studies the trials of a dataset, given in the order of their cases, with the latencies of those that
+/// were measured, by trial.
+#[must_use]
+pub fn study(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> Study {
+    let cases: Vec<CaseStudy> = trials
+        .chunk_by(|a, b| a.case == b.case)
+        .map(|trials| CaseStudy::of(trials, histograms))
+        .collect();
+    let knees = knees(&cases);
+    let scalings = scalings(&cases);
+    Study { cases, knees, scalings }
+}
+
+/// The knee of each line of ranked cases.
+fn knees(cases: &[CaseStudy]) -> Vec<LineKnee> {
+    let is_line = |a: &CaseStudy, b: &CaseStudy| {
+        a.case.stack == b.case.stack && a.case.concurrency == b.case.concurrency
+    };
+    let knee_of = |line: &[CaseStudy]| {
+        let ranked: Vec<(&CaseStudy, f64)> = line
+            .iter()
+            .filter(|one| one.is_ranked())
+            .filter_map(|one| Some((one, one.rate.as_ref()?.value)))
+            .collect();
+        let points: Vec<(u32, f64)> =
+            ranked.iter().map(|(one, rate)| (one.case.target_rps, *rate)).collect();
+        let knee = knee(&points)?;
+        let is_first = |(one, _): &&(&CaseStudy, f64)| one.case.target_rps == knee.missed_rps;
+        let (first, _) = ranked.iter().find(is_first)?;
+        Some(LineKnee { case: first.case.clone(), knee })
+    };
+    cases.chunk_by(is_line).filter_map(knee_of).collect()
+}
+
+fn scalings(cases: &[CaseStudy]) -> Vec<Scaling> {
+    // By app, store and load; the cases of each in the order of workers.
+    let mut groups: BTreeMap<_, Vec<&CaseStudy>> = BTreeMap::new();
+    for one in cases {
+        let Case { stack, concurrency, target_rps } = &one.case;
+        groups.entry((&stack.app, &stack.store, concurrency, target_rps)).or_default().push(one);
+    }
+    let scaling = |((app, store, concurrency, target), cases): ((_, _, &u32, &u32), Vec<_>)| {
+        let points = saturated(&cases)?;
+        let law = fit_usl(&points).filter(|law| law.worst_error <= MOST_ERROR)?;
+        Some(Scaling {
+            app: ComponentName::clone(app),
+            store: ComponentName::clone(store),
+            concurrency: *concurrency,
+            target_rps: *target,
+            law,
+            points: points.len(),
+        })
+    };
+    groups.into_iter().filter_map(scaling).collect()
+}
+
+/// (workers, rate) of cases that all missed their target; `None` when one met it or is not ranked.
+fn saturated(cases: &[&CaseStudy]) -> Option<Vec<(f64, f64)>> {
+    let point = |one: &&CaseStudy| {
+        let rate = one.rate.as_ref().filter(|_| one.is_ranked())?.value;
+        let is_missed = rate < f64::from(one.case.target_rps) * KEPT;
+        is_missed.then(|| (f64::from(one.case.stack.workers), rate))
+    };
+    cases.iter().map(point).collect()
+}
