@@ -153,7 +153,10 @@ fn words(manifest: &Manifest, held: &[Held], bound: Bound) -> String {
     let is_as_good =
         |one: &&Held| one.rps == best.rps && one.stack.workers == best.stack.workers;
     let winners: Vec<&Held> = held.iter().filter(is_as_good).collect();
-    let names = winners.iter().map(|one| name(manifest, one)).collect::<Vec<_>>().join(" and ");
+    let names = match winners.len() {
+        count if count > 2 && count == pairs(manifest) => "All stacks".to_owned(),
+        _ => listed(&winners.iter().map(|one| name(manifest, one)).collect::<Vec<_>>()),
+    };
     let rate = grouped(best.rps.unwrap_or(0));
     let verb = if winners.len() == 1 { "holds" } else { "hold" };
     let mut words =
@@ -187,6 +190,19 @@ fn words(manifest: &Manifest, held: &[Held], bound: Bound) -> String {
 fn name(manifest: &Manifest, held: &Held) -> String {
     let (app, store) = (title(manifest, &held.stack.app), title(manifest, &held.stack.store));
     format!("{app} on {store}")
+}
+
+/// How many apps on stores there are.
+fn pairs(manifest: &Manifest) -> usize {
+    manifest.experiment.apps.len() * manifest.experiment.stores.len()
+}
+
+/// `a, b and c`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 fn workers(count: u32) -> String {

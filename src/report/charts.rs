@@ -161,7 +161,7 @@ const SYMBOLS: [MarkerSymbol; 6] = [
     MarkerSymbol::X,
     MarkerSymbol::Star,
 ];
-/// Lines of more workers are less broken.
+/// Lines of stacks.
 const DASHES: [DashType; 4] =
     [DashType::Solid, DashType::Dash, DashType::Dot, DashType::LongDashDot];
 
@@ -205,19 +205,33 @@ impl Pair {
     }
 }
 
-/// A line with markers and intervals for each stack.
-fn add_stacks(sketch: &mut Sketch, manifest: &Manifest) {
-    let mut worker_counts = manifest.experiment.workers.clone();
-    worker_counts.sort_unstable_by(|a, b| b.cmp(a));
+/// The numbers of workers with their lines; more workers are less broken.
+fn dashes(manifest: &Manifest) -> Vec<(u32, DashType)> {
+    let mut counts = manifest.experiment.workers.clone();
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    let dash = |rank: usize| DASHES[rank.min(DASHES.len() - 1)].clone();
+    counts.into_iter().enumerate().map(|(rank, count)| (count, dash(rank))).collect()
+}
+
+/// A line with markers and intervals for each stack. The legend has what they are made of, which is
+/// less: an entry for each app on a store, and one for each number of workers.
+fn add_stacks(sketch: &mut Sketch, manifest: &Manifest, kind: &'static str) {
+    let mode = || if kind == "distribution" { Mode::Lines } else { Mode::LinesMarkers };
     for pair in Pair::all(manifest) {
-        for (rank, &count) in worker_counts.iter().enumerate().rev() {
-            let name = match worker_counts.len() {
-                1 => pair.name.clone(),
-                _ => format!("{} · {count}w", pair.name),
-            };
-            let trace = points(&pair, &name, DASHES[rank.min(DASHES.len() - 1)].clone());
-            sketch.add(pair.series("cases", Some(count)), trace);
+        for (count, dash) in dashes(manifest) {
+            let name = format!("{} · {count}w", pair.name);
+            let trace = points(&pair, &name, dash).mode(mode()).show_legend(false);
+            sketch.add(pair.series(kind, Some(count)), trace.legend_group(pair.name.clone()));
         }
+        let entry = points(&pair, &pair.name, DashType::Solid).mode(mode());
+        sketch.add(pair.series("entry", None), entry.legend_group(pair.name.clone()));
+    }
+    let dashes = dashes(manifest);
+    for (count, dash) in dashes.iter().rev().filter(|_| dashes.len() > 1) {
+        let plural = if *count == 1 { "" } else { "s" };
+        let entry = guide(&format!("{count} worker{plural}"), "#888888", dash.clone());
+        let series = Series { kind: "entry", workers: Some(*count), ..Series::default() };
+        sketch.add(series, entry);
     }
 }
 
@@ -258,7 +272,7 @@ fn latency(manifest: &Manifest) -> String {
     let mut sketch = Sketch::default();
     let limit = guide("limit", "#888888", DashType::DashDot);
     sketch.add(Series { kind: "limit", ..Series::default() }, limit);
-    add_stacks(&mut sketch, manifest);
+    add_stacks(&mut sketch, manifest, "cases");
     sketch.done(layout("target, requests/s", "latency, ms"))
 }
 
@@ -266,7 +280,7 @@ fn rate(manifest: &Manifest) -> String {
     let mut sketch = Sketch::default();
     let diagonal = guide("achieved = target", "#888888", DashType::DashDot);
     sketch.add(Series { kind: "diagonal", ..Series::default() }, diagonal);
-    add_stacks(&mut sketch, manifest);
+    add_stacks(&mut sketch, manifest, "cases");
     for pair in Pair::all(manifest) {
         let knees = Scatter::new(Vec::<f64>::new(), Vec::<f64>::new())
             .name("knee")
@@ -284,7 +298,7 @@ fn workers(manifest: &Manifest) -> String {
     add_pairs(&mut sketch, manifest);
     for pair in Pair::all(manifest) {
         for (kind, dash) in [("ideal", DashType::Dot), ("law", DashType::Dash)] {
-            let line = guide(kind, pair.colour, dash).show_legend(false);
+            let line = guide(kind, pair.colour, dash).hover_info(HoverInfo::Text).show_legend(false);
             sketch.add(pair.series(kind, None), line);
         }
     }
@@ -312,29 +326,13 @@ fn stores(manifest: &Manifest) -> String {
 
 fn tradeoff(manifest: &Manifest) -> String {
     let mut sketch = Sketch::default();
-    add_stacks(&mut sketch, manifest);
+    add_stacks(&mut sketch, manifest, "cases");
     sketch.done(layout("achieved, requests/s", "latency, ms"))
 }
 
 fn percentiles(manifest: &Manifest) -> String {
     let mut sketch = Sketch::default();
-    let mut worker_counts = manifest.experiment.workers.clone();
-    worker_counts.sort_unstable_by(|a, b| b.cmp(a));
-    for pair in Pair::all(manifest) {
-        for (rank, &count) in worker_counts.iter().enumerate().rev() {
-            let dash = DASHES[rank.min(DASHES.len() - 1)].clone();
-            let name = match worker_counts.len() {
-                1 => pair.name.clone(),
-                _ => format!("{} · {count}w", pair.name),
-            };
-            let line = Scatter::new(Vec::<f64>::new(), Vec::<f64>::new())
-                .name(name)
-                .mode(Mode::Lines)
-                .hover_info(HoverInfo::Text)
-                .line(Line::new().color(pair.colour).dash(dash).width(2.0));
-            sketch.add(pair.series("distribution", Some(count)), line);
-        }
-    }
+    add_stacks(&mut sketch, manifest, "distribution");
     let shares = [("0 %", 1.0), ("90 %", 1e1), ("99 %", 1e2), ("99.9 %", 1e3), ("99.99 %", 1e4)]
         .into_iter()
         .chain([("99.999 %", 1e5), ("99.9999 %", 1e6)]);

@@ -53,7 +53,13 @@ test("charts out of view are not drawn before they are scrolled to", () =>
 
 test("the full dataset's charts are drawn too", () =>
   withDrawn(context, fullPage(), async (page) => {
-    for (const [id, chart] of Object.entries(await chartsOf(page))) assert.ok(pointsIn(chart) > 0, `${id} has no points`);
+    for (const [id, chart] of Object.entries(await chartsOf(page))) {
+      // Beyond what any stack holds no percentile is known.
+      const isTold = id === "percentiles" && chart.notes.length === 1;
+      assert.ok(pointsIn(chart) > 0 || isTold, `${id} has no points`);
+    }
+    await choose(page, "target", "1000");
+    assert.ok(pointsIn((await chartsOf(page)).percentiles) > 0);
   }));
 
 test("the policy of the page blocks scripts, pictures and requests that are not its own", () =>
@@ -90,6 +96,8 @@ for (const { name, value, words, of, column } of [
   test(`the filter of ${name} acts on all charts and tables`, () =>
     withDrawn(context, examplePage(), async (page) => {
       const isIn = (text) => (words instanceof RegExp ? words.test(text) : text.includes(words));
+      // At the highest target some stacks have no percentile that is known.
+      await choose(page, "target", "500");
       const before = await chartsOf(page);
       const trialsBefore = await trialsOf(page);
       await uncheck(page, name, value);
@@ -111,8 +119,8 @@ for (const { name, value, words, of, column } of [
       const rows = await trialsOf(page);
       assert.equal(rows.length, trialsBefore.filter((row) => row[column] !== value).length);
       assert.ok(rows.length > 0 && rows.every((row) => row[column] !== value));
-      const held = page.locator("#held");
-      assert.ok(!isIn(await held.evaluate((table) => table.innerText)), `#held still tells ${value}`);
+      const held = await page.locator("#held").evaluate((table) => table.innerText);
+      if (name !== "workers") assert.ok(!isIn(held), `#held still tells ${value}`);
     }));
 }
 
@@ -213,15 +221,19 @@ test("the target chooses what the charts of one target show", () =>
       for (const row of rows.filter((one) => one["target/s"] === target)) {
         const line = charts.workers.traces.find(({ name, text }) => text && name === `${titles[row.app]} · ${titles[row.store]}`);
         assert.ok(isNear(line.y[line.x.indexOf(Number(row.workers))], numberIn(row.achieved), 0.0006), `${line.name} with ${row.workers} workers at ${told}`);
+        if (row.workers === "2") {
+          const bar = charts.stores.traces.find(({ name }) => name === titles[row.store]);
+          assert.ok(isNear(bar.y[bar.x.indexOf(titles[row.app])], numberIn(row.achieved), 0.0006), `bar of ${line.name}`);
+        }
         const curve = lineOf(charts.percentiles, titles, row);
+        if (curve === undefined) {
+          assert.ok(row.p50.includes(">"), `${line.name} at ${told} has no curve, and p50 ${row.p50}`);
+          continue;
+        }
         // The points at which 90 and 99 % are below; a line may end before.
         for (const [percentile, place] of [["p50", 5], ["p90", 16], ["p99", 32]]) {
           const isInside = place < curve.y.length && percentile !== "p50" && !row[percentile].includes(">");
           if (isInside) assert.ok(isNear(curve.y[place] * 1e6, numberIn(row[percentile]), 0.01), `${curve.name}: ${percentile} ${row[percentile]}, drawn ${curve.y[place]} ms`);
-        }
-        if (row.workers === "2") {
-          const bar = charts.stores.traces.find(({ name }) => name === titles[row.store]);
-          assert.ok(isNear(bar.y[bar.x.indexOf(titles[row.app])], numberIn(row.achieved), 0.0006), `bar of ${line.name}`);
         }
       }
       for (const option of await page.locator("#trial option").allTextContents()) assert.ok(option.includes(`${Number(target).toLocaleString("en-US")}/s`), option);
@@ -356,7 +368,7 @@ test("a chart can be enlarged, and Escape gives the focus back", () =>
       const stage = page.locator("dialog[open]");
       await stage.locator(".chart .main-svg").first().waitFor();
       assert.equal(await stage.locator("h2").textContent(), title);
-      await settle(page);
+      await page.waitForFunction((least) => document.querySelector("dialog .main-svg").getBoundingClientRect().width > least, width * 1.2, { timeout: 5_000 }).catch(() => {});
       const large = await stage.locator(".main-svg").first().boundingBox();
       assert.ok(large.width > width * 1.2, `${id} is ${large.width} px wide instead of ${width}`);
       const { width: most, height: high } = page.viewportSize();
@@ -366,8 +378,7 @@ test("a chart can be enlarged, and Escape gives the focus back", () =>
       await stage.waitFor({ state: "detached" }).catch(() => {});
       assert.equal(await page.locator("dialog[open]").count(), 0);
       assert.ok(await card.locator("button[data-action=enlarge]").evaluate((button) => button === document.activeElement), "focus is not on the button");
-      await settle(page);
-      assert.equal((await card.locator(".main-svg").first().boundingBox()).width, width);
+      await page.waitForFunction(([one, wanted]) => document.querySelector(`.card[data-chart="${one}"] .main-svg`).getBoundingClientRect().width === wanted, [id, width], { timeout: 5_000 });
     }
     await page.locator('.card[data-chart="latency"] button[data-action=enlarge]').click();
     await page.locator("dialog button").click();
@@ -395,17 +406,15 @@ test("charts can be saved as PNG and SVG", () =>
 
 test("a header sorts the table, numbers as numbers", () =>
   withPage(context, examplePage(), async (page) => {
-    const head = (name) => page.locator("#trials-table th", { has: page.getByRole("button", { name, exact: true }) });
+    const head = (name) => page.locator("#trials-table th").filter({ hasText: new RegExp(`^${name}$`) });
     const ascending = (values) => values.every((value, at) => at === 0 || values[at - 1] <= value);
-    for (const name of ["p99", "achieved/s", "target/s", "order", "app CPU s/1,000", "app"]) {
+    for (const name of ["p99", "achieved/s", "target/s", "app CPU s/1,000", "order", "app"]) {
       await head(name).locator("button").click();
       const isText = name === "app";
       const told = async () => (await trialsOf(page)).map((row) => (isText ? row[name] : numberIn(row[name])));
-      // The table first is in the order of execution, so that this click turns it round.
-      const first = name === "order" ? "descending" : "ascending";
-      assert.equal(await head(name).getAttribute("aria-sort"), name === "order" && (await hashOf(page)).includes("-position") ? "descending" : "ascending", `${name}: ${first}`);
+      assert.equal(await head(name).getAttribute("aria-sort"), "ascending", name);
       const up = await told();
-      assert.ok(ascending(up) || ascending([...up].reverse()), `${name}: ${up}`);
+      assert.ok(ascending(up), `${name}: ${up}`);
       assert.equal(await page.locator("#trials-table th[aria-sort]").count(), 1);
       assert.ok(await head(name).locator("button").evaluate((button) => button === document.activeElement));
       await page.keyboard.press("Enter");
@@ -456,6 +465,8 @@ test("a trial that is chosen in the table is shown by timeline and heat map", ()
       assert.match(await hashOf(page), new RegExp(`\\btrial=${trial}\\b`));
     }
     const at = async () => page.locator("#trial").evaluate((one) => one.selectedIndex);
+    // The chosen trial, of another target, leaves the list when another is chosen.
+    await page.locator("#trial").selectOption({ index: 1 });
     await page.locator("#trial").selectOption({ index: 3 });
     await page.locator("#later").click();
     assert.equal(await at(), 4);

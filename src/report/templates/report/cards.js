@@ -14,11 +14,18 @@ const cards = [...document.querySelectorAll(".card")].map((element) => ({
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isNarrow = matchMedia("(max-width: 600px)");
 
+// A logarithmic axis over few decades has ticks at 1, 2 and 5.
+const coarsen = (axis, values) => {
+  if (axis.type !== "log" || axis.tickvals) return;
+  const known = values.filter((value) => value > 0);
+  if (Math.max(...known) / Math.min(...known) < 1000) axis.dtick = "D2";
+};
 const figureOf = (card) => {
   const { figure, series } = card.source;
   const data = figure.data.flatMap((source, place) => {
     const trace = { ...source };
-    return charts[card.id].fill(trace, series[place]) ? [trace] : [];
+    const fill = series[place].kind === "entry" ? entry : charts[card.id].fill;
+    return fill(trace, series[place]) ? [trace] : [];
   });
   const layout = structuredClone(figure.layout);
   const line = colour("--line");
@@ -29,7 +36,8 @@ const figureOf = (card) => {
   layout.hoverlabel = { bgcolor: colour("--paper"), bordercolor: colour("--edge"), font: { color: colour("--ink") }, align: "left" };
   if (isNarrow.matches) Object.assign(layout.margin, { l: 48, r: 8 });
   charts[card.id].lay(layout);
-  if (!data.length) {
+  for (const name of ["x", "y"]) coarsen(layout[`${name}axis`], data.flatMap((trace) => trace[name]));
+  if (!data.some((trace) => trace.x.some((x) => x !== null))) {
     layout.annotations = [{ text: "Nothing to show for these filters", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }];
   }
   return { data, layout };
@@ -85,7 +93,7 @@ const tell = (card, data, layout) => {
   };
   for (const trace of data) {
     if (trace.type === "heatmap") trace.y.forEach((name, at) => trace.x.forEach((x, i) => trace.z[at][i] !== null && add(unescaped(name), x, 10 ** trace.z[at][i], trace.hovertext[at][i])));
-    else trace.x.forEach((x, i) => add(unescaped(trace.name ?? ""), x, trace.y[i], trace.hovertext?.[i]));
+    else trace.x.forEach((x, i) => x !== null && add(unescaped(trace.name ?? ""), x, trace.y[i], trace.hovertext?.[i]));
   }
   card.numbers.replaceChildren(made);
 };

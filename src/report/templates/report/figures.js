@@ -77,6 +77,11 @@ const put = (trace, rows, x, y, words, axis = "y") => {
 const plainAxis = (of) => ({ value: of, isBound: () => false });
 const target = plainAxis((row) => cases.target(row));
 
+// An entry of the legend, which has no points.
+const entry = (trace, series) => {
+  trace.x = trace.y = [null];
+  return (series.app === undefined || (state.apps.has(series.app) && state.stores.has(series.store))) && (series.workers === undefined || state.workers.has(series.workers));
+};
 // Each gives whether its trace has anything to show.
 const stackLine = (x, y, words, keep) => (trace, series) => {
   const rows = shown(keep).filter((row) => ofSeries(series, row));
@@ -138,7 +143,7 @@ const charts = {
     },
   },
   workers: {
-    scope: () => scope(targetText(), connectionsText(), lawWords()),
+    scope: () => scope(targetText(), connectionsText(), BARS),
     fill: (trace, series) => {
       const rows = shown(atTarget).filter((row) => ofSeries(series, row) && cases.rate(row) !== null);
       const one = rows.find((row) => cases.workers(row) === 1);
@@ -149,11 +154,14 @@ const charts = {
       if (series.kind === "ideal") {
         if (one === undefined || rows.length < 2) return false;
         [trace.x, trace.y] = [[1, most], [cases.rate(one), cases.rate(one) * most]];
+        trace.hoverinfo = "skip";
         return true;
       }
       const law = data.scalings.find((law) => isLawShown(law) && data.apps[series.app].name === law.app && data.stores[series.store].name === law.store);
       if (!law || rows.length < 2) return false;
+      const tested = law.points === 3 ? "three points: nothing is tested" : `off by at most ${(law.worst_error * 100).toFixed(1)} %`;
       trace.x = Array.from({ length: 41 }, (_, i) => 1 + ((most - 1) * i) / 40);
+      trace.hovertext = trace.x.map(() => `${plain(appTitle(rows[0]))} · ${plain(storeTitle(rows[0]))}<br>λ ${number(law.one)}/s, σ ${law.contention.toFixed(3)}, κ ${law.coherency.toFixed(4)}<br>${tested}`);
       trace.y = trace.x.map((n) => (law.one * n) / (1 + law.contention * (n - 1) + law.coherency * n * (n - 1)));
       return true;
     },
@@ -178,7 +186,7 @@ const charts = {
     },
   },
   percentiles: {
-    scope: () => scope(targetText(), connectionsText()),
+    scope: () => scope(targetText(), connectionsText(), untold()),
     fill: (trace, series) => {
       const row = shown(atTarget).find((row) => ofSeries(series, row));
       if (row === undefined) return false;
@@ -244,10 +252,9 @@ function isNamed({ app, store }) {
 function isLawShown(law) {
   return law.concurrency === state.connections && law.target_rps === state.target && isNamed(law);
 }
-function lawWords() {
-  const title = (all, name) => all.find((one) => one.name === name).title;
-  const told = (law) => `${title(data.apps, law.app)} · ${title(data.stores, law.store)}: σ ${law.contention.toFixed(3)}, κ ${law.coherency.toFixed(4)}${law.points === 3 ? " (three points: not tested)" : `, off by at most ${(law.worst_error * 100).toFixed(1)} %`}`;
-  return data.scalings.filter(isLawShown).map(told).join(" · ");
+function untold() {
+  const count = shown(atTarget).filter((row) => cases.valid(row) && !distribution(row).length).length;
+  return count ? `${count} not drawn: at this target the deadline cut off what would tell` : "";
 }
 function percent(place) {
   const beyond = 100 * 10 ** (-place / 16);
