@@ -81,6 +81,33 @@ impl TrialRow {
         self.failure.is_none() && (self.is_valid || !is_ranked)
     }
 
+    /// A valid trial of a case, with a thousand requests and nothing measured, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(trial: u64, case: Case) -> Self {
+        Self {
+            trial,
+            position: trial,
+            block: trial,
+            case,
+            is_valid: true,
+            flags: String::new(),
+            failure: None,
+            planned: Some(1000),
+            sent: Some(1000),
+            completed: Some(1000),
+            failed: Some(0),
+            censored: Some(0),
+            achieved_rps: None,
+            latency: [None; QUANTILES.len()],
+            app_cpu_s: None,
+            store_cpu_s: None,
+            loader_cpu_s: None,
+            app_throttled_s: None,
+            app_peak_memory_bytes: None,
+            store_peak_memory_bytes: None,
+        }
+    }
+
     /// CPU seconds for each thousand completed requests.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]

@@ -114,10 +114,8 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read, or its buckets are out of order.
     pub async fn histograms(&self) -> Result<BTreeMap<u64, Histogram>, QueryError> {
-        let answer = |_| QueryError::Answer {
-            question: "latency.sql",
-            column: "low_ns".to_owned(),
-        };
+        let answer =
+            |_| QueryError::Answer { question: "latency.sql", column: "low_ns".to_owned() };
         verify::histograms(&self.session).await?.map_err(answer)
     }
 
@@ -309,7 +307,9 @@ impl Answers {
             let names = batch.schema();
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             let named = names.fields().iter().map(|field| field.name()).zip(columns);
-            RecordBatch::try_from_iter_with_nullable(named.map(|(name, values)| (name, values, true)))
+            RecordBatch::try_from_iter_with_nullable(
+                named.map(|(name, values)| (name, values, true)),
+            )
         };
         let batches = batches.iter().map(plain).collect::<Result<_, _>>().map_err(setup)?;
         Ok(Self { question, batches })

@@ -73,9 +73,8 @@ pub(super) fn answers(report: &Report) -> Vec<Answer> {
 /// one that somebody keeps.
 fn first(report: &Report, connections: &[u32]) -> Option<(Bound, u32)> {
     let &fewest = connections.first()?;
-    let is_kept = |bound: &Bound| {
-        held(&report.trials, fewest, *bound).iter().any(|one| one.rps.is_some())
-    };
+    let is_kept =
+        |bound: &Bound| held(&report.trials, fewest, *bound).iter().any(|one| one.rps.is_some());
     let bounds = LIMITS_MS.map(|ms| Bound { percentile: P95, limit: Nanos(ms * 1_000_000) });
     let mut candidates = bounds.into_iter().filter(|bound| bound.limit >= USUAL_LIMIT);
     let usual = Bound { percentile: P95, limit: USUAL_LIMIT };
@@ -150,8 +149,7 @@ fn words(manifest: &Manifest, held: &[Held], bound: Bound) -> String {
             false => "No stack could be judged: see the flags of its trials".to_owned(),
         };
     };
-    let is_as_good =
-        |one: &&Held| one.rps == best.rps && one.stack.workers == best.stack.workers;
+    let is_as_good = |one: &&Held| one.rps == best.rps && one.stack.workers == best.stack.workers;
     let winners: Vec<&Held> = held.iter().filter(is_as_good).collect();
     let names = match winners.len() {
         count if count > 2 && count == pairs(manifest) => "All stacks".to_owned(),
@@ -176,7 +174,12 @@ fn words(manifest: &Manifest, held: &[Held], bound: Bound) -> String {
                 format!("{other} needs {}", workers(own.stack.workers))
             }
             (Some(rps), _) => {
-                format!("{} {}, with {}", name(manifest, own), grouped(rps), workers(own.stack.workers))
+                format!(
+                    "{} {}, with {}",
+                    name(manifest, own),
+                    grouped(rps),
+                    workers(own.stack.workers)
+                )
             }
             (None, Some((lowest, Hold::Missed))) => {
                 format!("{other} holds not even {}", grouped(lowest))
@@ -215,7 +218,10 @@ mod tests {
 
     #[test]
     fn numbers_and_limits_read_as_people_say_them() {
-        assert_eq!([1, 999, 1000, 12_500, 1_000_000].map(grouped).join(" "), "1 999 1,000 12,500 1,000,000");
+        assert_eq!(
+            [1, 999, 1000, 12_500, 1_000_000].map(grouped).join(" "),
+            "1 999 1,000 12,500 1,000,000"
+        );
         assert_eq!(limit_text(Nanos(20_000_000)), "20 ms");
         assert_eq!(limit_text(Nanos(2_000_000_000)), "2 s");
     }

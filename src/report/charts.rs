@@ -183,7 +183,7 @@ impl Pair {
             for (store, store_name) in experiment.stores.iter().enumerate() {
                 let look = app * stores + store;
                 let name = match (experiment.apps.len(), stores) {
-                    (1, 1 ..) if stores > 1 => title(manifest, store_name),
+                    (1, 1..) if stores > 1 => title(manifest, store_name),
                     (_, 1) => title(manifest, app_name),
                     _ => format!("{} · {}", title(manifest, app_name), title(manifest, store_name)),
                 };
@@ -287,7 +287,9 @@ fn rate(manifest: &Manifest) -> String {
             .show_legend(false)
             .mode(Mode::Markers)
             .hover_info(HoverInfo::Text)
-            .marker(Marker::new().color(pair.colour).symbol(MarkerSymbol::StarDiamondOpen).size(15));
+            .marker(
+                Marker::new().color(pair.colour).symbol(MarkerSymbol::StarDiamondOpen).size(15),
+            );
         sketch.add(pair.series("knees", None), knees);
     }
     sketch.done(layout("target, requests/s", "achieved, requests/s"))
@@ -298,7 +300,8 @@ fn workers(manifest: &Manifest) -> String {
     add_pairs(&mut sketch, manifest);
     for pair in Pair::all(manifest) {
         for (kind, dash) in [("ideal", DashType::Dot), ("law", DashType::Dash)] {
-            let line = guide(kind, pair.colour, dash).hover_info(HoverInfo::Text).show_legend(false);
+            let line =
+                guide(kind, pair.colour, dash).hover_info(HoverInfo::Text).show_legend(false);
             sketch.add(pair.series(kind, None), line);
         }
     }
@@ -337,17 +340,15 @@ fn percentiles(manifest: &Manifest) -> String {
         .into_iter()
         .chain([("99.999 %", 1e5), ("99.9999 %", 1e6)]);
     let (words, places): (Vec<&str>, Vec<f64>) = shares.unzip();
-    let axis = Axis::new()
-        .title("percentile")
-        .type_(AxisType::Log)
-        .tick_values(places)
-        .tick_text(words);
+    let axis =
+        Axis::new().title("percentile").type_(AxisType::Log).tick_values(places).tick_text(words);
     sketch.done(layout("percentile", "latency, ms").x_axis(axis))
 }
 
 fn cpu() -> String {
     let mut sketch = Sketch::default();
-    for (kind, name, colour) in [("app_cpu", "app", COLOURS[0]), ("store_cpu", "store", COLOURS[1])] {
+    for (kind, name, colour) in [("app_cpu", "app", COLOURS[0]), ("store_cpu", "store", COLOURS[1])]
+    {
         let bar = Bar::new(Vec::<f64>::new(), Vec::<String>::new())
             .name(name)
             .orientation(Orientation::Horizontal)
@@ -436,11 +437,8 @@ fn plotly_text(text: &str) -> String {
 
 /// A quiet layout; colours and height are the page's.
 fn layout(x: &str, y: &str) -> Layout {
-    let legend = Legend::new()
-        .orientation(Orientation::Horizontal)
-        .x(0.0)
-        .y(1.02)
-        .y_anchor(Anchor::Bottom);
+    let legend =
+        Legend::new().orientation(Orientation::Horizontal).x(0.0).y(1.02).y_anchor(Anchor::Bottom);
     Layout::new()
         .auto_size(true)
         .margin(Margin::new().left(64).right(16).top(16).bottom(48))

@@ -11,7 +11,9 @@ use serde::{Serialize, Serializer};
 use super::Report;
 use super::answer::Answer;
 use super::charts::title;
-use crate::model::{Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow};
+use crate::model::{
+    Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow,
+};
 use crate::study::{CaseStudy, Estimate, LineKnee, Scaling};
 use crate::units::Nanos;
 
@@ -122,10 +124,7 @@ where
 }
 
 /// The data of a report as JSON.
-pub(super) fn page_data(
-    report: &Report,
-    answers: &[Answer],
-) -> Result<String, serde_json::Error> {
+pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, serde_json::Error> {
     let experiment = &report.manifest.experiment;
     let sorted = |values: &[u32]| {
         let mut values = values.to_vec();
@@ -202,7 +201,8 @@ fn cases(report: &Report) -> Vec<(String, Column)> {
     columns.push(("completed".to_owned(), counts(|case| case.completed)));
     columns.push(("failed".to_owned(), counts(|case| case.failed)));
     columns.push(("censored".to_owned(), counts(|case| case.censored)));
-    let estimates: [(&str, fn(&CaseStudy) -> Option<Estimate>); 3] = [
+    type Of = fn(&CaseStudy) -> Option<Estimate>;
+    let estimates: [(&str, Of); 3] = [
         ("rate", |case| case.rate),
         ("app_cpu", |case| case.app_cpu),
         ("store_cpu", |case| case.store_cpu),
@@ -362,11 +362,18 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the values are whole"
+    )]
     fn a_code_is_exact_to_a_fortieth_of_a_percent() {
-        for value in [1_u64, 999, 20_000_000, 3_600_000_000_000, 99_000_000_000_000] {
-            let Column::Log(codes) = Column::log([Some(value)].into_iter()) else { panic!() };
+        for value in [1.0, 999.0, 2e7, 3.6e12, 9.9e13] {
+            let Column::Log(codes) = Column::log([Some(value as u64)].into_iter()) else {
+                panic!()
+            };
             let back = (f64::from(codes[0] - 1) * LOG_STEP).exp();
-            assert!((back / value as f64 - 1.0).abs() < 0.000_251, "{value}: {back}");
+            assert!((back / value - 1.0).abs() < 0.000_251, "{value}: {back}");
         }
         let Column::Log(codes) = Column::log([None, Some(0)].into_iter()) else { panic!() };
         assert_eq!(codes, [0, 0]);

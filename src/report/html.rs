@@ -243,9 +243,8 @@ pub(super) fn what_was_measured(manifest: &Manifest) -> String {
         wanted.iter().map(named).collect::<Vec<_>>().join(" and ")
     };
     let experiment = &manifest.experiment;
-    let counts = |values: &[u32]| {
-        sorted(values).into_iter().map(grouped).collect::<Vec<_>>().join(", ")
-    };
+    let counts =
+        |values: &[u32]| sorted(values).into_iter().map(grouped).collect::<Vec<_>>().join(", ");
     format!(
         "{} on {} · {} workers · {} connections · {} requests/s · {} × {}",
         names(&experiment.apps),

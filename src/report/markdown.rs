@@ -25,8 +25,7 @@ pub fn markdown(report: &Report) -> String {
         put(&mut text, &format!("- {stack}, {connections} connections, keeping {slo}: {told}"));
     }
     case_table(&mut text, report);
-    let flags: Vec<Flag> =
-        Flag::ALL.into_iter().filter(|flag| report.carried(*flag) > 0).collect();
+    let flags: Vec<Flag> = Flag::ALL.into_iter().filter(|flag| report.carried(*flag) > 0).collect();
     if !flags.is_empty() {
         put(&mut text, "\n| flag | trials | meaning |\n| --- | ---: | --- |");
     }
@@ -58,9 +57,14 @@ fn case_table(text: &mut String, report: &Report) {
     let names = TOLD.map(|place| QUANTILES[place].1).join(" | ");
     put(
         text,
-        &format!("| app | store | workers | connections | target/s | achieved | {names} | failed | cut off | valid |"),
+        &format!(
+            "| app | store | workers | connections | target/s | achieved | {names} | failed | cut off | valid |"
+        ),
     );
-    put(text, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    put(
+        text,
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    );
     for one in &report.study.cases {
         let case = &one.case;
         let latencies = TOLD.map(|place| percentile_text(one, place)).join(" | ");

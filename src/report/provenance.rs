@@ -79,9 +79,8 @@ pub(super) fn reproduce(report: &Report) -> (String, String) {
             let list = |names: &[ComponentName]| {
                 names.iter().map(ComponentName::as_str).collect::<Vec<_>>().join(",")
             };
-            let counts = |counts: &[u32]| {
-                counts.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
-            };
+            let counts =
+                |counts: &[u32]| counts.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
             format!(
                 "perf-api capacity {} --apps {} --stores {} --workers {} --concurrency {} --qps {} --duration {} --seed {} --launcher {launcher}{fit}",
                 slos.join(" "),

@@ -77,7 +77,9 @@ impl Pool {
     fn quantile_of(&self, times: &[u64], q: f64) -> Option<LatencyFigure> {
         let count = |of: fn(&Cumulated) -> &Vec<u64>, place: usize| -> u64 {
             let own = self.parts.iter().zip(times);
-            own.fold(0, |sum, (part, times)| sum.saturating_add(of(part)[place].saturating_mul(*times)))
+            own.fold(0, |sum, (part, times)| {
+                sum.saturating_add(of(part)[place].saturating_mul(*times))
+            })
         };
         let last = self.grid.len().checked_sub(1)?;
         let rank = nearest_rank(q, count(|part| &part.all, last))?;

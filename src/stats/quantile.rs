@@ -32,7 +32,9 @@ pub(super) fn figure_between(
     highest: Option<(Nanos, Nanos)>,
 ) -> LatencyFigure {
     match highest {
-        Some((_, highest)) if agree(high, highest) => LatencyFigure { value: high, is_bound: false },
+        Some((_, highest)) if agree(high, highest) => {
+            LatencyFigure { value: high, is_bound: false }
+        }
         _ => LatencyFigure { value: low, is_bound: true },
     }
 }

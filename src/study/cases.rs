@@ -87,8 +87,7 @@ impl CaseStudy {
     /// Of the trials of one case.
     pub(super) fn of(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> Self {
         let valid = trials.iter().filter(|trial| trial.is_valid).count();
-        let used: Vec<&TrialRow> =
-            trials.iter().filter(|trial| trial.is_used(valid > 0)).collect();
+        let used: Vec<&TrialRow> = trials.iter().filter(|trial| trial.is_used(valid > 0)).collect();
         let own: Vec<&Histogram> =
             used.iter().filter_map(|trial| histograms.get(&trial.trial)).collect();
         let pool = Pool::new(&own);
@@ -98,7 +97,8 @@ impl CaseStudy {
                 used.iter().filter_map(|trial| trial.latency[index]).collect();
             *estimate = percentile(&pool, q, &repetitions);
         }
-        let sum = |of: fn(&TrialRow) -> Option<u64>| used.iter().filter_map(|trial| of(trial)).sum();
+        let sum =
+            |of: fn(&TrialRow) -> Option<u64>| used.iter().filter_map(|trial| of(trial)).sum();
         let mean = |of: &dyn Fn(&TrialRow) -> Option<f64>| {
             estimate(&used.iter().filter_map(|trial| of(trial)).collect::<Vec<f64>>())
         };
@@ -193,35 +193,22 @@ mod tests {
     /// A trial that achieved so much, with all its latencies in one bucket.
     fn trial(id: u64, rate: f64, ms: u64, is_valid: bool) -> (TrialRow, Histogram) {
         let value = Nanos(ms * 1_000_000);
-        let row = TrialRow {
-            trial: id,
-            position: id,
-            block: id,
-            case: Case {
-                stack: Stack {
-                    app: "express".parse().unwrap(),
-                    store: "redis".parse().unwrap(),
-                    workers: 1,
-                },
-                concurrency: 100,
-                target_rps: 1000,
+        let case = Case {
+            stack: Stack {
+                app: "express".parse().unwrap(),
+                store: "redis".parse().unwrap(),
+                workers: 1,
             },
+            concurrency: 100,
+            target_rps: 1000,
+        };
+        let row = TrialRow {
             is_valid,
             flags: if is_valid { String::new() } else { "host_busy,pacer_late".to_owned() },
-            failure: None,
-            planned: Some(1000),
-            sent: Some(1000),
-            completed: Some(1000),
-            failed: Some(0),
-            censored: Some(0),
             achieved_rps: Some(rate),
             latency: [Some(LatencyFigure { value, is_bound: false }); QUANTILES.len()],
             app_cpu_s: Some(0.5),
-            store_cpu_s: None,
-            loader_cpu_s: None,
-            app_throttled_s: None,
-            app_peak_memory_bytes: None,
-            store_peak_memory_bytes: None,
+            ..TrialRow::of(id, case)
         };
         let bucket = Bucket { low: value, high: value, count: 1000, censored: 0, served: 0 };
         (row, Histogram { buckets: vec![bucket] })

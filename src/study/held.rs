@@ -95,35 +95,19 @@ mod tests {
 
     fn trial(target: u32, completed: u64, ms: u64) -> TrialRow {
         let figure = LatencyFigure { value: Nanos(ms * 1_000_000), is_bound: false };
-        TrialRow {
-            trial: 0,
-            position: 0,
-            block: 0,
-            case: Case {
-                stack: Stack {
-                    app: "express".parse().unwrap(),
-                    store: "redis".parse().unwrap(),
-                    workers: 1,
-                },
-                concurrency: 100,
-                target_rps: target,
+        let case = Case {
+            stack: Stack {
+                app: "express".parse().unwrap(),
+                store: "redis".parse().unwrap(),
+                workers: 1,
             },
-            is_valid: true,
-            flags: String::new(),
-            failure: None,
-            planned: Some(1000),
-            sent: None,
+            concurrency: 100,
+            target_rps: target,
+        };
+        TrialRow {
             completed: Some(completed),
-            failed: Some(0),
-            censored: Some(0),
-            achieved_rps: None,
             latency: [Some(figure); QUANTILES.len()],
-            app_cpu_s: None,
-            store_cpu_s: None,
-            loader_cpu_s: None,
-            app_throttled_s: None,
-            app_peak_memory_bytes: None,
-            store_peak_memory_bytes: None,
+            ..TrialRow::of(0, case)
         }
     }
 
@@ -162,7 +146,8 @@ mod tests {
     #[test]
     fn a_bound_is_not_kept() {
         let mut bounded = trial(1000, 1000, 5);
-        bounded.latency = [Some(LatencyFigure { value: Nanos(1), is_bound: true }); QUANTILES.len()];
+        bounded.latency =
+            [Some(LatencyFigure { value: Nanos(1), is_bound: true }); QUANTILES.len()];
         assert_eq!(told(&[bounded]), (None, Some((1000, Hold::Missed))));
     }
 }

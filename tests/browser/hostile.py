@@ -117,7 +117,10 @@ def make_hostile(manifest):
     host["cpu_model"] = f"cpu {EVERY}"
     host["os"] = f"os {END}"
     host["kernel"] = f"kernel {IMAGE}"
-    titles = [SCRIPT, END, f"{IMAGE} {QUOTES}", f"{TURNED} {TEMPLATE}", LONG]
+    # The first four are those of two apps and two stores.
+    titles = [
+        f"{SCRIPT} {ENTITIES}", END, f"{TEMPLATE} {IMAGE} {QUOTES}", f"{TURNED} {LONG}", "\u202eunclosed"
+    ]
     used = manifest["experiment"]["apps"] + manifest["experiment"]["stores"]
     components = sorted(
         manifest["bundle"]["components"],

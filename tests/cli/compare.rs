@@ -49,7 +49,7 @@ fn what_programs_read_is_what_the_schema_says() {
 }
 
 /// Checks types, properties and enumerations: what the schema uses of JSON Schema.
-fn assert_fits(
+pub fn assert_fits(
     value: &serde_json::Value,
     schema: &serde_json::Value,
     root: &serde_json::Value,

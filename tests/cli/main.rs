@@ -9,6 +9,7 @@ mod errors;
 mod interleaved;
 mod journal;
 mod plan;
+mod report;
 mod results;
 mod resume;
 mod run;

@@ -1,6 +1,5 @@
 //! Runs with computed loads: datasets and reports whose every byte is known.
 
-use perf_api::query::{Dataset, Trust};
 use sha2::{Digest, Sha256};
 
 use super::env::TestEnv;
@@ -130,30 +129,6 @@ fn a_damaged_table_is_refused_with_its_own_exit_code() {
     let told = env.told(&["report"]);
     assert!(told.starts_with("exit 5\n"), "{told}");
     assert!(told.contains("trials.parquet is corrupt"), "{told}");
-}
-
-#[test]
-fn sql_and_rust_find_the_same_p95() {
-    let env = TestEnv::new();
-    let told = env.told(&["quick", "--fake", "--qps", "1000,20000", "--workers=1,2"]);
-    let place = perf_api::store::Location::Folder(env.path("results"));
-    let store = perf_api::store::Store::open(&place).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let cases = runtime.block_on(async {
-        let id = store.names().await.unwrap().find("latest").unwrap();
-        let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
-        dataset.cases().await.unwrap()
-    });
-    assert_eq!(cases.len(), 16);
-    assert!(
-        cases.iter().any(|case| case.p95_is_bound) && cases.iter().any(|case| !case.p95_is_bound)
-    );
-    for case in cases {
-        // With one repetition the merged distribution is the trial's, whose line Rust has told.
-        let line = told.lines().find(|line| line.contains(&format!("{}: ", case.case))).unwrap();
-        let p95 = format!("p95 {}", perf_api::report::p95_text(&case));
-        assert!(line.contains(&p95), "{line} has not {p95}");
-    }
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn simulate(world: &World, repetitions: u32, truth: Truth, seed: u64) -> Tally {
         count(&mut tally, world, truth, &told);
         let pairs = world::pairs(&before, &after);
         count_rivals(&mut tally, world, truth, &pairs);
-        count_bootstrap(&mut tally, world, truth, &pairs, number);
+        count_bootstrap(&mut tally, world, truth, &pairs);
     }
     tally
 }
@@ -194,13 +194,7 @@ fn count_rivals(tally: &mut Tally, world: &World, truth: Truth, pairs: &[world::
 }
 
 /// What is bootstrapped of a few cases, for their intervals: those of ours are of a model.
-fn count_bootstrap(
-    tally: &mut Tally,
-    world: &World,
-    truth: Truth,
-    pairs: &[world::Pair],
-    seed: u64,
-) {
+fn count_bootstrap(tally: &mut Tally, world: &World, truth: Truth, pairs: &[world::Pair]) {
     let some = pairs.iter().filter(|_| world.design == Design::Interleaved).step_by(29);
     for pair in some {
         let differences: Vec<f64> =

@@ -41,7 +41,7 @@ fn store(results: &Path) -> Store {
 }
 
 fn verify(store: &Store, id: DatasetId) -> Result<Manifest, StoreError> {
-    wait(perf_api::query::verify(store, id))
+    Ok(wait(perf_api::query::verify(store, id))?.manifest)
 }
 
 fn datasets(store: &Store) -> Vec<DatasetId> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::compare::judge;
-use crate::cli::error::CliError;
 use crate::cli::args::{self, ReportFormat};
+use crate::cli::error::CliError;
 use crate::cli::location;
 use crate::cli::open::open_in_browser;
 use crate::cli::output::{case_table, print};

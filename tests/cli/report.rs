@@ -1,0 +1,103 @@
+//! The report of one dataset: the same on any day, and what its questions answer.
+
+use serde_json::Value;
+
+use super::env::TestEnv;
+use super::run::hash;
+
+/// Two repetitions of loads below and beyond what the computed stacks hold.
+const RUN: [&str; 7] =
+    ["quick", "--fake", "--no-progress", "--qps", "1000,20000", "--workers=1,2", "--repetitions=2"];
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The answers of a question, row by row.
+fn ask(env: &TestEnv, question: &str) -> Vec<Value> {
+    let file = format!("{}/src/query/{question}.sql", env!("CARGO_MANIFEST_DIR"));
+    let told = env.good(&["sql", "--dataset", "latest", "--file", &file, "--format", "json"]);
+    told.lines().map(json).collect()
+}
+
+fn is_near(ours: &Value, theirs: &Value) -> bool {
+    match (ours.as_f64(), theirs.as_f64()) {
+        (Some(ours), Some(theirs)) => (ours - theirs).abs() <= theirs.abs() * 1e-12,
+        _ => ours == theirs,
+    }
+}
+
+#[test]
+fn what_a_page_shows_is_what_its_questions_answer() {
+    let env = TestEnv::new();
+    env.good(&RUN);
+    let told = json(&env.good(&["report", "--format", "json"]));
+    let cases = told["cases"].as_array().unwrap();
+    let answers = ask(&env, "cases");
+    assert_eq!((cases.len(), answers.len()), (16, 16));
+    let mut bounds = 0;
+    for (case, answer) in cases.iter().zip(&answers) {
+        for name in ["app", "store", "workers", "concurrency", "target_rps", "trials", "valid"] {
+            assert_eq!(case[name], answer[name], "{name} of {answer}");
+        }
+        for name in ["planned", "completed", "failed", "censored"] {
+            assert_eq!(case[name], answer[name], "{name} of {answer}");
+        }
+        let rate = &case["rate"];
+        assert!(is_near(&rate["value"], &answer["achieved_rps_mean"]), "{rate} of {answer}");
+        assert!(is_near(&rate["stddev"], &answer["achieved_rps_stddev"]), "{rate} of {answer}");
+        for part in ["app_cpu", "store_cpu"] {
+            let per_thousand = &answer[format!("{part}_s_per_thousand")];
+            assert!(is_near(&case[part]["value"], per_thousand), "{part} of {answer}");
+        }
+        for name in ["p50", "p90", "p95", "p99", "p99_9", "p99_99"] {
+            let figure = &case["latency"][name];
+            let is_bound = figure["is_bound"].as_bool().unwrap();
+            bounds += usize::from(is_bound);
+            let column = if is_bound { "_at_least_ns" } else { "_ns" };
+            assert_eq!(figure["value_ns"], answer[format!("{name}{column}")], "{name} of {answer}");
+            assert_eq!(answer[format!("{name}_ns")].is_null(), is_bound, "{name} of {answer}");
+        }
+    }
+    assert!((10..80).contains(&bounds), "{bounds} of 96 percentiles are bounds");
+    let trials = ask(&env, "trials");
+    assert_eq!(trials.len(), told["trials"].as_array().unwrap().len());
+    for (ours, answer) in told["trials"].as_array().unwrap().iter().zip(&trials) {
+        assert!(is_near(&ours["achieved_rps"], &answer["achieved_rps"]), "{answer}");
+        assert_eq!(ours["latency"]["p99"]["value"], answer["latency_p99_ns"], "{answer}");
+    }
+}
+
+#[test]
+fn a_page_is_the_same_in_any_zone_with_any_number_of_threads() {
+    let env = TestEnv::new();
+    env.good(&RUN);
+    let program = env!("CARGO_BIN_EXE_perf-api");
+    let mut hashes = Vec::new();
+    for settings in [
+        "TZ=UTC TOKIO_WORKER_THREADS=1 LANG=C",
+        "TZ=Asia/Kathmandu TOKIO_WORKER_THREADS=2 LANG=de_DE.UTF-8",
+        "TZ=America/Anchorage taskset -c 0",
+    ] {
+        let told = env.shell(&format!("env {settings} {program} report --output page.html"));
+        assert!(told.starts_with("exit 0"), "{settings}: {told}");
+        hashes.push(hash(&env.read("page.html")));
+        std::fs::remove_file(env.path("page.html")).unwrap();
+    }
+    assert!(hashes.iter().all(|one| *one == hashes[0]), "{hashes:?}");
+}
+
+#[test]
+fn a_dataset_is_told_in_every_form() {
+    let env = TestEnv::new();
+    env.good(&["quick", "--fake", "--no-progress", "--qps", "500,20000"]);
+    insta::assert_snapshot!(env.steps(&[
+        &["report", "--format", "md"],
+        &["report", "--format", "text"],
+        &["report", "--format", "junit"],
+        &["report", "--format", "json", "--output", "report.json"],
+    ]));
+    let told = json(std::str::from_utf8(&env.read("report.json")).unwrap());
+    let schema = json(include_str!("../../docs/report.schema.json"));
+    super::compare::assert_fits(&told, &schema, &schema, "$");
+}
