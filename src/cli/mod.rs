@@ -7,7 +7,9 @@ mod commands;
 mod docker;
 mod error;
 mod location;
+mod open;
 mod output;
+mod serve;
 mod verdicts;
 
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Trend(args) => block_on(commands::trend::trend(&args)),
         Command::Report(args) => block_on(commands::report::report(&args)),
         Command::Results(args) => block_on(commands::results::results(&args)),
+        Command::Serve(args) => commands::serve::serve(&args),
         Command::Sql(args) => commands::sql::sql(&args),
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),

@@ -351,6 +351,22 @@ pub fn first_line(program: &Path, args: &[String], dir: &Path) -> io::Result<Str
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
+/// Starts a program of the person's own, such as a browser, and leaves it alone: it outlives us, and
+/// an interruption of ours is none of its.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ExecError> {
+    let mut command = command(program);
+    command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = command.process_group(0).spawn();
+    let mut child =
+        started.map_err(|source| ExecError::Spawn { program: program.to_owned(), source })?;
+    // Somebody has to ask how it ended, or it stays in the table of processes until we are gone.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
 /// The path of this very executable, even after its file was replaced by a newer build.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod comparison;
 mod html;
 mod junit;
 mod pull_request;
+mod served;
 mod text;
 mod words;
 
@@ -20,6 +21,10 @@ pub use comparison::comparison_html;
 pub use html::{ReportError, html};
 pub use junit::comparison_junit;
 pub use pull_request::comparison_markdown;
+pub use served::{
+    Insist, Message, ServedPage, console_page, datasets_page, live_page, measured_text,
+    message_page,
+};
 pub use text::{capacity_text, p95_text, rate_text};
 pub use words::{
     basis_text, broken_sentence, case_sentence, change_text, group_sentence, interval_text,

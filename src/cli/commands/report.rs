@@ -26,14 +26,19 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
             .hint("`--compare BEFORE AFTER` compares two"));
     }
     let id = location::find(&store, &args.dataset).await?;
-    let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
-    if trust == Trust::Verify {
-        verify(&store, id).await?;
-    }
-    let report = gather(&store, id, trust).await?;
+    let report = match args.unverified {
+        true => gather(&store, id, Trust::Blind).await?,
+        false => verified(&store, id).await?,
+    };
     let path = write(&store, &report, args.output.as_deref())?;
     print(&format!("{}\n", shown(&path).display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks a dataset, and asks it everything that a report tells.
+pub(in crate::cli) async fn verified(store: &Store, id: DatasetId) -> Result<Report, CliError> {
+    verify(store, id).await?;
+    gather(store, id, Trust::Verify).await
 }
 
 /// Asks a dataset everything that a report tells.

@@ -12,7 +12,7 @@ use crate::cli::args::{self, AnswerFormat};
 use crate::cli::error::CliError;
 use crate::cli::location;
 use crate::cli::output::note;
-use crate::query::{Session, Trust};
+use crate::query::{Limits, Session, Trust};
 
 pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -21,7 +21,7 @@ pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let query = query(args)?;
     let store = location::open(&args.results)?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
-    let session = runtime.block_on(Session::open(&store, trust, cpus))?;
+    let session = runtime.block_on(Session::open(&store, trust, Limits::of(cpus)))?;
     for (id, condition) in &session.left_out {
         note(&format!(
             "warning: {} is left out: its manifest is {}",

@@ -1,0 +1,109 @@
+//! Reading a journal while somebody else writes it: each line once, without a lock, and without
+//! reading again what was read.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+
+use super::StoreError;
+use super::journal::{Entry, parse, whole_bytes};
+use crate::clock::UnixMillis;
+
+/// A reader of a journal that grows.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    /// Bytes of the lines that were read.
+    bytes: u64,
+    /// How many lines that were.
+    lines: usize,
+    written: Option<UnixMillis>,
+}
+
+impl Follower {
+    pub(super) fn of(path: PathBuf) -> Self {
+        Self { path, bytes: 0, lines: 0, written: None }
+    }
+
+    /// The lines that were written whole since the last time. A torn last line is waited for: it is
+    /// being written, or whoever wrote it has died.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or is damaged before its last line.
+    pub fn news(&mut self) -> Result<Vec<Entry>, StoreError> {
+        let bytes = self.unread().map_err(StoreError::io("read", &self.path))?;
+        let whole = whole_bytes(&bytes);
+        let mut entries = Vec::new();
+        for line in bytes[..whole].split_inclusive(|&byte| byte == b'\n') {
+            let number = self.lines + entries.len() + 1;
+            entries.push(parse(line).map_err(|message| StoreError::Journal {
+                path: self.path.clone(),
+                line: number,
+                message,
+            })?);
+        }
+        self.bytes += whole as u64;
+        self.lines += entries.len();
+        Ok(entries)
+    }
+
+    /// When it was written to, as far as the file system tells, at the last look.
+    #[must_use]
+    pub fn written(&self) -> Option<UnixMillis> {
+        self.written
+    }
+
+    fn unread(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        let about = file.metadata()?;
+        let since = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        self.written =
+            since.and_then(|since| u64::try_from(since.as_millis()).ok()).map(UnixMillis);
+        let mut bytes = Vec::new();
+        if about.len() > self.bytes {
+            file.seek(SeekFrom::Start(self.bytes))?;
+            file.read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ContentHash;
+
+    fn line(version: u32) -> String {
+        let json =
+            format!(r#"{{"report":{{"component":"redis","report":{{"version":"{version}"}}}}}}"#);
+        format!("{} {json}\n", &ContentHash::of(json.as_bytes()).to_string()[..16])
+    }
+
+    #[test]
+    fn each_whole_line_is_told_once_and_a_torn_one_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let mut follower = Follower::of(path.clone());
+        assert!(follower.news().is_err(), "there is no file yet");
+        let (first, second, third) = (line(1), line(2), line(3));
+        for (text, expected) in [
+            (String::new(), 0),
+            (first[..9].to_owned(), 0),
+            (first.clone(), 1),
+            (first.clone(), 0),
+            (format!("{first}{second}{}", &third[..40]), 1),
+            (format!("{first}{second}{third}"), 1),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            assert_eq!(follower.news().unwrap().len(), expected, "{text}");
+        }
+        assert!(follower.written().is_some());
+        let damaged = third.replace("\"3\"", "\"4\"");
+        std::fs::write(&path, format!("{first}{second}{third}{damaged}")).unwrap();
+        assert_eq!(follower.news().unwrap().len(), 0, "a last line that does not fit was torn");
+        std::fs::write(&path, format!("{first}{second}{third}{damaged}{first}")).unwrap();
+        let told = follower.news().unwrap_err().to_string();
+        assert!(told.contains("line 4"), "{told}");
+    }
+}
