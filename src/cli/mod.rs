@@ -52,6 +52,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Sql(args) => commands::sql::sql(&args),
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
+        Command::Ask(args) => commands::ask::ask(&args),
         Command::Pin(args) => Err(crate::exec::become_pinned(&args.into()).into()),
         Command::Target(args) => {
             let served = crate::load::serve(args.listen, (&args).into());

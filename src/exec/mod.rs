@@ -18,12 +18,13 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use procfs::process::Process;
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
+use tokio::io::AsyncWriteExt;
 
 pub use owner::Owner;
 pub use usage::{ProcessGroup, Usage, sample_usage};
@@ -365,6 +366,35 @@ pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ExecError> 
     // Somebody has to ask how it ended, or it stays in the table of processes until we are gone.
     std::thread::spawn(move || child.wait());
     Ok(())
+}
+
+/// Runs this very program once more, with something on its standard input, and gives what it wrote.
+/// It is ended when nobody waits for it any more.
+///
+/// # Errors
+/// When it cannot be started, or its end cannot be told.
+pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ExecError> {
+    let failed = |source| ExecError::Spawn { program: PathBuf::from("perf-api"), source };
+    let mut command = command(&own_program().map_err(failed)?);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ended before it read everything tells why by how it ended.
+        let _ = stdin.write_all(input).await;
+    }
+    let tell = |source| ExecError::System { action: "wait for a child", source };
+    child.wait_with_output().await.map_err(tell)
+}
+
+/// Lets this process have so many bytes of addresses and no more: what asks for more is ended.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn limit_memory(bytes: u64) -> Result<(), ExecError> {
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    rustix::process::setrlimit(Resource::As, limit)
+        .map_err(|errno| ExecError::System { action: "limit the memory", source: errno.into() })
 }
 
 /// The path of this very executable, even after its file was replaced by a newer build.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(super) use comparing::{Ab, Judge, ReportFormat, Share, Trend};
-pub(super) use serving::Serve;
+pub(super) use serving::{Ask, Serve};
 
 use crate::exec::Pin;
 use crate::load::{Behaviour, Distribution, Stall};
@@ -64,6 +64,9 @@ pub(super) enum Command {
     Schema(Schema),
     /// Pin component folders in a bundle file
     Bundle(Bundle),
+    /// Answer one question of the console in a browser
+    #[command(hide = true)]
+    Ask(Ask),
     /// Become another program, pinned to CPUs
     #[command(hide = true)]
     Pin(PinArgs),

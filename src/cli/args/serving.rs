@@ -16,3 +16,9 @@ pub(in crate::cli) struct Serve {
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Ask {
+    #[arg(long)]
+    pub results: String,
+}

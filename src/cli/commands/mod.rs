@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(super) mod ab;
+pub(super) mod ask;
 pub(super) mod bundle;
 pub(super) mod calibrate;
 pub(super) mod capacity;

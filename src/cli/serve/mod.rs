@@ -38,6 +38,8 @@ const MOST_VIEWS: usize = 16;
 /// What every answer needs.
 pub(super) struct Shared {
     store: Store,
+    /// How the place of the results was typed.
+    results: String,
     door: Door,
     work: Work,
     /// Reports that were made, the latest asked last.
@@ -50,10 +52,11 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Results that are served at an address, with what is slow done by `work`.
-    pub(super) fn new(store: Store, address: SocketAddr, work: Handle) -> Self {
+    pub(super) fn new(store: Store, results: String, address: SocketAddr, work: Handle) -> Self {
         let (end, ending) = watch::channel(false);
         Self {
             store,
+            results,
             door: Door::at(address),
             work: Work::by(work),
             reports: Mutex::default(),
