@@ -12,4 +12,5 @@ mod plan;
 mod results;
 mod resume;
 mod run;
+mod serve;
 mod sql;

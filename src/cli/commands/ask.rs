@@ -90,7 +90,7 @@ pub(in crate::cli) fn ask(args: &args::Ask) -> Result<ExitCode, CliError> {
     let answer = told.recv_timeout(MOST_TIME).unwrap_or_else(|error| match error {
         mpsc::RecvTimeoutError::Timeout => Err(too_long()),
         mpsc::RecvTimeoutError::Disconnected => {
-            Err(CliError::new("the query met a defect of this program"))
+            Err(CliError::new("a value is too large, or the query met a defect of this program"))
         }
     });
     let (json, code) = match answer {
