@@ -101,27 +101,27 @@ mod tests {
     use super::*;
 
     /// Whether a request with these headers is answered at port 8321.
-    fn is_answered(method: Method, headers: &[(&'static str, &'static str)]) -> bool {
+    fn is_answered(method: &Method, headers: &[(&'static str, &'static str)]) -> bool {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let door = Door::at("127.0.0.1:8321".parse().unwrap());
-        door.refusal(&method, &Uri::from_static("/sql"), &map).is_none()
+        door.refusal(method, &Uri::from_static("/sql"), &map).is_none()
     }
 
     #[test]
     fn only_names_of_this_machine_with_the_port_are_answered() {
         let good = ["127.0.0.1:8321", "localhost:8321", "LOCALHOST:8321", "[::1]:8321"];
         for host in good {
-            assert!(is_answered(Method::GET, &[("host", host)]), "{host}");
+            assert!(is_answered(&Method::GET, &[("host", host)]), "{host}");
         }
         let bad = ["evil.example:8321", "127.0.0.1", "127.0.0.1:80", "localhost.evil:8321", ""];
         for host in bad {
-            assert!(!is_answered(Method::GET, &[("host", host)]), "{host}");
+            assert!(!is_answered(&Method::GET, &[("host", host)]), "{host}");
         }
-        assert!(!is_answered(Method::GET, &[]));
-        assert!(!is_answered(Method::GET, &[("host", good[0]), ("host", good[1])]));
+        assert!(!is_answered(&Method::GET, &[]));
+        assert!(!is_answered(&Method::GET, &[("host", good[0]), ("host", good[1])]));
         let door = Door::at("127.0.0.1:80".parse().unwrap());
         let bare = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
         assert!(door.refusal(&Method::GET, &Uri::from_static("/"), &bare).is_none());
@@ -132,18 +132,18 @@ mod tests {
     #[test]
     fn pages_of_others_are_not_answered() {
         let host = ("host", "localhost:8321");
-        let origin = |origin| is_answered(Method::POST, &[host, ("origin", origin)]);
+        let origin = |origin| is_answered(&Method::POST, &[host, ("origin", origin)]);
         assert!(origin("http://localhost:8321"));
         for bad in ["null", "http://127.0.0.1:8321", "https://localhost:8321", "http://evil", ""] {
             assert!(!origin(bad), "{bad}");
         }
-        let from = |method, site, mode| {
+        let from = |method: &Method, site, mode| {
             is_answered(method, &[host, ("sec-fetch-site", site), ("sec-fetch-mode", mode)])
         };
-        assert!(from(Method::POST, "same-origin", "cors"));
-        assert!(from(Method::GET, "none", "navigate"));
-        assert!(from(Method::GET, "cross-site", "navigate"), "a link");
-        assert!(!from(Method::POST, "cross-site", "navigate"), "a form");
-        assert!(!from(Method::GET, "same-site", "no-cors"), "a picture");
+        assert!(from(&Method::POST, "same-origin", "cors"));
+        assert!(from(&Method::GET, "none", "navigate"));
+        assert!(from(&Method::GET, "cross-site", "navigate"), "a link");
+        assert!(!from(&Method::POST, "cross-site", "navigate"), "a form");
+        assert!(!from(&Method::GET, "same-site", "no-cors"), "a picture");
     }
 }
