@@ -105,6 +105,11 @@ pub fn message_page(message: &Message) -> Result<ServedPage, ReportError> {
     Ok(page.frame.of(page.render()?))
 }
 
+/// What a person can type stands between backticks: whether a piece of a text does, and the piece.
+fn pieces(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    text.split('`').enumerate().map(|(place, piece)| (place % 2 == 1, piece))
+}
+
 /// What is measured: `FastAPI and Express on Redis`.
 #[must_use]
 pub fn measured_text(experiment: &Experiment, bundle: &PinnedBundle) -> String {
@@ -240,15 +245,20 @@ fn about(manifest: &Manifest) -> About {
     }
 }
 
-/// The two latest that share a spec, the earlier one first. A search has nothing to compare.
+/// The two latest that share a spec, the earlier one first: all of it but the seed, or else its name.
+/// A search has nothing to compare.
 fn chosen(listed: &[Listed]) -> Option<(DatasetId, DatasetId)> {
     let manifests = listed.iter().filter_map(|one| Some((one.id, one.manifest.as_ref().ok()?)));
     let judged: Vec<_> = manifests.filter(|(_, one)| one.order != Order::Search).collect();
-    judged.iter().enumerate().find_map(|(place, (after, later))| {
-        let shares = |earlier: &Manifest| earlier.experiment.name == later.experiment.name;
-        let (before, _) = judged[place + 1..].iter().find(|(_, earlier)| shares(earlier))?;
-        Some((*before, *after))
-    })
+    let pair = |is_shared: &dyn Fn(&Experiment, &Experiment) -> bool| {
+        judged.iter().enumerate().find_map(|(place, (after, later))| {
+            let shares = |one: &Manifest| is_shared(&one.experiment, &later.experiment);
+            let (before, _) = judged[place + 1..].iter().find(|(_, earlier)| shares(earlier))?;
+            Some((*before, *after))
+        })
+    };
+    pair(&|one, other| Experiment { seed: other.seed, ..one.clone() } == *other)
+        .or_else(|| pair(&|one, other| one.name == other.name))
 }
 
 fn choice(listed: &Listed, names: &Names) -> Option<Choice> {

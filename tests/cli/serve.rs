@@ -196,7 +196,7 @@ fn what_cannot_be_shown_is_told_in_the_words_of_the_command_line() {
     assert_eq!(page.status, 404);
     let (error, hint) = told.split_once("error: ").unwrap().1.split_once("\nhint: ").unwrap();
     let error = error.replace("[DIR]", env.path("").display().to_string().trim_end_matches('/'));
-    let words = page.body.replace("&#39;", "'");
+    let words = page.body.replace("<code>", "`").replace("</code>", "`");
     assert!(words.contains(&error) && words.contains(hint.trim()), "{error} {hint}: {words}");
 
     let hostile = server.get("/dataset/%3Cscript%3Ealert(1)%3C%2Fscript%3E");
@@ -295,9 +295,12 @@ fn questions_are_answered_with_every_digit() {
     let env = TestEnv::new();
     let (first, second) = (measured(&env, "1"), measured(&env, "2"));
     let server = Server::start(&env);
-    let answer = server.sql("select 9007199254740993 as big, cast(null as varchar) as nothing, 0.1 as share, true as yes, started from datasets limit 1");
+    let answer = server.sql("select 9007199254740993 as big, cast(null as varchar) as nothing, null as untyped, 0.1 as share, true as yes, started from datasets limit 1");
     let row = &answer["rows"][0];
-    assert_eq!(row, &json!(["9007199254740993", null, "0.1", "true", "2026-01-01T00:00:00Z"]));
+    assert_eq!(
+        row,
+        &json!(["9007199254740993", null, null, "0.1", "true", "2026-01-01T00:00:00Z"])
+    );
     assert_eq!(answer["columns"][0], json!({ "name": "big", "type": "Int64" }));
     assert_eq!(answer["is_cut"], false);
     assert!(answer["took_ms"].is_u64());

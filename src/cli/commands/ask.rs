@@ -3,7 +3,6 @@
 //! What somebody types may loop without looking up, want all memory, or nest so deep that the stack
 //! ends. A thread that does so cannot be stopped; a process can.
 
-use std::fmt::Write;
 use std::io::Read;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -185,7 +184,9 @@ fn add(answer: &mut Answer, batch: &RecordBatch, left: &mut usize) -> Result<(),
     let options = FormatOptions::default();
     let columns = batch.columns().iter();
     let columns = columns.map(|values| {
-        ArrayFormatter::try_new(values.as_ref(), &options).map(|shown| (values, shown))
+        // An array of the type Null has no mask, and yet nothing but nulls.
+        let nulls = values.logical_nulls();
+        ArrayFormatter::try_new(values.as_ref(), &options).map(|shown| (nulls, shown))
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     for index in 0..batch.num_rows() {
@@ -194,16 +195,9 @@ fn add(answer: &mut Answer, batch: &RecordBatch, left: &mut usize) -> Result<(),
             break;
         }
         let mut row = Vec::with_capacity(columns.len());
-        for (values, shown) in &columns {
-            let text = match values.is_null(index) {
-                true => None,
-                false => {
-                    let mut text = String::new();
-                    write!(text, "{}", shown.value(index))
-                        .map_err(|_| ArrowError::CastError(format!("no text for row {index}")))?;
-                    Some(text)
-                }
-            };
+        for (nulls, shown) in &columns {
+            let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(index));
+            let text = (!is_null).then(|| shown.value(index).try_to_string()).transpose()?;
             *left = left.saturating_sub(text.as_ref().map_or(0, String::len) + 1);
             row.push(text);
         }
