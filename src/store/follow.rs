@@ -19,21 +19,32 @@ pub struct Follower {
     /// How many lines that were.
     lines: usize,
     written: Option<UnixMillis>,
+    /// How many bytes are read at once.
+    piece: u64,
 }
+
+/// The journal of a long run has hundreds of megabytes, and a line of it some hundred kilobytes.
+const PIECE: u64 = 8 << 20;
 
 impl Follower {
     pub(super) fn of(path: PathBuf) -> Self {
-        Self { path, bytes: 0, lines: 0, written: None }
+        Self { path, bytes: 0, lines: 0, written: None, piece: PIECE }
     }
 
-    /// The lines that were written whole since the last time. A torn last line is waited for: it is
-    /// being written, or whoever wrote it has died.
+    /// The next lines that were written whole, a piece of the journal at a time; none when all were
+    /// told. A torn last line is waited for: it is being written, or whoever wrote it has died.
     ///
     /// # Errors
     /// When the journal cannot be read, or is damaged before its last line.
     pub fn news(&mut self) -> Result<Vec<Entry>, StoreError> {
-        let bytes = self.unread().map_err(StoreError::io("read", &self.path))?;
-        let whole = whole_bytes(&bytes);
+        let mut bytes = self.unread().map_err(StoreError::io("read", &self.path))?;
+        let mut whole = whole_bytes(&bytes);
+        while whole == 0 && bytes.len() as u64 == self.piece {
+            // A line that is longer than a piece.
+            self.piece *= 2;
+            bytes = self.unread().map_err(StoreError::io("read", &self.path))?;
+            whole = whole_bytes(&bytes);
+        }
         let mut entries = Vec::new();
         for line in bytes[..whole].split_inclusive(|&byte| byte == b'\n') {
             let number = self.lines + entries.len() + 1;
@@ -63,7 +74,7 @@ impl Follower {
         let mut bytes = Vec::new();
         if about.len() > self.bytes {
             file.seek(SeekFrom::Start(self.bytes))?;
-            file.read_to_end(&mut bytes)?;
+            file.take(self.piece).read_to_end(&mut bytes)?;
         }
         Ok(bytes)
     }
@@ -99,6 +110,11 @@ mod tests {
             assert_eq!(follower.news().unwrap().len(), expected, "{text}");
         }
         assert!(follower.written().is_some());
+        let mut in_pieces = Follower { piece: 8, ..Follower::of(path.clone()) };
+        let told: Vec<usize> =
+            (0..4).map(|_| in_pieces.news().unwrap().len()).filter(|&lines| lines > 0).collect();
+        assert_eq!(told.iter().sum::<usize>(), 3, "{told:?}");
+        assert!(told.len() > 1, "not all at once: {told:?}");
         let damaged = third.replace("\"3\"", "\"4\"");
         std::fs::write(&path, format!("{first}{second}{third}{damaged}")).unwrap();
         assert_eq!(follower.news().unwrap().len(), 0, "a last line that does not fit was torn");

@@ -207,10 +207,9 @@ impl Watched {
     }
 
     fn look(&mut self) -> View {
-        match self.follower.news() {
-            Ok(news) => news.into_iter().for_each(|entry| self.take(entry)),
-            // It may have ended this moment: the next look will tell.
-            Err(StoreError::Io { .. }) => {}
+        match self.read_on() {
+            // Where it cannot be read, it may have ended this moment: the next look will tell.
+            Ok(()) | Err(StoreError::Io { .. }) => {}
             Err(error) => {
                 let summary = "The journal of the run cannot be read on.".to_owned();
                 let note = Some(error.to_string());
@@ -218,6 +217,17 @@ impl Watched {
             }
         }
         self.view()
+    }
+
+    /// Takes everything that was written since the last time.
+    fn read_on(&mut self) -> Result<(), StoreError> {
+        loop {
+            let news = self.follower.news()?;
+            if news.is_empty() {
+                return Ok(());
+            }
+            news.into_iter().for_each(|entry| self.take(entry));
+        }
     }
 
     fn take(&mut self, entry: Entry) {
@@ -283,9 +293,8 @@ impl Watched {
 
     /// What has become of it, once its journal is gone.
     async fn end(mut self, store: &Store) -> View {
-        // What was written last was read by nobody, and cannot be any more.
-        let _ =
-            self.follower.news().map(|news| news.into_iter().for_each(|entry| self.take(entry)));
+        // What was written last was read by nobody, and most often cannot be any more.
+        let _ = self.read_on();
         let view = View { left: None, note: None, ..self.view() };
         let listed = store.list().await.unwrap_or_default();
         let is_of_run = |manifest: &Manifest| {
