@@ -33,6 +33,8 @@ const QUERY_BYTES: usize = 1 << 30;
 /// The address space of the process: that, the values between one step and the next, the program, and
 /// what its threads reserve and do not use.
 const PROCESS_BYTES: u64 = 4 << 30;
+/// Each thread reserves addresses of its own for its stack and its heap.
+const MOST_THREADS: usize = 8;
 
 /// What is asked.
 #[derive(Debug, Deserialize)]
@@ -115,14 +117,18 @@ pub(in crate::cli) fn too_long() -> CliError {
 fn answered(results: &str, question: &str) -> Result<Answer, CliError> {
     let wrong = |error| CliError::new(format!("that is no question: {error}"));
     let question: Question = serde_json::from_str(question).map_err(wrong)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build();
     let runtime = runtime.map_err(|error| CliError::new(format!("cannot start: {error}")))?;
     runtime.block_on(answer(results, &question))
 }
 
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
+}
+
 async fn answer(results: &str, question: &Question) -> Result<Answer, CliError> {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let limits = Limits { partitions: cpus, memory_bytes: QUERY_BYTES, may_spill: false };
+    let limits = Limits { partitions: threads(), memory_bytes: QUERY_BYTES, may_spill: false };
     let store = location::open(results)?;
     let session = match &question.dataset {
         None => Session::open(&store, Trust::Verify, limits).await?,
