@@ -9,6 +9,7 @@ mod error;
 mod location;
 mod open;
 mod output;
+mod serve;
 mod verdicts;
 
 use std::process::ExitCode;
@@ -47,9 +48,11 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Trend(args) => block_on(commands::trend::trend(&args)),
         Command::Report(args) => block_on(commands::report::report(&args)),
         Command::Results(args) => block_on(commands::results::results(&args)),
+        Command::Serve(args) => commands::serve::serve(&args),
         Command::Sql(args) => commands::sql::sql(&args),
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
+        Command::Ask(args) => commands::ask::ask(&args),
         Command::Pin(args) => Err(crate::exec::become_pinned(&args.into()).into()),
         Command::Target(args) => {
             let served = crate::load::serve(args.listen, (&args).into());

@@ -18,7 +18,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 
 pub use functions::{FUNCTIONS, Function};
-pub use session::{ColumnDoc, Rows, Session, TableDoc, Trust, table_docs};
+pub use session::{ColumnDoc, Limits, Rows, Session, TableDoc, Trust, table_docs};
 pub use verify::{Verified, verify};
 
 use crate::id::DatasetId;
@@ -94,7 +94,7 @@ impl Dataset {
     /// # Errors
     /// When its manifest cannot be had.
     pub async fn open(store: &Store, id: DatasetId, trust: Trust) -> Result<Self, QueryError> {
-        Ok(Self { session: Session::open_one(store, id, trust).await? })
+        Ok(Self { session: Session::open_one(store, id, trust, Limits::of(1)).await? })
     }
 
     async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {

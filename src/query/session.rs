@@ -15,6 +15,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -36,8 +37,28 @@ use crate::store::{
 
 /// Under this name the tables' files are known to DataFusion, wherever they are.
 const PLACE: &str = "results://datasets";
-/// What queries may hold in memory before they use the disk.
+/// What queries of a person at the terminal may hold in memory before they use the disk.
 const MEMORY_BYTES: usize = 4 << 30;
+
+/// What the queries of a session may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many threads' worth of tasks read. With one, the order of sums, and so each digit, is
+    /// always the same.
+    pub partitions: usize,
+    /// What they may hold in memory, in bytes.
+    pub memory_bytes: usize,
+    /// Whether they use the disk for what is beyond that; an error otherwise.
+    pub may_spill: bool,
+}
+
+impl Limits {
+    /// Those of a person at the terminal, who can end what takes too long.
+    #[must_use]
+    pub const fn of(partitions: usize) -> Self {
+        Self { partitions, memory_bytes: MEMORY_BYTES, may_spill: true }
+    }
+}
 
 /// Whether what is read is compared with its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,23 +80,28 @@ pub struct Session {
 }
 
 impl Session {
-    /// Every dataset of a store, read with `partitions` threads' worth of tasks.
+    /// Every dataset of a store.
     ///
     /// # Errors
     /// When the place cannot be listed.
-    pub async fn open(store: &Store, trust: Trust, partitions: usize) -> Result<Self, QueryError> {
+    pub async fn open(store: &Store, trust: Trust, limits: Limits) -> Result<Self, QueryError> {
         let listed = store.list().await?;
         let names = store.names_of(&listed).await?;
-        Self::of(store, listed, names, trust, partitions).map_err(QueryError::Setup)
+        Self::of(store, listed, names, trust, limits).map_err(QueryError::Setup)
     }
 
-    /// One dataset. One partition, so that the order of sums, and each digit, is always the same.
+    /// One dataset.
     ///
     /// # Errors
     /// When its manifest cannot be had.
-    pub async fn open_one(store: &Store, id: DatasetId, trust: Trust) -> Result<Self, QueryError> {
+    pub async fn open_one(
+        store: &Store,
+        id: DatasetId,
+        trust: Trust,
+        limits: Limits,
+    ) -> Result<Self, QueryError> {
         let listed = vec![Listed { id, manifest: Ok(store.manifest(id).await?) }];
-        Self::of(store, listed, Names::default(), trust, 1).map_err(QueryError::Setup)
+        Self::of(store, listed, Names::default(), trust, limits).map_err(QueryError::Setup)
     }
 
     fn of(
@@ -83,11 +109,19 @@ impl Session {
         listed: Vec<Listed>,
         names: Names,
         trust: Trust,
-        partitions: usize,
+        limits: Limits,
     ) -> Result<Self> {
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc()?;
-        let config =
-            SessionConfig::new().with_target_partitions(partitions).with_information_schema(true);
+        let disk = match limits.may_spill {
+            true => DiskManagerMode::OsTmpDirectory,
+            false => DiskManagerMode::Disabled,
+        };
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_limit(limits.memory_bytes, 1.0)
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+            .build_arc()?;
+        let config = SessionConfig::new()
+            .with_target_partitions(limits.partitions)
+            .with_information_schema(true);
         let context = SessionContext::new_with_config_rt(config, runtime);
         let place = ObjectStoreUrl::parse(PLACE)?;
         let verified = (trust == Trust::Verify).then(|| Arc::new(verified(store, &listed)));

@@ -6,7 +6,7 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{UInt32Type, UInt64Type};
 use futures::{StreamExt, TryStreamExt};
 
-use super::{Answers, QueryError, Row, Session, Trust};
+use super::{Answers, Limits, QueryError, Row, Session, Trust};
 use crate::id::DatasetId;
 use crate::model::{
     Bucket, Case, Flag, Histogram, Order, QUANTILES, SERVICE_QUANTILES, Trial, with_causes,
@@ -34,7 +34,7 @@ pub struct Verified {
 pub async fn verify(store: &Store, id: DatasetId) -> Result<Verified, StoreError> {
     let manifest = store.check(id).await?;
     let object = format!("{}/{id}", store.name());
-    let checked = match Session::open_one(store, id, Trust::Verify).await {
+    let checked = match Session::open_one(store, id, Trust::Verify, Limits::of(1)).await {
         Ok(session) => check(&session, &manifest).await,
         Err(error) => Err(error),
     };

@@ -12,6 +12,7 @@ mod junit;
 mod markdown;
 mod provenance;
 mod pull_request;
+mod served;
 mod text;
 mod words;
 
@@ -28,6 +29,10 @@ pub use json::report_json;
 pub use junit::comparison_junit;
 pub use markdown::markdown;
 pub use pull_request::comparison_markdown;
+pub use served::{
+    Insist, Message, ServedPage, console_page, datasets_page, live_page, measured_text,
+    message_page,
+};
 pub use text::{capacity_text, p95_text, percentile_text, rate_text};
 pub use words::{
     basis_text, broken_sentence, case_sentence, change_text, group_sentence, interval_text,

@@ -308,7 +308,7 @@ fn to_usize(count: u32) -> usize {
 
 /// Bytes of the lines that were written whole. A power cut can leave a last line that has its end
 /// and not its middle: its checksum does not fit, and it was torn.
-fn whole_bytes(bytes: &[u8]) -> usize {
+pub(super) fn whole_bytes(bytes: &[u8]) -> usize {
     let end_of_line = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte == b'\n');
     let Some(end) = end_of_line(bytes) else { return 0 };
     let start = end_of_line(&bytes[..end]).map_or(0, |before| before + 1);
@@ -353,7 +353,8 @@ fn read_begun(run: &Path) -> std::io::Result<bool> {
     Ok(line.ends_with(b"\n"))
 }
 
-fn parse(line: &[u8]) -> Result<Entry, String> {
+/// What a line says.
+pub(super) fn parse(line: &[u8]) -> Result<Entry, String> {
     let json = checked_json(line.strip_suffix(b"\n").unwrap_or(line))?;
     serde_json::from_str(json)
         .map_err(|error| format!("another version of this program wrote it: {error}"))

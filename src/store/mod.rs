@@ -31,6 +31,7 @@
 
 mod archive;
 mod error;
+mod follow;
 mod journal;
 mod location;
 mod manifest;
@@ -51,6 +52,7 @@ use object_store::ObjectStore;
 
 pub use archive::Incoming;
 pub use error::{Condition, StoreError};
+pub use follow::Follower;
 pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
 pub use location::Location;
 pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, TableFile};
@@ -190,6 +192,12 @@ impl Store {
     /// When it cannot be read, or is damaged before its last line.
     pub fn journal(&self, run: &RunId) -> Result<JournalContent, StoreError> {
         JournalContent::read(&self.run_dir(run).join(journal::FILE))
+    }
+
+    /// A reader of a run's journal while somebody else writes it.
+    #[must_use]
+    pub fn follow(&self, run: &RunId) -> Follower {
+        Follower::of(self.run_dir(run).join(journal::FILE))
     }
 
     /// Removes the journal of an unfinished run that nobody needs.

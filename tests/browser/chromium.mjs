@@ -12,6 +12,8 @@ const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
+// Nothing that a page does takes longer, on a busy machine too.
+const PATIENCE_MS = 10_000;
 
 // Gives what `use` gives; the browser and its profile are gone afterwards.
 export async function withChromium(use, options = {}) {
@@ -33,6 +35,7 @@ export async function openChromium(options, close) {
     acceptDownloads: true, ...options,
   });
   close.push(() => context.close());
+  context.setDefaultTimeout(PATIENCE_MS);
   return context;
 }
 

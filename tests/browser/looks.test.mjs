@@ -25,6 +25,7 @@ after(async () => {
 // What sticks out or is cut off, in words. Runs in the page.
 function misfits() {
   const found = [];
+  const wide = new Set();
   const isShown = (one) => one.checkVisibility({ checkVisibilityCSS: true }) && one.getClientRects().length > 0;
   const named = (one) => `${one.tagName.toLowerCase()}${one.id ? `#${one.id}` : ""} "${(one.innerText ?? one.textContent).trim().slice(0, 60)}"`;
   const scrolls = (one) => ["auto", "scroll"].includes(getComputedStyle(one).overflowX);
@@ -36,7 +37,10 @@ function misfits() {
   for (const one of document.querySelectorAll("body *:not(svg *)")) {
     if (!isShown(one) || one.closest(".skip, .js-plotly-plot, #js-plotly-tester") || isInScroller(one)) continue;
     const { left, right, width } = one.getBoundingClientRect();
-    if (width > 0 && (right > innerWidth + 1 || left < -1)) found.push(`${named(one)} from ${Math.round(left)} to ${Math.round(right)} px`);
+    if (width === 0 || (right <= innerWidth + 1 && left >= -1)) continue;
+    wide.add(one);
+    // What is in it sticks out with it.
+    if (!wide.has(one.parentElement)) found.push(`${named(one)} from ${Math.round(left)} to ${Math.round(right)} px`);
   }
   for (const one of document.querySelectorAll("button, .tools a, summary, legend, label, th, td, select, figcaption, .scope, h1, h2, h3, p")) {
     const style = getComputedStyle(one);
@@ -88,6 +92,10 @@ function misfitsInCharts() {
   return found;
 }
 
+const openDetails = (page) => page.evaluate(() => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});
+
 const PAGES = { example: examplePage, full: fullPage, comparison: comparisonPage, hostile: hostilePage, "hostile comparison": hostileComparisonPage };
 for (const [name, path] of Object.entries(PAGES)) {
   for (const width of [1440, 768, 390]) {
@@ -99,7 +107,7 @@ for (const [name, path] of Object.entries(PAGES)) {
           assert.deepEqual(await page.evaluate(misfits), []);
         }
         // What is folded is looked at too.
-        for (const details of await page.locator("details:not([open])").all()) await details.evaluate((one) => (one.open = true));
+        await openDetails(page);
         assert.deepEqual(await page.evaluate(misfits), []);
       }, { width }));
   }
@@ -128,9 +136,7 @@ test("charts follow the colour scheme at once", () =>
 // With tables of charts open, a trial chosen and texts unfolded, for there is more to look at then.
 const withEverythingOpen = async (page) => {
   for (const button of await page.locator("button[data-action=table]").all()) await button.click();
-  await page.evaluate(() => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
-  });
+  await openDetails(page);
   await settle(page);
 };
 for (const [name, path] of [["example", examplePage], ["comparison", comparisonPage], ["hostile", hostilePage]]) {

@@ -1,7 +1,7 @@
 //! A place of its own for each test.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A temporary folder with the fixture bundle, and the program to run in it.
 pub struct TestEnv {
@@ -36,6 +36,20 @@ impl TestEnv {
             .current_dir(self.dir.path())
             .env_clear()
             .output()
+            .unwrap()
+    }
+
+    /// Starts the program with a cleared environment, and these variables.
+    #[expect(clippy::disallowed_methods, reason = "the program under test")]
+    pub fn start(&self, args: &[&str], variables: &[(&str, &str)]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_perf-api"))
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap()
     }
 

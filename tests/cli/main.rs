@@ -13,4 +13,5 @@ mod report;
 mod results;
 mod resume;
 mod run;
+mod serve;
 mod sql;

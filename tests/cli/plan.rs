@@ -10,6 +10,7 @@ fn help_says_what_there_is() {
         vec!["run", "--help"],
         vec!["plan", "--help"],
         vec!["report", "--help"],
+        vec!["serve", "--help"],
         vec!["bundle", "--help"],
     ];
     let told: Vec<String> = pages

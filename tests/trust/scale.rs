@@ -6,7 +6,7 @@ use futures::StreamExt;
 use perf_api::clock::UnixMillis;
 use perf_api::model::{Bucket, Counts, Histogram, Measurement, Outcome};
 use perf_api::plan::Overrides;
-use perf_api::query::{Session, Trust};
+use perf_api::query::{Limits, Session, Trust};
 use perf_api::stats::latency_figures;
 use perf_api::store::JournalContent;
 use perf_api::units::Nanos;
@@ -52,7 +52,7 @@ fn many_datasets_are_listed_and_counted() {
     }
     assert_eq!(datasets(&target).len() as u64, made);
     let counted = wait(async {
-        let session = Session::open(&target, Trust::Verify, 2).await.unwrap();
+        let session = Session::open(&target, Trust::Verify, Limits::of(2)).await.unwrap();
         let sql = "select dataset from trials group by dataset having count(*) = 960";
         let plan = session.plans(sql).await.unwrap().remove(0);
         let batches = session.run(plan).await.unwrap().batches;

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod comparing;
+mod serving;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub(super) use comparing::{Ab, Judge, ReportFormat, Trend};
+pub(super) use comparing::{Ab, Judge, ReportFormat, Share, Trend};
+pub(super) use serving::{Ask, Serve};
 
 use crate::exec::Pin;
 use crate::load::{Behaviour, Distribution, Stall};
@@ -54,12 +56,17 @@ pub(super) enum Command {
     Trend(Trend),
     /// List, check, name, copy and remove datasets
     Results(Results),
+    /// Show all datasets in a browser: reports, comparisons, SQL, and a run as it goes on
+    Serve(Serve),
     /// Ask every dataset at hand in SQL
     Sql(Sql),
     /// Print every table, column and function that SQL knows
     Schema(Schema),
     /// Pin component folders in a bundle file
     Bundle(Bundle),
+    /// Answer one question of the console in a browser
+    #[command(hide = true)]
+    Ask(Ask),
     /// Become another program, pinned to CPUs
     #[command(hide = true)]
     Pin(PinArgs),

@@ -35,14 +35,7 @@ pub(super) async fn judge(
     args: &args::Judge,
     output: Option<&Path>,
 ) -> Result<ExitCode, CliError> {
-    if before == after {
-        return Err(CliError::new(format!("{} is compared with itself", before.short()))
-            .hint("name two datasets: `perf-api results list`"));
-    }
-    let condition = args.condition.as_deref();
-    let before = side(store, before, condition).await?;
-    let after = side(store, after, condition).await?;
-    let report = gather(store, before, after, args).await?;
+    let report = compared(store, [before, after], args).await?;
     let page = || -> Result<PathBuf, CliError> {
         let page_file = || location::report_file(store).with_file_name("comparison.html");
         let path = output.map_or_else(page_file, Path::to_owned);
@@ -64,6 +57,22 @@ pub(super) async fn judge(
         Some(ReportFormat::Junit) => tell(comparison_junit(&report.comparison)?)?,
     }
     Ok(exit_code(&report.comparison, args))
+}
+
+/// Compares two datasets.
+pub(in crate::cli) async fn compared(
+    store: &Store,
+    [before, after]: [DatasetId; 2],
+    args: &args::Judge,
+) -> Result<ComparisonReport, CliError> {
+    if before == after {
+        return Err(CliError::new(format!("{} is compared with itself", before.short()))
+            .hint("name two datasets: `perf-api results list`"));
+    }
+    let condition = args.condition.as_deref();
+    let before = side(store, before, condition).await?;
+    let after = side(store, after, condition).await?;
+    gather(store, before, after, args).await
 }
 
 /// The samples of a dataset.
@@ -134,7 +143,8 @@ async fn gather(
 /// The false discovery rate of a whole comparison: where nothing changed, the chance of any alarm.
 pub(super) const ALPHA: f64 = 0.05;
 
-fn refusal(noted: &[Noted]) -> CliError {
+/// Why two datasets are not compared, unless somebody insists.
+pub(in crate::cli) fn refusal(noted: &[Noted]) -> CliError {
     let suspicious = noted.iter().filter(|one| one.class == Class::Suspicious);
     let words: Vec<String> = suspicious
         .map(|one| format!("{}: {} before, {} after", one.what, one.before, one.after))

@@ -1,10 +1,11 @@
 //! One file a command.
 
 pub(super) mod ab;
+pub(super) mod ask;
 pub(super) mod bundle;
 pub(super) mod calibrate;
 pub(super) mod capacity;
-mod compare;
+pub(super) mod compare;
 pub(super) mod doctor;
 mod measure;
 pub(super) mod plan;
@@ -13,6 +14,7 @@ pub(super) mod results;
 pub(super) mod resume;
 pub(super) mod run;
 pub(super) mod schema;
+pub(super) mod serve;
 pub(super) mod sql;
 pub(super) mod trend;
 

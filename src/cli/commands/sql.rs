@@ -12,7 +12,7 @@ use crate::cli::args::{self, AnswerFormat};
 use crate::cli::error::CliError;
 use crate::cli::location;
 use crate::cli::output::note;
-use crate::query::{Session, Trust};
+use crate::query::{Limits, Session, Trust};
 
 pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -21,12 +21,14 @@ pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {
     let query = query(args)?;
     let store = location::open(&args.results)?;
     let trust = if args.unverified { Trust::Blind } else { Trust::Verify };
+    let limits = Limits::of(cpus);
     let session = runtime.block_on(async {
         Ok::<_, CliError>(match &args.dataset {
             Some(name) => {
-                Session::open_one(&store, location::find(&store, name).await?, trust).await?
+                Session::open_one(&store, location::find(&store, name).await?, trust, limits)
+                    .await?
             }
-            None => Session::open(&store, trust, cpus).await?,
+            None => Session::open(&store, trust, limits).await?,
         })
     })?;
     for (id, condition) in &session.left_out {

@@ -1,0 +1,24 @@
+//! What can be typed to show results in a browser.
+
+use std::net::SocketAddr;
+
+use clap::Args as ClapArgs;
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Serve {
+    /// The loopback address to serve at; port 0 takes one that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8321")]
+    pub listen: SocketAddr,
+    /// Open it in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
+    pub results: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Ask {
+    #[arg(long)]
+    pub results: String,
+}

@@ -1,0 +1,182 @@
+//! The server of `perf-api serve`: what is asked where, and what becomes of it.
+
+mod console;
+mod door;
+mod live;
+mod pages;
+mod work;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+use self::door::Door;
+use self::work::Work;
+use super::error::{CliError, DEFECT, USER_ERROR};
+use crate::id::DatasetId;
+use crate::report::{Message, ServedPage, message_page};
+use crate::store::{Store, StoreError};
+
+/// How long answers may take to end once the server was told to.
+const GRACE: Duration = Duration::from_secs(1);
+/// Nobody types a longer query.
+const MOST_BODY_BYTES: usize = 64 << 10;
+/// Live views at the same time: each reads the journal for itself.
+const MOST_VIEWS: usize = 16;
+
+/// What every answer needs.
+pub(super) struct Shared {
+    store: Store,
+    /// How the place of the results was typed.
+    results: String,
+    door: Door,
+    work: Work,
+    /// Reports that were made, the latest asked last.
+    reports: Mutex<Vec<(DatasetId, Bytes)>>,
+    views: Arc<Semaphore>,
+    /// Becomes true when the server ends.
+    ending: watch::Receiver<bool>,
+    end: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// Results that are served at an address, with what is slow done by `work`.
+    pub(super) fn new(store: Store, results: String, address: SocketAddr, work: Handle) -> Self {
+        let (end, ending) = watch::channel(false);
+        Self {
+            store,
+            results,
+            door: Door::at(address),
+            work: Work::by(work),
+            reports: Mutex::default(),
+            views: Arc::new(Semaphore::new(MOST_VIEWS)),
+            ending,
+            end,
+        }
+    }
+}
+
+/// Answers until something happens, then for a moment more what was asked before.
+pub(super) async fn serve_until(
+    listener: TcpListener,
+    shared: Shared,
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), CliError> {
+    let shared = Arc::new(shared);
+    let mut ending = shared.ending.clone();
+    let told = Arc::clone(&shared);
+    tokio::spawn(async move {
+        ended.await;
+        // Somebody holds the receiver, since `shared` does.
+        let _ = told.end.send(true);
+    });
+    let mut ending_too = ending.clone();
+    let end = async move {
+        let _ = ending_too.wait_for(|is_ending| *is_ending).await;
+    };
+    let server = axum::serve(listener, router(shared)).with_graceful_shutdown(end);
+    let patience = async move {
+        let _ = ending.wait_for(|is_ending| *is_ending).await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = server => {
+            served.map_err(|error| CliError::new(format!("cannot serve: {error}")))
+        }
+        () = patience => Ok(()),
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(pages::datasets))
+        .route("/dataset/{name}", get(pages::dataset))
+        .route("/compare", get(pages::comparison))
+        .route("/sql", get(console::page).post(console::answer))
+        .route("/live", get(live::page))
+        .route("/live/events", get(live::events))
+        .fallback(pages::nothing)
+        .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), door::guard))
+        .with_state(shared)
+}
+
+/// What a handler is given.
+type Served = State<Arc<Shared>>;
+
+/// What cannot be shown, and why.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    error: CliError,
+}
+
+impl From<CliError> for Refused {
+    fn from(error: CliError) -> Self {
+        let status = match error.code {
+            USER_ERROR => StatusCode::BAD_REQUEST,
+            DEFECT => StatusCode::INTERNAL_SERVER_ERROR,
+            // The dataset is not what it should be.
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self { status, error }
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        let is_unknown = matches!(error, StoreError::Unknown { .. } | StoreError::Ambiguous { .. });
+        let refused = Self::from(CliError::from(error));
+        if is_unknown { Self { status: StatusCode::NOT_FOUND, ..refused } } else { refused }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let CliError { message, hints, .. } = self.error;
+        let title = match self.status {
+            StatusCode::NOT_FOUND => "Not found",
+            StatusCode::BAD_REQUEST => "This cannot be shown",
+            StatusCode::SERVICE_UNAVAILABLE => "Too much at once",
+            _ => "Something is wrong",
+        };
+        let page = message_page(&Message { title, words: message, hints, insist: None });
+        match page {
+            Ok(page) => (self.status, shown(page)).into_response(),
+            Err(error) => (self.status, error.to_string()).into_response(),
+        }
+    }
+}
+
+/// A page of the server, which may do what its policy says.
+fn shown(page: ServedPage) -> Response {
+    let mut response = html(page.html.into());
+    // A policy is of hashes and words, all of them visible ASCII.
+    if let Ok(policy) = HeaderValue::try_from(page.policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// A page that carries its policy in itself, but for who may frame it, which only a header can tell.
+fn self_contained(page: Bytes) -> Response {
+    let mut response = html(page);
+    let policy = HeaderValue::from_static("frame-ancestors 'none'");
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+fn html(bytes: Bytes) -> Response {
+    ([(CONTENT_TYPE, "text/html; charset=utf-8")], bytes).into_response()
+}
