@@ -40,7 +40,7 @@ test: setup ## every test, with real servers
 	cargo test --release --locked
 
 .PHONY: ci
-ci: format lint test smoke truth-smoke stats-oracle report-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 # What the report embeds.
 PLOTLY := src/report/plotly/node_modules/.installed
@@ -64,10 +64,21 @@ smoke: setup
 .PHONY: report-test
 report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a browser, the dataset in DuckDB, the README
 	tools/setup-system browser
-	tests/report/browser.sh results/report.html 4
+	tests/report/browser.sh results/report.html 1
+	tests/report/same_bytes.sh ./perf-api example
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/duckdb_agrees.py results
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/readme.py
 	tests/report/browser.sh results/comparison.html 1
+
+.PHONY: browser-test
+browser-test: smoke tests/browser/node_modules/.installed ## the page in Chromium: filters, links, downloads, hostile names, accessibility; and `serve`
+	tools/setup-system browser
+	tests/browser/test.sh ./perf-api
+
+.PHONY: report-bench
+report-bench: perf-api ## the page's build, size and opening, beside pandas and plotly: 2 minutes
+	tools/setup-system browser
+	benches/report/bench.sh ./perf-api $(CARGO_TARGET_DIR)/report-bench
 
 .PHONY: store-test
 store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/test-venv/installed ## datasets in an S3 server, in DuckDB, and at the prompt
@@ -166,6 +177,10 @@ bundle.json: perf-api $(addsuffix /.venv/installed,$(PYTHON_COMPONENTS)) $(addsu
 apps/%/.venv/installed: apps/%/requirements.txt | system
 	@tools/setup-system run
 	@tools/setup-python apps/$* || $(if $(filter apps/$*,$(OPTIONAL_COMPONENTS)),echo "apps/$* cannot be had on this machine; the rest can be measured" >&2,exit 1)
+
+tests/browser/node_modules/.installed: tests/browser/package-lock.json | system
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 apps/%/node_modules/.installed: apps/%/package-lock.json | system
 	@tools/setup-system run

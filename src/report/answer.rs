@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::Report;
 use super::charts::title;
-use crate::model::{Order, QUANTILES};
+use super::text::capacity_text;
+use crate::model::{Capacity, Order, QUANTILES, Stack};
 use crate::store::Manifest;
 use crate::study::{Bound, Held, Hold, held};
 use crate::units::Nanos;
@@ -191,8 +192,31 @@ fn words(manifest: &Manifest, held: &[Held], bound: Bound) -> String {
 }
 
 fn name(manifest: &Manifest, held: &Held) -> String {
-    let (app, store) = (title(manifest, &held.stack.app), title(manifest, &held.stack.store));
-    format!("{app} on {store}")
+    stack_name(manifest, &held.stack)
+}
+
+fn stack_name(manifest: &Manifest, stack: &Stack) -> String {
+    format!("{} on {}", title(manifest, &stack.app), title(manifest, &stack.store))
+}
+
+/// What a search found: under its first limits, the best of each app.
+pub(super) fn sustained(manifest: &Manifest) -> String {
+    let Some(first) = manifest.capacities.first() else {
+        return "The search was not finished: nothing is known of what a stack sustains".to_owned();
+    };
+    let mut best: Vec<&Capacity> = Vec::new();
+    for app in &manifest.experiment.apps {
+        let own = manifest.capacities.iter();
+        let own = own.filter(|one| one.slo == first.slo && one.stack.app == *app);
+        best.extend(own.max_by_key(|one| (one.low_rps, std::cmp::Reverse(one.stack.workers))));
+    }
+    best.sort_by_key(|one| std::cmp::Reverse(one.low_rps));
+    let told = |one: &&Capacity| {
+        let (name, rate) = (stack_name(manifest, &one.stack), capacity_text(one));
+        format!("{name}: {rate}, with {}", workers(one.stack.workers))
+    };
+    let told: Vec<String> = best.iter().map(told).collect();
+    format!("Sustained with {}: {}", first.slo, told.join("; "))
 }
 
 /// How many apps on stores there are.

@@ -12,7 +12,7 @@ use plotly::layout::{Axis, AxisType, BarMode, HoverMode, Layout, Legend, Margin,
 use plotly::{Bar, HeatMap, Plot, Scatter, Trace};
 use serde::Serialize;
 
-use crate::model::{ComponentName, Part};
+use crate::model::{ComponentName, Order, Part};
 use crate::store::Manifest;
 
 /// A chart with the words around it.
@@ -77,6 +77,18 @@ pub(super) fn first_chart(manifest: &Manifest) -> Chart {
 
 /// The charts of cases.
 pub(super) fn case_charts(manifest: &Manifest) -> Vec<Chart> {
+    let experiment = &manifest.experiment;
+    // A search asks each stack for other targets, so at one target there is little to compare.
+    let compares = manifest.order != Order::Search;
+    let is_told = |chart: &Chart| match chart.id {
+        "workers" => compares && experiment.workers.len() > 1,
+        "stores" => compares && experiment.stores.len() > 1,
+        _ => true,
+    };
+    all_case_charts(manifest).into_iter().filter(is_told).collect()
+}
+
+fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
     vec![
         Chart {
             id: "rate",

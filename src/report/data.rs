@@ -150,7 +150,7 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         stores: stores.iter().map(as_named).collect(),
         workers: sorted(&experiment.workers),
         connections: sorted(&experiment.concurrency),
-        targets: sorted(&experiment.qps),
+        targets: report.targets(),
         percentiles: QUANTILES.iter().map(|(_, name)| name.replace('_', ".")).collect(),
         answers,
         cases: cases(report),

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::Report;
-use super::answer::{HeldRow, answers, grouped, held_rows, limit_text};
+use super::answer::{HeldRow, answers, grouped, held_rows, limit_text, sustained};
 use super::charts::{Chart, case_charts, first_chart, safe, title, trial_charts};
 use super::data::page_data;
 use super::provenance::{ComponentRow, Step, chain, components, reproduce};
@@ -52,7 +52,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
             workers: sorted(&manifest.experiment.workers),
             rows: held_rows(manifest, first),
         }),
-        filters: Filters::of(manifest, answers.iter().map(|one| one.bound.limit).collect()),
+        filters: Filters::of(report, answers.iter().map(|one| one.bound.limit).collect()),
         chart: first_chart(manifest),
         case_charts: case_charts(manifest),
         trial_charts: trial_charts(),
@@ -126,7 +126,8 @@ struct Filters {
 }
 
 impl Filters {
-    fn of(manifest: &Manifest, mut limits: Vec<crate::units::Nanos>) -> Self {
+    fn of(report: &Report, mut limits: Vec<crate::units::Nanos>) -> Self {
+        let manifest = &report.manifest;
         let experiment = &manifest.experiment;
         let named = |names: &[crate::model::ComponentName]| {
             names.iter().map(|name| (name.to_string(), title(manifest, name))).collect()
@@ -140,7 +141,7 @@ impl Filters {
             stores: named(&experiment.stores),
             workers: sorted(&experiment.workers),
             connections: counts(&experiment.concurrency),
-            targets: counts(&experiment.qps),
+            targets: counts(&report.targets()),
             percentiles: QUANTILES
                 .iter()
                 .enumerate()
@@ -227,7 +228,7 @@ impl Scripts {
 /// The answer to what people ask first.
 pub(super) fn headline(report: &Report) -> String {
     if report.manifest.order == Order::Search {
-        return "What each stack sustains".to_owned();
+        return sustained(&report.manifest);
     }
     let answers = answers(report);
     answers.into_iter().next().map_or_else(|| "Nothing was measured".to_owned(), |one| one.words)
@@ -246,12 +247,19 @@ pub(super) fn what_was_measured(manifest: &Manifest) -> String {
     let counts =
         |values: &[u32]| sorted(values).into_iter().map(grouped).collect::<Vec<_>>().join(", ");
     format!(
-        "{} on {} · {} workers · {} connections · {} requests/s · {} × {}",
+        "{} on {} · {} {} · {} connections · {} requests/s · {} × {}",
         names(&experiment.apps),
         names(&experiment.stores),
         counts(&experiment.workers),
+        if experiment.workers == [1] { "worker" } else { "workers" },
         counts(&experiment.concurrency),
-        counts(&experiment.qps),
+        match manifest.order {
+            Order::Search => {
+                let (low, high) = (experiment.qps.iter().min(), experiment.qps.iter().max());
+                [low, high].into_iter().flatten().copied().map(grouped).collect::<Vec<_>>().join(" to ")
+            }
+            _ => counts(&experiment.qps),
+        },
         experiment.repetitions,
         experiment.duration,
     )

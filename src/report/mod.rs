@@ -16,6 +16,8 @@ mod served;
 mod text;
 mod words;
 
+use std::collections::BTreeSet;
+
 use crate::compare::Comparison;
 use crate::id::DatasetId;
 use crate::model::{Case, Flag, Histogram, ResourceSample, TimelineSecond, TrialRow};
@@ -63,6 +65,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// The target rates that were offered, in ascending order: a search finds its own.
+    #[must_use]
+    pub fn targets(&self) -> Vec<u32> {
+        let all: BTreeSet<u32> = self.trials.iter().map(|trial| trial.case.target_rps).collect();
+        all.into_iter().collect()
+    }
+
     /// How many trials have a flag.
     #[must_use]
     pub fn carried(&self, flag: Flag) -> usize {

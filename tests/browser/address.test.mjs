@@ -126,10 +126,12 @@ test("links inside the page lead to their place and keep what was chosen", () =>
     ]) {
       await click();
       const target = page.locator(`#${place}`);
-      await page.waitForFunction((id) => {
-        const { top } = document.getElementById(id).getBoundingClientRect();
-        return top >= 0 && top < innerHeight;
-      }, place);
+      await page.waitForFunction((id) => Math.abs(document.getElementById(id).getBoundingClientRect().top) < innerHeight, place);
+      const { top, covered } = await target.evaluate((one) => ({
+        top: one.getBoundingClientRect().top,
+        covered: document.getElementById("filters").getBoundingClientRect().bottom,
+      }));
+      assert.ok(top >= covered - 1, `${place} begins at ${Math.round(top)} px, behind the filters, which end at ${Math.round(covered)} px`);
       if (place.startsWith("sql-")) {
         assert.ok(await target.locator("pre").isVisible(), "the question is not open");
         assert.match(await target.locator("pre").textContent(), /SELECT/);

@@ -62,8 +62,11 @@ export const chartsOf = (page) => page.evaluate(() => {
   return Object.fromEntries([...document.querySelectorAll(".card")].map(card));
 });
 
-// How many points a chart shows.
-export const pointsIn = (chart) => chart.traces.reduce((sum, { x, z }) => sum + (z ? z.flat().filter((value) => value !== null).length : x.length), 0);
+// How many points a chart shows. A trace that is only a key of the legend has none.
+export const pointsIn = (chart) => chart.traces.reduce((sum, { x, y, z }) => {
+  const isThere = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+  return sum + (z ? z.flat().filter(isThere).length : x.filter((one, at) => isThere(one) && isThere(y[at])).length);
+}, 0);
 
 export const formOf = (page) => page.evaluate(() =>
   [...document.querySelectorAll("#filters input, #filters select")].map((one) => [one.name, one.value, one.type === "checkbox" ? one.checked : null]));
