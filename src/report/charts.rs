@@ -370,7 +370,7 @@ fn cpu() -> String {
         sketch.add(Series { kind, ..Series::default() }, bar);
     }
     let names = Axis::new().type_(AxisType::Category).auto_margin(true);
-    sketch.done(layout("CPU seconds for 1,000 requests", "").y_axis(names).bar_mode(BarMode::Group))
+    sketch.done(layout("CPU seconds", "").y_axis(names).bar_mode(BarMode::Group))
 }
 
 fn drift(manifest: &Manifest) -> String {
@@ -442,10 +442,18 @@ pub(super) fn title(manifest: &Manifest, name: &ComponentName) -> String {
     found.map_or_else(|| name.to_string(), |component| component.title.clone())
 }
 
-/// Plotly reads some HTML in names, so it is escaped.
+/// A name that leaves room for the chart; Plotly reads some HTML in names, so it is escaped.
 fn plotly_text(text: &str) -> String {
+    let is_long = text.chars().count() > LONGEST_NAME;
+    let text = match is_long {
+        true => text.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
+        false => text.to_owned(),
+    };
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+/// The most characters of a name in a chart.
+const LONGEST_NAME: usize = 60;
 
 /// A quiet layout; colours and height are the page's.
 fn layout(x: &str, y: &str) -> Layout {

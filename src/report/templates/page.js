@@ -28,4 +28,5 @@
   drawAll();
   if (select) select.addEventListener("change", drawIntervals);
   dark.addEventListener("change", drawAll);
+  matchMedia("print").addEventListener("change", drawAll);
 })();

@@ -11,6 +11,9 @@ const cards = [...document.querySelectorAll(".card")].map((element) => ({
   isStale: true,
 }));
 
+const paper = matchMedia("print");
+// The width of a chart on A4, in pixels.
+const PAPER_WIDTH = 660;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isNarrow = matchMedia("(max-width: 600px)");
 
@@ -36,9 +39,14 @@ const figureOf = (card) => {
   layout.hoverlabel = { bgcolor: colour("--paper"), bordercolor: colour("--edge"), font: { color: colour("--ink") }, align: "left" };
   if (isNarrow.matches) Object.assign(layout.margin, { l: 48, r: 8 });
   charts[card.id].lay(layout);
-  for (const name of ["x", "y"]) coarsen(layout[`${name}axis`], data.flatMap((trace) => trace[name]));
+  for (const name of Object.keys(layout).filter((name) => /^[xy]axis/.test(name))) {
+    const [letter, place] = [name[0], name.slice(5)];
+    const own = data.filter((trace) => (trace[`${letter}axis`] ?? letter).slice(1) === place);
+    coarsen(layout[name], own.flatMap((trace) => trace[letter]));
+  }
+  if (paper.matches) layout.width = PAPER_WIDTH;
   if (!data.some((trace) => trace.x.some((x) => x !== null))) {
-    layout.annotations = [{ text: "Nothing to show for these filters", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }];
+    layout.annotations = [{ text: card.id === "percentiles" ? emptyWords() : "Nothing to show for these filters", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }];
   }
   return { data, layout };
 };
@@ -79,21 +87,28 @@ const element = (name, text, attributes = {}) => {
 };
 const unescaped = (text) => String(text).replace(/<br>/g, "; ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 const tell = (card, data, layout) => {
-  const head = ["series", axisTitle(layout.xaxis) || "of", axisTitle(layout.yaxis) || "value", "in words"];
+  // With several axes each series has a unit of its own.
+  const unitOf = (trace) => axisTitle(layout[`yaxis${(trace.yaxis ?? "y").slice(1)}`]);
+  const hasUnits = Object.keys(layout).filter((name) => name.startsWith("yaxis")).length > 1;
+  const isHeat = data.some((trace) => trace.type === "heatmap");
+  const value = isHeat ? "latency, ms" : hasUnits ? "value" : axisTitle(layout.yaxis) || "of";
+  const head = ["series", axisTitle(layout.xaxis) || "of", value, "in words"];
   const made = element("table");
   made.append(element("caption", `${card.title}. ${charts[card.id].scope()}`));
   const row = element("tr");
   for (const text of head) row.append(element("th", text, { scope: "col" }));
   made.createTHead().append(row);
   const body = made.createTBody();
-  const told = (value) => (typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en-US", { maximumFractionDigits: 6 }) : unescaped(value ?? "–"));
+  const told = (value) => (typeof value === "number" ? COUNTS.format(Number(value.toPrecision(4))) : unescaped(value ?? "–"));
   const add = (name, x, y, words) => {
     const line = body.insertRow();
     for (const [text, kind] of [[name, ""], [told(x), "n"], [told(y), "n"], [words ? unescaped(words) : "", "words"]]) line.append(element("td", text, kind ? { class: kind } : {}));
   };
   for (const trace of data) {
+    const name = unescaped(trace.name ?? "") + (hasUnits ? `: ${unitOf(trace)}` : "");
+    const isBound = (i) => trace.marker?.symbol?.[i] === "triangle-up-open";
     if (trace.type === "heatmap") trace.y.forEach((name, at) => trace.x.forEach((x, i) => trace.z[at][i] !== null && add(unescaped(name), x, 10 ** trace.z[at][i], trace.hovertext[at][i])));
-    else trace.x.forEach((x, i) => x !== null && add(unescaped(trace.name ?? ""), x, trace.y[i], trace.hovertext?.[i]));
+    else trace.x.forEach((x, i) => x !== null && add(name, x, isBound(i) ? `> ${told(trace.y[i])}` : trace.y[i], trace.hovertext?.[i]));
   }
   card.numbers.replaceChildren(made);
 };
@@ -130,12 +145,10 @@ const actions = {
 };
 // On the page's own ground: a picture goes where the page does not.
 const save = async (card, format) => {
-  const { data, layout } = figureOf(card);
-  const ground = { paper_bgcolor: colour("--paper"), plot_bgcolor: colour("--paper"), title: { text: plain(card.title) } };
-  Object.assign(layout, ground);
-  layout.margin.t = 56;
-  const figure = { data, layout };
-  await Plotly.downloadImage(figure, { format, width: 1200, height: 750, scale: 2, filename: `${window.document.title.split(":")[0].split(" ").pop()}-${card.id}` });
+  const picture = figureOf(card);
+  Object.assign(picture.layout, { paper_bgcolor: colour("--paper"), plot_bgcolor: colour("--paper"), title: { text: plain(card.title) } });
+  picture.layout.margin.t = 56;
+  await Plotly.downloadImage(picture, { format, width: 1200, height: 750, scale: 2, filename: `${data.dataset}-${card.id}` });
 };
 for (const card of cards) {
   for (const button of card.element.querySelectorAll("button[data-action]")) {

@@ -32,6 +32,9 @@ const timeline = table(data.timeline);
 const resources = table(data.resources);
 const residuals = table(data.residuals);
 const failures = new Map(data.failures);
+const rowOfTrial = new Map();
+for (let row = 0; row < trials.trial.rows; row++) rowOfTrial.set(trials.trial(row), row);
+const trialRow = (trial) => rowOfTrial.get(trial);
 const rowsOf = (columns) => [...Array(columns[Object.keys(columns)[0]].rows).keys()];
 
 // Where each case's distribution begins, and its points.
@@ -55,7 +58,9 @@ const rowsOfTrial = (columns, trial) => {
   return rows;
 };
 
-const grouped = (value) => Math.round(value).toLocaleString("en-US");
+// One that is kept: making one takes longer than a table's rows.
+const COUNTS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 6 });
+const grouped = (value) => COUNTS.format(Math.round(value));
 // Three digits, as the program writes them.
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
@@ -65,6 +70,8 @@ const time = (ns) => {
 };
 // Plotly reads some HTML in texts.
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-const appTitle = (row, of = cases) => data.apps[of.app(row)].title;
-const storeTitle = (row, of = cases) => data.stores[of.store(row)].title;
+// In charts and tables a name has its place, and not more.
+const short = (text) => (text.length > 40 ? `${text.slice(0, 39)}…` : text);
+const appTitle = (row, of = cases) => short(data.apps[of.app(row)].title);
+const storeTitle = (row, of = cases) => short(data.stores[of.store(row)].title);
 const stackName = (row, of = cases) => `${appTitle(row, of)} · ${storeTitle(row, of)} · ${of.workers(row)}w`;

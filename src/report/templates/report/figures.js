@@ -252,6 +252,10 @@ function isNamed({ app, store }) {
 function isLawShown(law) {
   return law.concurrency === state.connections && law.target_rps === state.target && isNamed(law);
 }
+// Why a chart may have nothing to show.
+function emptyWords() {
+  return untold() ? "At this target nothing is known: choose a lower one" : "Nothing to show for these filters";
+}
 function untold() {
   const count = shown(atTarget).filter((row) => cases.valid(row) && !distribution(row).length).length;
   return count ? `${count} not drawn: at this target the deadline cut off what would tell` : "";
@@ -304,7 +308,4 @@ function heatOf(trace) {
   const shownTicks = inside.length ? inside : [least];
   trace.colorbar = { title: { text: "ms" }, thickness: 14, tickvals: shownTicks, ticktext: shownTicks.map((tick) => String(Number((10 ** tick).toPrecision(2)))) };
   return true;
-}
-function trialRow(trial) {
-  return rowsOf(trials).find((row) => trials.trial(row) === trial);
 }

@@ -10,6 +10,7 @@ const answer = () => {
     row.hidden = !state.apps.has(Number(row.dataset.app)) || !state.stores.has(Number(row.dataset.store));
     for (const cell of row.querySelectorAll("[data-cell]")) cell.textContent = found.cells[cell.dataset.cell];
   }
+  for (const cell of held.querySelectorAll("[data-workers]")) cell.hidden = !state.workers.has(Number(cell.dataset.workers));
 };
 const tellFilters = () => {
   const few = (name, all) => (boxes(name).length && boxes(name).some((box) => !box.checked) ? [...chosen(name, all)].join(", ") || `no ${name}` : "");
@@ -41,11 +42,16 @@ form.addEventListener("reset", () => {
 });
 // A link to a question opens it.
 const open = () => {
-  const place = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
+  const place = document.getElementById(location.hash.slice(1));
   if (place?.tagName === "DETAILS") place.open = true;
 };
 addEventListener("hashchange", () => {
-  if (isPlace()) return open();
+  if (isPlace()) {
+    open();
+    // What was chosen stays in the address.
+    if (toFragment()) writeFragment();
+    return;
+  }
   fromFragment(location.hash.slice(1));
   update();
 });
@@ -55,9 +61,16 @@ const repaint = () => {
 };
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 isNarrow.addEventListener("change", repaint);
-addEventListener("beforeprint", () => {
+// Paper has another ground and another width, and nothing can be unfolded on it.
+paper.addEventListener("change", () => {
+  stale();
   drawAll();
+});
+addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("#cases ~ details")) details.open = true;
+  isTableSeen = true;
+  fillTable();
+  drawAll();
 });
 
 if (matchMedia("(max-width: 768px)").matches) form.querySelector("details").open = false;

@@ -31,6 +31,8 @@ const readForm = () => {
 const isOfStack = (of, row) => state.apps.has(of.app(row)) && state.stores.has(of.store(row)) && state.workers.has(of.workers(row));
 const isShown = (of, row) => isOfStack(of, row) && of.connections(row) === state.connections;
 
+const usual = (select) => [...select.options].find((option) => option.defaultSelected) ?? select.options[0];
+
 // Only what differs from the page as it was written.
 const toFragment = () => {
   const parts = new URLSearchParams();
@@ -39,29 +41,29 @@ const toFragment = () => {
     if (own.some((box) => !box.checked)) parts.set(name, own.filter((box) => box.checked).map((box) => box.value).join(","));
   }
   for (const select of selects()) {
-    const usual = [...select.options].find((option) => option.defaultSelected) ?? select.options[0];
-    if (select.value !== usual.value) parts.set(select.name, select.value);
+    if (select.value !== usual(select).value) parts.set(select.name, select.value);
   }
   if (state.isTrialChosen) parts.set("trial", state.trial);
   if (state.sort !== "position" || state.descending) parts.set("sort", (state.descending ? "-" : "") + state.sort);
   return parts.toString().replaceAll("%2C", ",");
 };
-// What is not one of the choices is left as it is: an address may be anybody's.
+// What is not one of the choices is left as it was written: an address may be anybody's.
 const fromFragment = (text) => {
-  form.reset();
   const parts = new URLSearchParams(text);
   for (const name of ["app", "store", "workers"]) {
-    if (!parts.has(name)) continue;
-    const wanted = new Set(parts.get(name).split(","));
-    for (const box of boxes(name)) box.checked = wanted.has(box.value);
+    const own = boxes(name);
+    const wanted = new Set((parts.get(name) ?? "").split(","));
+    const isChoice = parts.get(name) === "" || own.some((box) => wanted.has(box.value));
+    for (const box of own) box.checked = isChoice ? wanted.has(box.value) : box.defaultChecked;
   }
   for (const select of selects()) {
     const wanted = [...select.options].find((option) => option.value === parts.get(select.name));
-    if (wanted) select.value = wanted.value;
+    select.value = (wanted ?? usual(select)).value;
   }
-  const sort = parts.get("sort") ?? "position";
-  state.descending = sort.startsWith("-");
-  state.sort = sort.replace("-", "");
+  const sort = parts.get("sort") ?? "";
+  const isColumn = COLUMNS.some((one) => one.name === sort.replace(/^-/, ""));
+  state.descending = isColumn && sort.startsWith("-");
+  state.sort = isColumn ? sort.replace(/^-/, "") : "position";
   const trial = rowsOf(trials).find((row) => String(trials.trial(row)) === parts.get("trial"));
   state.isTrialChosen = trial !== undefined;
   state.trial = trial === undefined ? null : trials.trial(trial);

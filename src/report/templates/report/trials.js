@@ -77,21 +77,34 @@ const COLUMNS = [
   { name: "block", title: "repetition", key: trials.block, told: (row) => trials.block(row) + 1 },
   { name: "rate", title: "achieved/s", key: trials.rate, told: (row) => (trials.rate(row) === null ? "–" : number(trials.rate(row))) },
   ...data.percentiles.map((name) => ({ name, key: trials[name], told: (row) => figure(row, name), isLatency: true })),
-  { name: "failed", key: trials.failed },
-  { name: "censored", title: "cut off", key: trials.censored },
+  { name: "failed", key: (row) => (trials.has_failed(row) ? null : trials.failed(row)) },
+  { name: "censored", title: "cut off", key: (row) => (trials.has_failed(row) ? null : trials.censored(row)) },
   { name: "app_cpu", title: "app CPU s/1,000", key: trials.app_cpu, told: (row) => trials.app_cpu(row)?.toPrecision(3) ?? "–" },
   { name: "store_cpu", title: "store CPU s/1,000", key: trials.store_cpu, told: (row) => trials.store_cpu(row)?.toPrecision(3) ?? "–" },
   { name: "is_valid", title: "valid", key: trials.is_valid, told: (row) => (trials.is_valid(row) ? "yes" : "no") },
   { name: "flags", key: verdict, isText: true },
 ];
-const told = (one, row) => String(one.told ? one.told(row) : one.isText ? one.key(row) : one.key(row).toLocaleString("en-US"));
+const told = (one, row) => {
+  if (one.told) return String(one.told(row));
+  const value = one.key(row);
+  return one.isText ? value : value === null ? "–" : COUNTS.format(value);
+};
 
 const listed = () => {
   const wanted = containing.value.trim().toLowerCase();
   const rows = rowsOf(trials).filter((row) => isShown(trials, row) && (!wanted || COLUMNS.some((one) => told(one, row).toLowerCase().includes(wanted))));
   return bySort(rows, state.sort, state.descending);
 };
+// Filled when it comes into view: it is long, and far down.
+let isTableSeen = false;
+new IntersectionObserver(([entry], watcher) => {
+  if (!entry.isIntersecting) return;
+  isTableSeen = true;
+  watcher.disconnect();
+  fillTable();
+}, { rootMargin: "600px" }).observe(trialsTable);
 const fillTable = () => {
+  if (!isTableSeen) return;
   const row = element("tr");
   for (const one of COLUMNS) {
     const cell = element("th", undefined, { scope: "col", ...(one.isText ? {} : { class: "n" }) });
@@ -133,7 +146,7 @@ const trialLine = (row) => {
 // Full numbers for programs: latencies in nanoseconds, and whether they are bounds.
 const csv = () => {
   const quoted = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  const cells = COLUMNS.flatMap((one) => (one.isLatency ? [[`${one.name}_ns`, (row) => Math.round(one.key(row))], [`${one.name}_is_bound`, (row) => trials[`${one.name}_bound`](row) === 1]] : [[one.name, one.key]]));
+  const cells = COLUMNS.flatMap((one) => (one.isLatency ? [[`${one.name}_ns`, (row) => (one.key(row) === null ? null : Math.round(one.key(row)))], [`${one.name}_is_bound`, (row) => (one.key(row) === null ? null : trials[`${one.name}_bound`](row) === 1)]] : [[one.name, one.key]]));
   const lines = [cells.map(([name]) => name), ...listed().map((row) => cells.map(([, of]) => quoted(String(of(row) ?? ""))))];
   return lines.map((line) => line.join(",")).join("\n") + "\n";
 };
