@@ -453,7 +453,7 @@ fn plotly_text(text: &str) -> String {
 }
 
 /// The most characters of a name in a chart.
-const LONGEST_NAME: usize = 60;
+const LONGEST_NAME: usize = 64;
 
 /// A quiet layout; colours and height are the page's.
 fn layout(x: &str, y: &str) -> Layout {

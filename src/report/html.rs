@@ -256,7 +256,13 @@ pub(super) fn what_was_measured(manifest: &Manifest) -> String {
         match manifest.order {
             Order::Search => {
                 let (low, high) = (experiment.qps.iter().min(), experiment.qps.iter().max());
-                [low, high].into_iter().flatten().copied().map(grouped).collect::<Vec<_>>().join(" to ")
+                [low, high]
+                    .into_iter()
+                    .flatten()
+                    .copied()
+                    .map(grouped)
+                    .collect::<Vec<_>>()
+                    .join(" to ")
             }
             _ => counts(&experiment.qps),
         },

@@ -34,4 +34,4 @@ export PERF_API_PAGE="$work/example.html" PERF_API_FULL_PAGE="$work/full.html"
 export PERF_API_HOSTILE_PAGE="$work/hostile.html" PERF_API_COMPARISON="$work/comparison.html"
 export PERF_API_HOSTILE_COMPARISON="$work/hostile-comparison.html"
 cd "$here"
-npm test
+node --test --test-concurrency=1 "${@:2}"

@@ -71,7 +71,7 @@ const time = (ns) => {
 // Plotly reads some HTML in texts.
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 // In charts and tables a name has its place, and not more.
-const short = (text) => (text.length > 40 ? `${text.slice(0, 39)}…` : text);
+const short = (text) => (text.length > 64 ? `${text.slice(0, 63)}…` : text);
 const appTitle = (row, of = cases) => short(data.apps[of.app(row)].title);
 const storeTitle = (row, of = cases) => short(data.stores[of.store(row)].title);
 const stackName = (row, of = cases) => `${appTitle(row, of)} · ${storeTitle(row, of)} · ${of.workers(row)}w`;

@@ -254,7 +254,7 @@ function isLawShown(law) {
 }
 // Why a chart may have nothing to show.
 function emptyWords() {
-  return untold() ? "At this target nothing is known: choose a lower one" : "Nothing to show for these filters";
+  return untold() ? "Nothing is known at this target" : "Nothing to show for these filters";
 }
 function untold() {
   const count = shown(atTarget).filter((row) => cases.valid(row) && !distribution(row).length).length;

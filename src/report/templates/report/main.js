@@ -17,12 +17,13 @@ const tellFilters = () => {
   const parts = [few("app"), few("store"), few("workers") && `${few("workers")} workers`, connectionsText(), targetText(), state.percentile, state.limitText && `≤ ${state.limitText}`];
   document.getElementById("filtered").textContent = scope(...parts);
 };
+let isReady = false;
 const update = () => {
   readForm();
   answer();
   tellFilters();
   fillChooser();
-  fillTable();
+  if (isReady) fillTable();
   stale();
   return drawSeen();
 };
@@ -68,8 +69,6 @@ paper.addEventListener("change", () => {
 });
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("#cases ~ details")) details.open = true;
-  isTableSeen = true;
-  fillTable();
   drawAll();
 });
 
@@ -79,5 +78,8 @@ else open();
 cards[0].isSeen = true;
 update().then(() => {
   performance.mark("interactive");
+  // Long, and far down: nobody waits for it.
+  isReady = true;
+  fillTable();
   for (const card of cards) watcher.observe(card.element);
 });

@@ -95,16 +95,7 @@ const listed = () => {
   const rows = rowsOf(trials).filter((row) => isShown(trials, row) && (!wanted || COLUMNS.some((one) => told(one, row).toLowerCase().includes(wanted))));
   return bySort(rows, state.sort, state.descending);
 };
-// Filled when it comes into view: it is long, and far down.
-let isTableSeen = false;
-new IntersectionObserver(([entry], watcher) => {
-  if (!entry.isIntersecting) return;
-  isTableSeen = true;
-  watcher.disconnect();
-  fillTable();
-}, { rootMargin: "600px" }).observe(trialsTable);
 const fillTable = () => {
-  if (!isTableSeen) return;
   const row = element("tr");
   for (const one of COLUMNS) {
     const cell = element("th", undefined, { scope: "col", ...(one.isText ? {} : { class: "n" }) });
