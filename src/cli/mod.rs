@@ -45,6 +45,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Capacity(args) => block_on(commands::capacity::capacity(&args)),
         Command::Doctor(args) => block_on(commands::doctor::doctor(&args)),
         Command::Ab(args) => block_on(commands::ab::ab(&args)),
+        Command::Reproduce(args) => block_on(commands::reproduce::reproduce(&args)),
         Command::Trend(args) => block_on(commands::trend::trend(&args)),
         Command::Report(args) => block_on(commands::report::report(&args)),
         Command::Results(args) => block_on(commands::results::results(&args)),

@@ -141,7 +141,9 @@ fn best_of<'a>(held: impl Iterator<Item = &'a Held>) -> Option<&'a Held> {
 }
 
 fn words(manifest: &Manifest, held: &[Held], bound: Bound) -> String {
-    let under = format!("{} under {}", bound.name().replace('_', "."), limit_text(bound.limit));
+    // No line ends between a number and its unit.
+    let limit = limit_text(bound.limit).replace(' ', "\u{a0}");
+    let under = format!("{} under {limit}", bound.name().replace('_', "."));
     let Some(best) = best_of(held.iter()).filter(|best| best.rps.is_some()) else {
         let lowest = manifest.experiment.qps.iter().min().copied().unwrap_or(0);
         let is_missed = |one: &Held| matches!(one.next, Some((_, Hold::Missed)));

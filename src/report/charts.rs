@@ -100,7 +100,7 @@ fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
         Chart {
             id: "workers",
             title: "Achieved rate against workers",
-            caption: "Dotted: as many times the rate of one worker. Dashed: the Universal Scalability Law, drawn where it fits within 10 % and every number of workers missed its target.",
+            caption: "Dotted: as many times the rate of one worker, where that missed its target. Dashed: the Universal Scalability Law, drawn where it fits within 10 % and every number of workers missed its target.",
             question: "cases",
             figure: workers(manifest),
         },

@@ -123,19 +123,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Bucket;
     use crate::stats::latency_quantile;
-
-    fn histogram(buckets: &[(u64, u64, u64)]) -> Histogram {
-        let bucket = |&(ms, count, censored): &(u64, u64, u64)| Bucket {
-            served: 0,
-            low: Nanos(ms * 1_000_000),
-            high: Nanos(ms * 1_000_000),
-            count,
-            censored,
-        };
-        Histogram { buckets: buckets.iter().map(bucket).collect() }
-    }
+    use crate::stats::quantile::histogram;
 
     #[test]
     fn the_interval_holds_what_repetitions_differ_by() {

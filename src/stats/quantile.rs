@@ -120,23 +120,24 @@ fn bucket_at(histogram: &Histogram, rank: u64, weight: impl Fn(&Bucket) -> u64) 
     })
 }
 
+/// A histogram with buckets of 1 ms, from (ms, answered, cut off).
+#[cfg(test)]
+pub(super) fn histogram(buckets: &[(u64, u64, u64)]) -> Histogram {
+    let bucket = |&(ms, count, censored): &(u64, u64, u64)| Bucket {
+        served: 0,
+        low: Nanos(ms * 1_000_000),
+        high: Nanos(ms * 1_000_000),
+        count,
+        censored,
+    };
+    Histogram { buckets: buckets.iter().map(bucket).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// A histogram with buckets of 1 ms, from (ms, answered, cut off).
-    fn histogram(buckets: &[(u64, u64, u64)]) -> Histogram {
-        let bucket = |&(ms, count, censored): &(u64, u64, u64)| Bucket {
-            served: 0,
-            low: Nanos(ms * 1_000_000),
-            high: Nanos(ms * 1_000_000),
-            count,
-            censored,
-        };
-        Histogram { buckets: buckets.iter().map(bucket).collect() }
-    }
 
     fn told(buckets: &[(u64, u64, u64)], q: f64) -> String {
         latency_quantile(&histogram(buckets), q).map_or("none".to_owned(), |q| q.to_string())

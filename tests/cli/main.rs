@@ -10,6 +10,7 @@ mod interleaved;
 mod journal;
 mod plan;
 mod report;
+mod reproduce;
 mod results;
 mod resume;
 mod run;

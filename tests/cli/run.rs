@@ -15,7 +15,7 @@ pub fn hash(bytes: &[u8]) -> String {
 }
 
 /// The report of [`KNOWN_DATASET`].
-const KNOWN_REPORT: &str = "7ed4f40a98eb1ab22c3c7ec52b7668421435c12205964aba5d180b60f0f486da";
+const KNOWN_REPORT: &str = "6e56047e7df1977351ec0473493be7ba1cecbe4d72fbd2a99a0daffeafedc041";
 
 /// What [`SMALL`] gives, on any day and any machine.
 const KNOWN_DATASET: &str = "1ffefe0ad214f58d62379ef5394649920e36a422926bf410c3a7975cc424e84a";

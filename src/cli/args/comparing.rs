@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{Format, Run};
+use super::{Factors, Fake, Format, LauncherChoice, OrderChoice, Places, Run};
 use crate::compare::Verdict;
 use crate::model::Metric;
 use crate::units::HumanDuration;
@@ -149,6 +149,50 @@ pub(in crate::cli) struct Ab {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub run: Run,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Reproduce {
+    /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
+    #[arg(default_value = "latest")]
+    pub dataset: String,
+    /// Measure although this host is too small to give loader, app and store CPUs of their own; a dataset
+    /// whose parts shared them is measured so again without being asked
+    #[arg(long)]
+    pub fit: bool,
+    /// Say nothing while the run goes on
+    #[arg(long)]
+    pub no_progress: bool,
+    #[command(flatten)]
+    pub fake: Fake,
+    #[command(flatten)]
+    pub judge: Judge,
+    /// The page of the comparison; `comparison.html` in the results folder when not given
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub places: Places,
+}
+
+impl Reproduce {
+    /// The same as a run: with nothing in place of what was recorded.
+    pub(in crate::cli) fn as_run(&self, launcher: &str, may_share: bool) -> Run {
+        Run {
+            allow_missing: false,
+            fit: self.fit || may_share,
+            strict: false,
+            launcher: match launcher {
+                "docker" => LauncherChoice::Docker,
+                _ => LauncherChoice::Process,
+            },
+            publish: false,
+            order: OrderChoice::Randomised,
+            no_progress: self.no_progress,
+            fake: self.fake.clone(),
+            factors: Factors::default(),
+            places: self.places.clone(),
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

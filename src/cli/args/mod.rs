@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub(super) use comparing::{Ab, Judge, ReportFormat, Share, Trend};
+pub(super) use comparing::{Ab, Judge, ReportFormat, Reproduce, Share, Trend};
 pub(super) use serving::{Ask, Serve};
 
 use crate::exec::Pin;
@@ -52,6 +52,8 @@ pub(super) enum Command {
     Ab(Ab),
     /// Show a dataset as one HTML file, or compare two
     Report(Report),
+    /// Measure a dataset again from what it recorded, and compare old with new
+    Reproduce(Reproduce),
     /// Show a metric over all datasets that can be compared, and where it changed
     Trend(Trend),
     /// List, check, name, copy and remove datasets
@@ -161,7 +163,7 @@ pub(super) enum LauncherChoice {
 }
 
 /// For tests.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(super) struct Fake {
     /// Compute instead of measuring, on a simulated clock
     #[arg(long, hide = true)]
@@ -226,7 +228,7 @@ pub(super) enum Format {
 }
 
 /// Values that take the place of the spec's.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Factors (in place of the spec's)")]
 pub(super) struct Factors {
     /// Apps, separated by commas
@@ -274,7 +276,7 @@ impl From<&Factors> for Overrides {
     }
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Places")]
 pub(super) struct Places {
     /// The bundle that pins the components

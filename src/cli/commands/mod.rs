@@ -10,6 +10,7 @@ pub(super) mod doctor;
 mod measure;
 pub(super) mod plan;
 pub(super) mod report;
+pub(super) mod reproduce;
 pub(super) mod results;
 pub(super) mod resume;
 pub(super) mod run;

@@ -147,12 +147,14 @@ const charts = {
     fill: (trace, series) => {
       const rows = shown(atTarget).filter((row) => ofSeries(series, row) && cases.rate(row) !== null);
       const one = rows.find((row) => cases.workers(row) === 1);
-      const efficiency = (row) => (one === undefined ? "" : `, efficiency ${Math.round((cases.rate(row) / cases.rate(one) / cases.workers(row)) * 100)} %`);
+      // A target that is met says nothing of what more workers are good for.
+      const isFull = one !== undefined && cases.rate(one) < state.target * 0.95;
+      const efficiency = (row) => (!isFull ? "" : `, efficiency ${Math.round((cases.rate(row) / cases.rate(one) / cases.workers(row)) * 100)} %`);
       const words = (row) => `${whatItIs(row)}<br>${rate.words(row)}${efficiency(row)}<br>${validity(row)}`;
       if (series.kind === "cases") return put(trace, rows, plainAxis((row) => cases.workers(row)), rate, words);
       const most = Math.max(...rows.map((row) => cases.workers(row)));
       if (series.kind === "ideal") {
-        if (one === undefined || rows.length < 2) return false;
+        if (!isFull || rows.length < 2) return false;
         [trace.x, trace.y] = [[1, most], [cases.rate(one), cases.rate(one) * most]];
         trace.hoverinfo = "skip";
         return true;

@@ -1,0 +1,106 @@
+//! `perf-api reproduce`: measure a dataset again from what it recorded, and compare old with new.
+
+use std::process::ExitCode;
+
+use super::compare::{judge, side};
+use super::measure::conclude;
+use super::run::execute;
+use crate::cli::error::CliError;
+use crate::cli::output::{note, print};
+use crate::cli::{args, location};
+use crate::model::{Bundle, ComponentName, Flag, Order};
+use crate::store::{Difference, Manifest, PinnedBundle, PinnedComponent};
+
+pub(in crate::cli) async fn reproduce(args: &args::Reproduce) -> Result<ExitCode, CliError> {
+    let store = location::open(&args.places.results)?;
+    let recorded = location::find(&store, &args.dataset).await?;
+    let before = side(&store, recorded, None).await?;
+    let manifest = &before.manifest;
+    if manifest.order == Order::Search {
+        return Err(CliError::new(format!("{} is a search for capacity", recorded.short()))
+            .hint("its page tells the command that searches again: `perf-api report`"));
+    }
+    let bundle = crate::bundle::read(&args.places.bundle)?;
+    check_components(manifest, &bundle, args.judge.force)?;
+    // What shared CPUs when it was measured may share them again.
+    let shared = before.samples.iter().any(|sample| sample.flags.contains(&Flag::CpusShared));
+    let run = args.as_run(&manifest.launcher, shared);
+    let (store, summary) =
+        execute(&bundle, manifest.experiment.clone(), manifest.order, &run, false).await?;
+    let again = summary.dataset;
+    let code = conclude(&store, summary, false).await?;
+    if again == recorded {
+        print("the same bytes: nothing is left to compare\n")?;
+        return Ok(code);
+    }
+    print(&format!("\n{} → {}\n", recorded.short(), again.short()))?;
+    let verdict = judge(&store, [recorded, again], &args.judge, args.output.as_deref()).await?;
+    // That trials failed is the worse news.
+    Ok(if code == ExitCode::SUCCESS { verdict } else { code })
+}
+
+/// Refuses components that are not those of the dataset, unless somebody insists.
+fn check_components(manifest: &Manifest, bundle: &Bundle, force: bool) -> Result<(), CliError> {
+    let found = differing(manifest, &bundle.into());
+    if found.is_empty() {
+        if manifest.bundle.id != bundle.id {
+            note("the bundles differ in components that were not measured");
+        }
+        return Ok(());
+    }
+    let lines: Vec<String> = found
+        .iter()
+        .map(|one| format!("  {}: {} recorded, {} here", one.what, one.before, one.after))
+        .collect();
+    let words = format!(
+        "bundle {} was recorded, and {} is here; of what was measured differ:\n{}",
+        manifest.bundle.id.short(),
+        bundle.id.short(),
+        lines.join("\n")
+    );
+    if force {
+        note(&words);
+        return Ok(());
+    }
+    Err(CliError::new(words)
+        .hint("check out the revision that pinned the recorded bundle, and `make setup`")
+        .hint("`--force` measures with what is here, and the comparison names what differs"))
+}
+
+/// The components of the dataset that are not the same here, with the facts that differ.
+fn differing(manifest: &Manifest, here: &PinnedBundle) -> Vec<Difference> {
+    let experiment = &manifest.experiment;
+    let of = |bundle: &PinnedBundle, name: &ComponentName| {
+        bundle.components.iter().find(|one| one.name == *name).cloned()
+    };
+    let mut differing = Vec::new();
+    for name in experiment.apps.iter().chain(&experiment.stores) {
+        let (before, after) = (of(&manifest.bundle, name), of(here, name));
+        if before.as_ref().map(|one| one.identity) == after.as_ref().map(|one| one.identity) {
+            continue;
+        }
+        let facts = match (&before, &after) {
+            (Some(before), Some(after)) => differing_facts(before, after),
+            _ => String::new(),
+        };
+        let told = |one: Option<PinnedComponent>| match one {
+            Some(one) => one.in_words(),
+            None => "none".to_owned(),
+        };
+        let what = format!("{name}{facts}");
+        differing.push(Difference { what, before: told(before), after: told(after) });
+    }
+    differing
+}
+
+/// ` (lock, python)`: the names of facts that are not the same.
+fn differing_facts(before: &PinnedComponent, after: &PinnedComponent) -> String {
+    let names = before.facts.keys().chain(after.facts.keys());
+    let mut names: Vec<&str> = names
+        .filter(|name| before.facts.get(*name) != after.facts.get(*name))
+        .map(String::as_str)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+}
