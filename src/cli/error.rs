@@ -188,12 +188,23 @@ impl From<ExecError> for CliError {
     }
 }
 
+/// What is said when a table cannot be read.
+const DAMAGED: &str = "`perf-api results verify --all` tells which dataset is not as it should be";
+
+/// Whether a query met a table that is none.
+fn is_damage(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..))
+}
+
 impl From<QueryError> for CliError {
     fn from(error: QueryError) -> Self {
         let told = Self::of(&error);
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Refused(error) => error.as_ref().into(),
+            QueryError::Ask { ref source, .. } if is_damage(source) => {
+                told.with_code(CORRUPT).hint(DAMAGED)
+            }
             QueryError::Answer { .. } | QueryError::Ask { .. } | QueryError::Setup(_) => {
                 told.with_code(DEFECT)
             }
@@ -203,15 +214,8 @@ impl From<QueryError> for CliError {
                 Self::new(error.to_string())
                     .hint("ask fewer datasets at once, such as `where dataset = dataset('latest')`")
             }
-            QueryError::Sql(ref source)
-                if matches!(
-                    source.find_root(),
-                    DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..)
-                ) =>
-            {
-                Self::new(error.to_string()).with_code(CORRUPT).hint(
-                    "`perf-api results verify --all` tells which dataset is not as it should be",
-                )
+            QueryError::Sql(ref source) if is_damage(source) => {
+                Self::new(error.to_string()).with_code(CORRUPT).hint(DAMAGED)
             }
             QueryError::Sql(_) => Self::new(error.to_string())
                 .hint("`perf-api schema` tells tables, columns and functions"),

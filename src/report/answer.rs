@@ -4,27 +4,33 @@ use serde::Serialize;
 
 use super::Report;
 use super::charts::title;
-use super::text::capacity_text;
-use crate::model::{Capacity, Order, QUANTILES, Stack};
+use super::text::{P95, capacity_text};
+use crate::model::{Capacity, ComponentName, Order, QUANTILES, Stack};
 use crate::store::Manifest;
-use crate::study::{Bound, Held, Hold, held};
+use crate::study::{Held, Hold, LatencyLimit, held};
 use crate::units::Nanos;
 
 /// The limits that a reader can choose, in milliseconds.
 const LIMITS_MS: [u64; 10] = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
-/// The percentile that is asked first, by its place in [`QUANTILES`].
-const P95: usize = 2;
 /// The limit that is asked first, where something keeps it.
 const USUAL_LIMIT: Nanos = Nanos(20_000_000);
 
-/// What each stack holds under one bound.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Answer {
+/// What is asked: which load is held at so many connections under a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Question {
     /// What is to be kept.
     #[serde(flatten)]
-    pub bound: Bound,
+    pub limit: LatencyLimit,
     /// Connections of the loader.
     pub connections: u32,
+}
+
+/// What each stack holds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Answer {
+    /// What was asked.
+    #[serde(flatten)]
+    pub question: Question,
     /// In a sentence.
     pub words: String,
     /// How much each stack holds, in the order of stacks.
@@ -39,76 +45,98 @@ pub(super) struct HeldRow {
     pub store: usize,
     /// Both by name.
     pub name: String,
-    /// How much it holds, by workers in ascending order, with the place of the answer's cell.
-    pub cells: Vec<(usize, String)>,
+    /// How much it holds, by workers in ascending order.
+    pub cells: Vec<HeldCell>,
 }
 
-/// The answers to every bound at every number of connections, the first question first.
-pub(super) fn answers(report: &Report) -> Vec<Answer> {
+/// What one stack holds.
+pub(super) struct HeldCell {
+    /// Its place in [`Answer::cells`].
+    pub place: usize,
+    pub workers: u32,
+    pub text: String,
+}
+
+/// Everything that can be asked, the first question first. Nothing of a search: it has its own answer.
+pub(super) fn questions(report: &Report) -> Vec<Question> {
     if report.manifest.order == Order::Search {
         return Vec::new();
     }
     let mut connections = report.manifest.experiment.concurrency.clone();
     connections.sort_unstable();
-    let mut answers = Vec::new();
+    let mut questions = Vec::new();
     for &connections in &connections {
         for percentile in 0..QUANTILES.len() {
-            for limit in LIMITS_MS.map(|ms| Nanos(ms * 1_000_000)) {
-                let bound = Bound { percentile, limit };
-                let held = held(&report.trials, connections, bound);
-                answers.push(Answer {
-                    bound,
-                    connections,
-                    words: words(&report.manifest, &held, bound),
-                    cells: held.iter().map(cell).collect(),
-                });
+            for longest in LIMITS_MS.map(|ms| Nanos(ms * 1_000_000)) {
+                let limit = LatencyLimit { percentile, longest };
+                questions.push(Question { limit, connections });
             }
         }
     }
-    let first = first(report, &connections);
-    answers.sort_by_key(|one| Some((one.bound, one.connections)) != first);
-    answers
+    // At the fewest connections, p95, the limit nearest above the usual one that somebody keeps.
+    let usual = |one: &&Question| {
+        Some(&one.connections) == connections.first()
+            && one.limit.percentile == P95
+            && one.limit.longest >= USUAL_LIMIT
+    };
+    let is_kept = |one: &&Question| held_by(report, **one).iter().any(|held| held.rps.is_some());
+    let mut candidates = questions.iter().filter(usual);
+    let first = candidates.clone().find(is_kept).or_else(|| candidates.next()).copied();
+    questions.sort_by_key(|one| Some(*one) != first);
+    questions
 }
 
-/// The question that is asked first: at the fewest connections, p95, the limit nearest above the usual
-/// one that somebody keeps.
-fn first(report: &Report, connections: &[u32]) -> Option<(Bound, u32)> {
-    let &fewest = connections.first()?;
-    let is_kept =
-        |bound: &Bound| held(&report.trials, fewest, *bound).iter().any(|one| one.rps.is_some());
-    let bounds = LIMITS_MS.map(|ms| Bound { percentile: P95, limit: Nanos(ms * 1_000_000) });
-    let mut candidates = bounds.into_iter().filter(|bound| bound.limit >= USUAL_LIMIT);
-    let usual = Bound { percentile: P95, limit: USUAL_LIMIT };
-    Some((candidates.find(is_kept).unwrap_or(usual), fewest))
+/// The answer to a question.
+pub(super) fn answer(report: &Report, question: Question) -> Answer {
+    let held = held_by(report, question);
+    Answer {
+        question,
+        words: words(&report.manifest, &held, question),
+        cells: held.iter().map(cell).collect(),
+    }
 }
 
-/// The table of what is held under the first bound.
-pub(super) fn held_rows(manifest: &Manifest, first: &Answer) -> Vec<HeldRow> {
-    let experiment = &manifest.experiment;
-    let workers = experiment.workers.len();
-    let mut names: Vec<_> = experiment
-        .apps
-        .iter()
-        .enumerate()
-        .flat_map(|app| experiment.stores.iter().enumerate().map(move |store| (app, store)))
-        .collect();
-    // As in the data: by name.
-    names.sort_by_key(|((_, app), (_, store))| (app.as_str(), store.as_str()));
-    let places: Vec<usize> = (0..first.cells.len()).collect();
-    names
-        .into_iter()
-        .zip(places.chunks(workers.max(1)))
-        .map(|(((app, app_name), (store, store_name)), places)| HeldRow {
-            app,
-            store,
-            name: format!("{} on {}", title(manifest, app_name), title(manifest, store_name)),
-            cells: places.iter().map(|&place| (place, first.cells[place].clone())).collect(),
+fn held_by(report: &Report, question: Question) -> Vec<Held> {
+    let trials: Vec<_> = report.trials.iter().zip(&report.study.ends).collect();
+    held(&trials, question.connections, question.limit)
+}
+
+/// What was found, in a sentence.
+pub(super) fn headline(report: &Report) -> String {
+    match questions(report).first() {
+        Some(&first) => answer(report, first).words,
+        None => sustained(&report.manifest),
+    }
+}
+
+/// The table of what is held.
+pub(super) fn held_rows(report: &Report, question: Question) -> Vec<HeldRow> {
+    let manifest = &report.manifest;
+    let held = held_by(report, question);
+    let place = |names: &[ComponentName], name: &ComponentName| {
+        names.iter().position(|one| one == name).unwrap_or(0)
+    };
+    let all: Vec<(usize, &Held)> = held.iter().enumerate().collect();
+    all.chunk_by(|(_, a), (_, b)| pair(&a.stack) == pair(&b.stack))
+        .map(|own| {
+            let stack = &own[0].1.stack;
+            let cell = |&(place, held): &(usize, &Held)| HeldCell {
+                place,
+                workers: held.stack.workers,
+                text: cell(held),
+            };
+            HeldRow {
+                app: place(&manifest.experiment.apps, &stack.app),
+                store: place(&manifest.experiment.stores, &stack.store),
+                name: name(manifest, stack),
+                cells: own.iter().map(cell).collect(),
+            }
         })
         .collect()
 }
 
-/// `5,000`; behind `≥` where more was not offered or could not be judged, `< 1,000` where the lowest
-/// is too much already.
+/// `5,000`; behind `≥` where more was not offered or is not known, `< 1,000` where the lowest is too
+/// much already, `?` where nothing is known.
 fn cell(held: &Held) -> String {
     match (held.rps, held.next) {
         (Some(rps), Some((_, Hold::Missed))) => grouped(rps),
@@ -134,75 +162,120 @@ pub(super) fn grouped(count: u32) -> String {
     groups.join(",")
 }
 
-/// The best of one app on one store: the highest rate, with the fewest workers.
-fn best_of<'a>(held: impl Iterator<Item = &'a Held>) -> Option<&'a Held> {
-    let key = |one: &&Held| (one.rps, std::cmp::Reverse(one.stack.workers));
-    held.max_by_key(key)
+/// The best: of the highest rate that is held, those with the fewest workers.
+fn best<'a>(held: &[&'a Held]) -> Vec<&'a Held> {
+    let key = |one: &Held| (one.rps, std::cmp::Reverse(one.stack.workers));
+    let most = held.iter().map(|one| key(one)).max();
+    held.iter().copied().filter(|one| one.rps.is_some() && Some(key(one)) == most).collect()
 }
 
-fn words(manifest: &Manifest, held: &[Held], bound: Bound) -> String {
+fn words(manifest: &Manifest, held: &[Held], question: Question) -> String {
     // No line ends between a number and its unit.
-    let limit = limit_text(bound.limit).replace(' ', "\u{a0}");
-    let under = format!("{} under {limit}", bound.name().replace('_', "."));
-    let Some(best) = best_of(held.iter()).filter(|best| best.rps.is_some()) else {
-        let lowest = manifest.experiment.qps.iter().min().copied().unwrap_or(0);
-        let is_missed = |one: &Held| matches!(one.next, Some((_, Hold::Missed)));
-        return match held.iter().any(is_missed) {
-            true => format!("No stack holds even {} requests/s at {under}", grouped(lowest)),
-            false => "No stack could be judged: see the flags of its trials".to_owned(),
-        };
-    };
-    let is_as_good = |one: &&Held| one.rps == best.rps && one.stack.workers == best.stack.workers;
-    let winners: Vec<&Held> = held.iter().filter(is_as_good).collect();
-    let names = match winners.len() {
-        count if count > 2 && count == pairs(manifest) => "All stacks".to_owned(),
-        _ => listed(&winners.iter().map(|one| name(manifest, one)).collect::<Vec<_>>()),
-    };
-    let rate = grouped(best.rps.unwrap_or(0));
+    let longest = limit_text(question.limit.longest).replace(' ', "\u{a0}");
+    let mut under = format!("{} under {longest}", question.limit.name().replace('_', "."));
+    if manifest.experiment.concurrency.len() > 1 {
+        under.push_str(&format!(" over {} connections", grouped(question.connections)));
+    }
+    let all: Vec<&Held> = held.iter().collect();
+    let winners = best(&all);
+    let Some(first) = winners.first() else { return nobody(held, &under) };
+    let rate = first.rps.unwrap_or(0);
     let verb = if winners.len() == 1 { "holds" } else { "hold" };
-    let mut words =
-        format!("{names} {verb} {rate} requests/s at {under} with {}", workers(best.stack.workers));
+    let mut words = format!(
+        "{} {verb} {}{} requests/s at {under} with {}",
+        names(manifest, &winners),
+        at_least(&winners),
+        grouped(rate),
+        workers(first.stack.workers)
+    );
     if winners.iter().all(|one| one.next.is_none()) {
         words.push_str(", the highest rate that was offered");
     }
     for app in &manifest.experiment.apps {
-        if winners.iter().any(|one| one.stack.app == *app) {
-            continue;
+        let own: Vec<&Held> = all.iter().copied().filter(|one| one.stack.app == *app).collect();
+        if !own.is_empty() && winners.iter().all(|one| one.stack.app != *app) {
+            words.push_str(&format!("; {}", other(manifest, app, &own, rate)));
         }
-        let Some(own) = best_of(held.iter().filter(|one| one.stack.app == *app)) else { continue };
-        let other = title(manifest, app);
-        words.push_str("; ");
-        words.push_str(&match (own.rps, own.next) {
-            (Some(rps), _) if Some(rps) == best.rps => {
-                format!("{other} needs {}", workers(own.stack.workers))
-            }
-            (Some(rps), _) => {
-                format!(
-                    "{} {}, with {}",
-                    name(manifest, own),
-                    grouped(rps),
-                    workers(own.stack.workers)
-                )
-            }
-            (None, Some((lowest, Hold::Missed))) => {
-                format!("{other} holds not even {}", grouped(lowest))
-            }
-            (None, _) => format!("{other} could not be judged"),
-        });
     }
     words
 }
 
-fn name(manifest: &Manifest, held: &Held) -> String {
-    stack_name(manifest, &held.stack)
+/// What another app holds than the one that holds the most.
+fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: u32) -> String {
+    let app = title(manifest, app);
+    let best = best(own);
+    let Some(first) = best.first() else {
+        let lowest = own.iter().filter(|one| one.is_most()).find_map(|one| one.next);
+        return match lowest {
+            Some((lowest, _)) if own.iter().all(|one| one.is_most()) => {
+                format!("{app} holds not even {}", grouped(lowest))
+            }
+            _ => format!("of {app} it is not known"),
+        };
+    };
+    let count = first.stack.workers;
+    if first.rps != Some(most) {
+        let (names, rate) = (names(manifest, &best), grouped(first.rps.unwrap_or(0)));
+        return format!("{names} {}{rate}, with {}", at_least(&best), workers(count));
+    }
+    let fewer_are_known =
+        own.iter().filter(|one| one.stack.workers < count).all(|one| one.is_most());
+    match fewer_are_known {
+        true => format!("{app} needs {}", workers(count)),
+        false => format!("{app} does with {}", workers(count)),
+    }
 }
 
-fn stack_name(manifest: &Manifest, stack: &Stack) -> String {
+/// What is said where no stack is known to hold anything.
+fn nobody(held: &[Held], under: &str) -> String {
+    let missed: Vec<u32> =
+        held.iter().filter(|one| one.is_most()).filter_map(|one| Some(one.next?.0)).collect();
+    match missed.iter().min() {
+        Some(&lowest) if missed.len() == held.len() => {
+            format!("No stack holds even {} requests/s at {under}", grouped(lowest))
+        }
+        Some(_) => format!(
+            "No stack is known to hold anything at {under}: {} of {} missed the lowest rate, the others could not be judged",
+            missed.len(),
+            held.len()
+        ),
+        None => "No stack could be judged: see the flags and failures of its trials".to_owned(),
+    }
+}
+
+/// Where it is not known of all that they hold no more, although more was offered.
+fn at_least(held: &[&Held]) -> &'static str {
+    let may_hold_more = |one: &&Held| matches!(one.next, Some((_, Hold::Unknown)));
+    if held.iter().any(may_hold_more) { "at least " } else { "" }
+}
+
+fn names(manifest: &Manifest, held: &[&Held]) -> String {
+    let experiment = &manifest.experiment;
+    let pairs = experiment.apps.len() * experiment.stores.len();
+    if held.len() > 2 && held.len() == pairs {
+        return "All stacks".to_owned();
+    }
+    let names: Vec<String> = held.iter().map(|one| name(manifest, &one.stack)).collect();
+    match &names[..] {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+fn pair(stack: &Stack) -> (&ComponentName, &ComponentName) {
+    (&stack.app, &stack.store)
+}
+
+fn name(manifest: &Manifest, stack: &Stack) -> String {
     format!("{} on {}", title(manifest, &stack.app), title(manifest, &stack.store))
 }
 
+fn workers(count: u32) -> String {
+    format!("{count} worker{}", if count == 1 { "" } else { "s" })
+}
+
 /// What a search found: under its first limits, the best of each app.
-pub(super) fn sustained(manifest: &Manifest) -> String {
+fn sustained(manifest: &Manifest) -> String {
     let Some(first) = manifest.capacities.first() else {
         return "The search was not finished: nothing is known of what a stack sustains".to_owned();
     };
@@ -214,28 +287,11 @@ pub(super) fn sustained(manifest: &Manifest) -> String {
     }
     best.sort_by_key(|one| std::cmp::Reverse(one.low_rps));
     let told = |one: &&Capacity| {
-        let (name, rate) = (stack_name(manifest, &one.stack), capacity_text(one));
+        let (name, rate) = (name(manifest, &one.stack), capacity_text(one));
         format!("{name}: {rate}, with {}", workers(one.stack.workers))
     };
     let told: Vec<String> = best.iter().map(told).collect();
     format!("Sustained with {}: {}", first.slo, told.join("; "))
-}
-
-/// How many apps on stores there are.
-fn pairs(manifest: &Manifest) -> usize {
-    manifest.experiment.apps.len() * manifest.experiment.stores.len()
-}
-
-/// `a, b and c`.
-fn listed(names: &[String]) -> String {
-    match names {
-        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
-        _ => names.concat(),
-    }
-}
-
-fn workers(count: u32) -> String {
-    format!("{count} worker{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -244,11 +300,66 @@ mod tests {
 
     #[test]
     fn numbers_and_limits_read_as_people_say_them() {
-        assert_eq!(
-            [1, 999, 1000, 12_500, 1_000_000].map(grouped).join(" "),
-            "1 999 1,000 12,500 1,000,000"
-        );
+        let told = [1, 999, 1000, 12_500, 1_000_000].map(grouped).join(" ");
+        assert_eq!(told, "1 999 1,000 12,500 1,000,000");
         assert_eq!(limit_text(Nanos(20_000_000)), "20 ms");
         assert_eq!(limit_text(Nanos(2_000_000_000)), "2 s");
+    }
+
+    const KNOWN_MANIFEST: &str = include_str!(
+        "../../tests/fixtures/version-1/32eee67ad1bba445f1618e608548e34f7b23134fb9cc54b19555e9f0c2c17cc6/manifest.json"
+    );
+
+    /// What two apps on two stores hold with one worker and with two, as the table has it: `5000`,
+    /// `>5000` where more is not known, `<1000`, `?`, and `20000!` where no more was offered.
+    fn said(cells: [&str; 8]) -> String {
+        let mut manifest: Manifest = serde_json::from_str(KNOWN_MANIFEST).unwrap();
+        let experiment = &mut manifest.experiment;
+        experiment.apps = ["express", "fastapi"].map(|name| name.parse().unwrap()).into();
+        experiment.stores = ["dfly", "redis"].map(|name| name.parse().unwrap()).into();
+        experiment.concurrency = vec![100];
+        let mut places = Vec::new();
+        for app in ["express", "fastapi"] {
+            for store in ["dfly", "redis"] {
+                places.extend([1, 2].map(|workers| (app, store, workers)));
+            }
+        }
+        let held: Vec<Held> = places
+            .into_iter()
+            .zip(cells)
+            .map(|((app, store, workers), cell)| {
+                let rate: u32 = cell.trim_matches(['<', '>', '!']).parse().unwrap_or(1000);
+                let (rps, next) = match cell.as_bytes() {
+                    [b'<', ..] => (None, Some((rate, Hold::Missed))),
+                    [b'>', ..] => (Some(rate), Some((rate * 2, Hold::Unknown))),
+                    [b'?'] => (None, Some((rate, Hold::Unknown))),
+                    [.., b'!'] => (Some(rate), None),
+                    _ => (Some(rate), Some((rate * 2, Hold::Missed))),
+                };
+                let [app, store] = [app, store].map(|name| name.parse().unwrap());
+                Held { stack: Stack { app, store, workers }, rps, next }
+            })
+            .collect();
+        let limit = LatencyLimit { percentile: P95, longest: USUAL_LIMIT };
+        let words = words(&manifest, &held, Question { limit, connections: 100 });
+        words.replace('\u{a0}', " ").replace(" requests/s at p95 under 20 ms", "")
+    }
+
+    #[test]
+    fn the_answer_says_what_is_known_and_no_more() {
+        let told = [
+            ["1000", "2000", "1000", "5000", "1000", "1000", "1000", "1000"],
+            ["5000", "5000", "1000", "1000", "1000", "5000", "1000", "1000"],
+            ["5000", "5000", "1000", "1000", "?", "5000", "1000", "1000"],
+            ["5000", "5000", "1000", "1000", "<1000", "<1000", "<1000", "<1000"],
+            ["5000", "5000", "1000", "1000", "<1000", "<1000", "?", "<1000"],
+            [">1000", ">1000", "?", "?", "1000", "5000", "1000", "5000"],
+            ["20000!", "20000!", "20000!", "20000!", "20000!", "20000!", "20000!", "20000!"],
+            ["<1000", "?", "?", "?", "?", "?", "?", "?"],
+            ["<1000", "<1000", "<1000", "<1000", "<1000", "<1000", "<1000", "<1000"],
+            ["?", "?", "?", "?", "?", "?", "?", "?"],
+        ]
+        .map(said);
+        insta::assert_snapshot!(told.join("\n"));
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn first_chart(manifest: &Manifest) -> Chart {
     Chart {
         id: "latency",
         title: "Latency against target rate",
-        caption: "The hockey stick: where a line leaves the ground, queues form. An open triangle is a lower bound, since the deadline cut off what would tell; the truth lies above it.",
+        caption: "The hockey stick: where a line leaves the ground, queues form. An open triangle is a lower bound, since the deadline cut off what would tell; the truth lies above it. A filled one has an interval without an upper end.",
         question: "cases",
         figure: latency(manifest),
     }
@@ -148,7 +148,7 @@ pub(super) fn trial_charts() -> Vec<Chart> {
         Chart {
             id: "timeline",
             title: "One trial, second by second",
-            caption: "Requests that were offered and answered, the latency of the answers, and the CPUs in use. Throttled is how long a quota kept a part from its CPUs.",
+            caption: "Requests that were offered and answered, the latency of the answers that arrived (what was cut off later is not in it), and the CPUs in use. Throttled is how long a quota kept a part from its CPUs.",
             question: "timeline",
             figure: timeline(),
         },
@@ -266,6 +266,7 @@ fn points(pair: &Pair, name: &str, dash: DashType) -> Box<Scatter<f64, f64>> {
                 .color(pair.colour)
                 .symbol(pair.symbol.clone())
                 .size(9)
+                .opacity(1.0)
                 .line(Line::new().color(pair.colour).width(1.5)),
         )
         .error_y(ErrorData::new(ErrorType::Data).symmetric(false).thickness(1.2))
@@ -327,7 +328,8 @@ fn workers(manifest: &Manifest) -> String {
 fn stores(manifest: &Manifest) -> String {
     let mut sketch = Sketch::default();
     for (store, name) in manifest.experiment.stores.iter().enumerate() {
-        let colour = COLOURS[store % COLOURS.len()];
+        // Not those of apps on stores.
+        let colour = COLOURS[COLOURS.len() - 1 - store % COLOURS.len()];
         let bar = Bar::new(Vec::<String>::new(), Vec::<f64>::new())
             .name(plotly_text(&title(manifest, name)))
             .hover_info(HoverInfo::Text)
@@ -359,7 +361,7 @@ fn percentiles(manifest: &Manifest) -> String {
 
 fn cpu() -> String {
     let mut sketch = Sketch::default();
-    for (kind, name, colour) in [("app_cpu", "app", COLOURS[0]), ("store_cpu", "store", COLOURS[1])]
+    for (kind, name, colour) in [("app_cpu", "app", "#6b7785"), ("store_cpu", "store", COLOURS[4])]
     {
         let bar = Bar::new(Vec::<f64>::new(), Vec::<String>::new())
             .name(name)

@@ -14,6 +14,7 @@ use super::charts::title;
 use crate::model::{
     Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow,
 };
+use crate::stats::KEPT;
 use crate::study::{CaseStudy, Estimate, LineKnee, Scaling};
 use crate::units::Nanos;
 
@@ -25,7 +26,7 @@ const LOG_STEP: f64 = 0.0005;
 
 /// Everything that a page draws.
 #[derive(Serialize)]
-pub(super) struct PageData<'a> {
+pub(super) struct Embedded<'a> {
     /// The dataset's id, short: the beginning of the names of saved files.
     dataset: String,
     apps: Vec<Named<'a>>,
@@ -35,20 +36,22 @@ pub(super) struct PageData<'a> {
     targets: Vec<u32>,
     percentiles: Vec<String>,
     answers: &'a [Answer],
-    cases: Vec<(String, Column)>,
+    cases: Vec<(String, Packed)>,
     /// Each case's distribution: how many points, and all of them.
-    distributions: [Column; 2],
+    distributions: [Packed; 2],
     knees: &'a [LineKnee],
     scalings: &'a [Scaling],
-    trials: Vec<(String, Column)>,
+    trials: Vec<(String, Packed)>,
     /// What `flags` counts in.
     flag_sets: Vec<&'a str>,
     /// Stage and reason of trials that failed, by number.
     failures: Vec<(u64, String)>,
-    timeline: Vec<(&'static str, Column)>,
-    resources: Vec<(&'static str, Column)>,
+    timeline: Vec<(&'static str, Packed)>,
+    resources: Vec<(&'static str, Packed)>,
     /// The factors of drift, in the order of execution.
-    residuals: Vec<(&'static str, Column)>,
+    residuals: Vec<(&'static str, Packed)>,
+    /// The share of a target below which it is missed.
+    kept: f64,
     /// Whether there are too many seconds to show.
     is_cut: bool,
 }
@@ -59,8 +62,8 @@ struct Named<'a> {
     title: String,
 }
 
-/// One column.
-pub(super) enum Column {
+/// The values of a column.
+pub(super) enum Packed {
     U8(Vec<u8>),
     U16(Vec<u16>),
     U32(Vec<u32>),
@@ -69,7 +72,7 @@ pub(super) enum Column {
     Log(Vec<u16>),
 }
 
-impl Serialize for Column {
+impl Serialize for Packed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (kind, bytes): (&str, Vec<u8>) = match self {
             Self::U8(values) => ("u8", values.clone()),
@@ -83,7 +86,7 @@ impl Serialize for Column {
     }
 }
 
-impl Column {
+impl Packed {
     /// Counts, in the smallest type that holds all of them.
     fn counts(values: impl Iterator<Item = u64>) -> Self {
         let values: Vec<u64> = values.collect();
@@ -144,7 +147,7 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
     };
     let is_cut = report.timeline.len() > MOST_SECONDS;
     let empty = is_cut.then_some(0);
-    let data = PageData {
+    let data = Embedded {
         dataset: report.dataset.short(),
         apps: apps.iter().map(as_named).collect(),
         stores: stores.iter().map(as_named).collect(),
@@ -163,6 +166,7 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         resources: resources(&report.resources[..empty.unwrap_or(report.resources.len())]),
         residuals: residuals(report),
         flag_sets,
+        kept: KEPT,
         is_cut,
     };
     serde_json::to_string(&data)
@@ -176,31 +180,27 @@ fn as_named((name, title): &(String, String)) -> Named<'_> {
 fn factors<'a>(
     report: &Report,
     cases: impl Iterator<Item = &'a Case> + Clone,
-) -> Vec<(String, Column)> {
+) -> Vec<(String, Packed)> {
     let experiment = &report.manifest.experiment;
     let place = |names: &[ComponentName], name: &ComponentName| -> u64 {
         names.iter().position(|one| one == name).unwrap_or(0) as u64
     };
     let mut columns = Vec::new();
     let mut add = |name: &str, column| columns.push((name.to_owned(), column));
-    add("app", Column::counts(cases.clone().map(|c| place(&experiment.apps, &c.stack.app))));
-    add("store", Column::counts(cases.clone().map(|c| place(&experiment.stores, &c.stack.store))));
-    add("workers", Column::counts(cases.clone().map(|case| case.stack.workers.into())));
-    add("connections", Column::counts(cases.clone().map(|case| case.concurrency.into())));
-    add("target", Column::counts(cases.map(|case| case.target_rps.into())));
+    add("app", Packed::counts(cases.clone().map(|c| place(&experiment.apps, &c.stack.app))));
+    add("store", Packed::counts(cases.clone().map(|c| place(&experiment.stores, &c.stack.store))));
+    add("workers", Packed::counts(cases.clone().map(|case| case.stack.workers.into())));
+    add("connections", Packed::counts(cases.clone().map(|case| case.concurrency.into())));
+    add("target", Packed::counts(cases.map(|case| case.target_rps.into())));
     columns
 }
 
-fn cases(report: &Report) -> Vec<(String, Column)> {
+fn cases(report: &Report) -> Vec<(String, Packed)> {
     let cases = &report.study.cases;
     let mut columns = factors(report, cases.iter().map(|one| &one.case));
-    let counts = |of: fn(&CaseStudy) -> u64| Column::counts(cases.iter().map(of));
+    let counts = |of: fn(&CaseStudy) -> u64| Packed::counts(cases.iter().map(of));
     columns.push(("trials".to_owned(), counts(|case| case.trials as u64)));
     columns.push(("valid".to_owned(), counts(|case| case.valid as u64)));
-    columns.push(("planned".to_owned(), counts(|case| case.planned)));
-    columns.push(("completed".to_owned(), counts(|case| case.completed)));
-    columns.push(("failed".to_owned(), counts(|case| case.failed)));
-    columns.push(("censored".to_owned(), counts(|case| case.censored)));
     type Of = fn(&CaseStudy) -> Option<Estimate>;
     let estimates: [(&str, Of); 3] = [
         ("rate", |case| case.rate),
@@ -210,7 +210,7 @@ fn cases(report: &Report) -> Vec<(String, Column)> {
     for (name, of) in estimates {
         let mut add = |end: &str, value: fn(Estimate) -> Option<f64>| {
             let values = cases.iter().map(|case| of(case).and_then(value));
-            columns.push((format!("{name}{end}"), Column::numbers(values)));
+            columns.push((format!("{name}{end}"), Packed::numbers(values)));
         };
         add("", |one| Some(one.value));
         add("_low", |one| one.low);
@@ -221,46 +221,49 @@ fn cases(report: &Report) -> Vec<(String, Column)> {
         let name = name.replace('_', ".");
         let nanos = |of: &dyn Fn(&crate::study::LatencyEstimate) -> Option<Nanos>| {
             let value = |case: &CaseStudy| case.latency[index].as_ref().and_then(of);
-            Column::log(cases.iter().map(|case| value(case).map(|nanos| nanos.0)))
+            Packed::log(cases.iter().map(|case| value(case).map(|nanos| nanos.0)))
         };
         let value = nanos(&|one| Some(one.value_ns));
         let low = nanos(&|one| one.low_ns);
         let high = nanos(&|one| one.high_ns);
         let is_bound = |case: &CaseStudy| case.latency[index].is_some_and(|one| one.is_bound);
-        let bounds = Column::counts(cases.iter().map(|case| is_bound(case).into()));
+        let bounds = Packed::counts(cases.iter().map(|case| is_bound(case).into()));
         let spread = cases.iter().map(|case| case.latency[index].and_then(|one| one.stddev_ns));
         columns.extend([
             (name.clone(), value),
             (format!("{name}_low"), low),
             (format!("{name}_high"), high),
             (format!("{name}_bound"), bounds),
-            (format!("{name}_sd"), Column::numbers(spread)),
+            (format!("{name}_sd"), Packed::numbers(spread)),
         ]);
     }
     columns
 }
 
-fn distributions(cases: &[CaseStudy]) -> [Column; 2] {
+fn distributions(cases: &[CaseStudy]) -> [Packed; 2] {
     let lengths = cases.iter().map(|case| case.distribution.len() as u64);
     let points = cases.iter().flat_map(|case| &case.distribution).map(|nanos| Some(nanos.0));
-    [Column::counts(lengths), Column::log(points)]
+    [Packed::counts(lengths), Packed::log(points)]
 }
 
-fn trials(report: &Report, flag_sets: &[&str]) -> Vec<(String, Column)> {
+fn trials(report: &Report, flag_sets: &[&str]) -> Vec<(String, Packed)> {
     let trials = &report.trials;
     let mut columns = factors(report, trials.iter().map(|one| &one.case));
     let mut add = |name: &str, column| columns.push((name.to_owned(), column));
     let counts = |of: fn(&TrialRow) -> Option<u64>| {
-        Column::counts(trials.iter().map(|trial| of(trial).unwrap_or(0)))
+        Packed::counts(trials.iter().map(|trial| of(trial).unwrap_or(0)))
     };
-    let numbers = |of: fn(&TrialRow) -> Option<f64>| Column::numbers(trials.iter().map(of));
+    // Exact: they are saved as CSV.
+    let numbers = |of: fn(&TrialRow) -> Option<f64>| {
+        Packed::F64(trials.iter().map(|trial| of(trial).unwrap_or(f64::NAN)).collect())
+    };
     add("trial", counts(|trial| Some(trial.trial)));
     add("position", counts(|trial| Some(trial.position)));
     add("block", counts(|trial| Some(trial.block)));
     add("is_valid", counts(|trial| Some(trial.is_valid.into())));
     add("has_failed", counts(|trial| Some(trial.failure.is_some().into())));
     let flags = |trial: &TrialRow| flag_sets.binary_search(&trial.flags.as_str()).unwrap_or(0);
-    add("flags", Column::counts(trials.iter().map(|trial| flags(trial) as u64)));
+    add("flags", Packed::counts(trials.iter().map(|trial| flags(trial) as u64)));
     add("planned", counts(|trial| trial.planned));
     add("completed", counts(|trial| trial.completed));
     add("failed", counts(|trial| trial.failed));
@@ -268,28 +271,27 @@ fn trials(report: &Report, flag_sets: &[&str]) -> Vec<(String, Column)> {
     add("rate", numbers(|trial| trial.achieved_rps));
     add("app_cpu", numbers(|trial| trial.per_thousand(trial.app_cpu_s)));
     add("store_cpu", numbers(|trial| trial.per_thousand(trial.store_cpu_s)));
-    add("loader_cpu_s", numbers(|trial| trial.loader_cpu_s));
-    let memory = |of: fn(&TrialRow) -> Option<u64>| Column::log(trials.iter().map(of));
-    add("app_memory", memory(|trial| trial.app_peak_memory_bytes));
-    add("store_memory", memory(|trial| trial.store_peak_memory_bytes));
     for (index, (_, name)) in QUANTILES.iter().enumerate() {
         let name = name.replace('_', ".");
-        let value = |trial: &TrialRow| trial.latency[index].map(|figure| figure.value.0);
+        #[expect(clippy::cast_precision_loss, reason = "latencies stay below 2^53")]
+        let value = |trial: &TrialRow| {
+            trial.latency[index].map_or(f64::NAN, |figure| figure.value.0 as f64)
+        };
         let bound = |trial: &TrialRow| trial.latency[index].is_some_and(|one| one.is_bound);
-        columns.push((name.clone(), Column::log(trials.iter().map(value))));
-        let bounds = Column::counts(trials.iter().map(|trial| bound(trial).into()));
+        columns.push((name.clone(), Packed::F64(trials.iter().map(value).collect())));
+        let bounds = Packed::counts(trials.iter().map(|trial| bound(trial).into()));
         columns.push((format!("{name}_bound"), bounds));
     }
     columns
 }
 
-fn timeline(rows: &[(u64, TimelineSecond)]) -> Vec<(&'static str, Column)> {
-    let counts = |of: fn(&TimelineSecond) -> u64| Column::counts(rows.iter().map(|(_, s)| of(s)));
+fn timeline(rows: &[(u64, TimelineSecond)]) -> Vec<(&'static str, Packed)> {
+    let counts = |of: fn(&TimelineSecond) -> u64| Packed::counts(rows.iter().map(|(_, s)| of(s)));
     let latency = |of: fn(crate::model::TimelineLatency) -> Nanos| {
-        Column::log(rows.iter().map(|(_, second)| second.latency.map(|one| of(one).0)))
+        Packed::log(rows.iter().map(|(_, second)| second.latency.map(|one| of(one).0)))
     };
     vec![
-        ("trial", Column::counts(rows.iter().map(|(trial, _)| *trial))),
+        ("trial", Packed::counts(rows.iter().map(|(trial, _)| *trial))),
         ("second", counts(|second| second.second.into())),
         ("planned", counts(|second| second.planned)),
         ("completed", counts(|second| second.completed)),
@@ -302,7 +304,7 @@ fn timeline(rows: &[(u64, TimelineSecond)]) -> Vec<(&'static str, Column)> {
 }
 
 /// What each part used between two readings: CPUs in use and CPUs kept away, in thousandths.
-fn resources(rows: &[(u64, ResourceSample)]) -> Vec<(&'static str, Column)> {
+fn resources(rows: &[(u64, ResourceSample)]) -> Vec<(&'static str, Packed)> {
     let pairs = || {
         let both = rows.iter().zip(rows.iter().skip(1));
         both.filter(|((trial, one), (next_trial, next))| {
@@ -315,16 +317,16 @@ fn resources(rows: &[(u64, ResourceSample)]) -> Vec<(&'static str, Column)> {
     };
     let span = |one: &ResourceSample, next: &ResourceSample| Nanos(next.offset.0 - one.offset.0);
     vec![
-        ("trial", Column::counts(pairs().map(|((trial, _), _)| *trial))),
-        ("part", Column::counts(pairs().map(|((_, one), _)| part(one.part)))),
-        ("end_ms", Column::counts(pairs().map(|(_, (_, next))| next.offset.0 / 1_000_000))),
+        ("trial", Packed::counts(pairs().map(|((trial, _), _)| *trial))),
+        ("part", Packed::counts(pairs().map(|((_, one), _)| part(one.part)))),
+        ("start_ms", Packed::counts(pairs().map(|((_, one), _)| one.offset.0 / 1_000_000))),
         (
             "cpus_milli",
-            Column::counts(pairs().map(|((_, a), (_, b))| rate(a.cpu, b.cpu, span(a, b)))),
+            Packed::counts(pairs().map(|((_, a), (_, b))| rate(a.cpu, b.cpu, span(a, b)))),
         ),
         (
             "throttled_milli",
-            Column::counts(pairs().map(|((_, a), (_, b))| {
+            Packed::counts(pairs().map(|((_, a), (_, b))| {
                 let ends = a.throttled.zip(b.throttled);
                 ends.map_or(0, |(from, to)| rate(from, to, span(a, b)))
             })),
@@ -333,7 +335,7 @@ fn resources(rows: &[(u64, ResourceSample)]) -> Vec<(&'static str, Column)> {
 }
 
 /// How far each trial is from its case, by the place of its row in `trials`.
-fn residuals(report: &Report) -> Vec<(&'static str, Column)> {
+fn residuals(report: &Report) -> Vec<(&'static str, Packed)> {
     let rows = &report.residuals;
     let mut places: Vec<(u64, usize)> =
         report.trials.iter().enumerate().map(|(row, trial)| (trial.position, row)).collect();
@@ -343,8 +345,8 @@ fn residuals(report: &Report) -> Vec<(&'static str, Column)> {
         found.map_or(0, |place| places[place].1 as u64)
     };
     vec![
-        ("row", Column::counts(rows.iter().map(|one| row(one.position)))),
-        ("ratio", Column::numbers(rows.iter().map(|one| Some(one.ratio)))),
+        ("row", Packed::counts(rows.iter().map(|one| row(one.position)))),
+        ("ratio", Packed::numbers(rows.iter().map(|one| Some(one.ratio)))),
     ]
 }
 
@@ -354,11 +356,11 @@ mod tests {
 
     #[test]
     fn columns_are_bytes_with_their_type() {
-        let told = |column: &Column| serde_json::to_string(column).unwrap();
-        assert_eq!(told(&Column::counts([1, 2].into_iter())), "\"u8:AQI=\"");
-        assert_eq!(told(&Column::counts([256].into_iter())), "\"u16:AAE=\"");
-        assert!(told(&Column::counts([1 << 40].into_iter())).starts_with("\"f64:"));
-        assert_eq!(told(&Column::numbers([Some(1.0)].into_iter())), "\"f32:AACAPw==\"");
+        let told = |column: &Packed| serde_json::to_string(column).unwrap();
+        assert_eq!(told(&Packed::counts([1, 2].into_iter())), "\"u8:AQI=\"");
+        assert_eq!(told(&Packed::counts([256].into_iter())), "\"u16:AAE=\"");
+        assert!(told(&Packed::counts([1 << 40].into_iter())).starts_with("\"f64:"));
+        assert_eq!(told(&Packed::numbers([Some(1.0)].into_iter())), "\"f32:AACAPw==\"");
     }
 
     #[test]
@@ -369,13 +371,13 @@ mod tests {
     )]
     fn a_code_is_exact_to_a_fortieth_of_a_percent() {
         for value in [1.0, 999.0, 2e7, 3.6e12, 9.9e13] {
-            let Column::Log(codes) = Column::log([Some(value as u64)].into_iter()) else {
+            let Packed::Log(codes) = Packed::log([Some(value as u64)].into_iter()) else {
                 panic!()
             };
             let back = (f64::from(codes[0] - 1) * LOG_STEP).exp();
             assert!((back / value - 1.0).abs() < 0.000_251, "{value}: {back}");
         }
-        let Column::Log(codes) = Column::log([None, Some(0)].into_iter()) else { panic!() };
+        let Packed::Log(codes) = Packed::log([None, Some(0)].into_iter()) else { panic!() };
         assert_eq!(codes, [0, 0]);
     }
 }

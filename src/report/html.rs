@@ -6,7 +6,9 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::Report;
-use super::answer::{HeldRow, answers, grouped, held_rows, limit_text, sustained};
+use super::answer::{
+    Answer, HeldRow, Question, answer, grouped, headline, held_rows, limit_text, questions,
+};
 use super::charts::{Chart, case_charts, first_chart, safe, title, trial_charts};
 use super::data::page_data;
 use super::provenance::{ComponentRow, Step, chain, components, reproduce};
@@ -33,30 +35,28 @@ pub enum ReportError {
 /// When the template cannot be filled.
 pub fn html(report: &Report) -> Result<String, ReportError> {
     let manifest = &report.manifest;
-    let answers = answers(report);
-    let first = answers.first();
+    let questions = questions(report);
+    let answers: Vec<Answer> = questions.iter().map(|one| answer(report, *one)).collect();
     let (command, spec) = reproduce(report);
     let page = Page {
         scripts: Scripts::new(PAGE_SCRIPT),
         title: format!("{} · {}", manifest.experiment.name, report.dataset.short()),
-        answer: headline(report),
+        answer: answers.first().map_or_else(|| headline(report), |one| one.words.clone()),
         what: what_was_measured(manifest),
         dataset: report.dataset.to_string(),
         host: host_line(manifest),
         health: health(report),
         notes: notes(report),
-        first: first.map(|first| First {
-            percentile: first.bound.percentile,
-            limit: first.bound.limit.0,
-            connections: first.connections,
+        first: questions.first().map(|&question| First {
+            question,
             workers: sorted(&manifest.experiment.workers),
-            rows: held_rows(manifest, first),
+            rows: held_rows(report, question),
         }),
-        filters: Filters::of(report, answers.iter().map(|one| one.bound.limit).collect()),
+        filters: Filters::of(report, &questions),
         chart: first_chart(manifest),
         case_charts: case_charts(manifest),
         trial_charts: trial_charts(),
-        questions: SHOWN.map(|(name, sql)| Question { name, sql }).into(),
+        shown: SHOWN.map(|(name, sql)| Shown { name, sql }).into(),
         rows: report.study.cases.iter().map(row).collect(),
         failures: report.trials.iter().filter_map(failure).collect(),
         flags: flags(report),
@@ -89,7 +89,7 @@ struct Page<'a> {
     chart: Chart,
     case_charts: Vec<Chart>,
     trial_charts: Vec<Chart>,
-    questions: Vec<Question>,
+    shown: Vec<Shown>,
     rows: Vec<CaseRow>,
     failures: Vec<FailureRow>,
     flags: Vec<FlagRow>,
@@ -107,9 +107,7 @@ struct Page<'a> {
 
 /// The question that the first screen answers.
 struct First {
-    percentile: usize,
-    limit: u64,
-    connections: u32,
+    question: Question,
     workers: Vec<u32>,
     rows: Vec<HeldRow>,
 }
@@ -126,7 +124,7 @@ struct Filters {
 }
 
 impl Filters {
-    fn of(report: &Report, mut limits: Vec<crate::units::Nanos>) -> Self {
+    fn of(report: &Report, questions: &[Question]) -> Self {
         let manifest = &report.manifest;
         let experiment = &manifest.experiment;
         let named = |names: &[crate::model::ComponentName]| {
@@ -134,6 +132,7 @@ impl Filters {
         };
         let counts =
             |values: &[u32]| sorted(values).into_iter().map(|one| (one, grouped(one))).collect();
+        let mut limits: Vec<_> = questions.iter().map(|one| one.limit.longest).collect();
         limits.sort_unstable();
         limits.dedup();
         Self {
@@ -152,8 +151,8 @@ impl Filters {
     }
 }
 
-/// A question that charts answer.
-struct Question {
+/// A query that gives what charts show.
+struct Shown {
     name: &'static str,
     sql: &'static str,
 }
@@ -223,15 +222,6 @@ impl Scripts {
         );
         Self { plotly, page, policy }
     }
-}
-
-/// The answer to what people ask first.
-pub(super) fn headline(report: &Report) -> String {
-    if report.manifest.order == Order::Search {
-        return sustained(&report.manifest);
-    }
-    let answers = answers(report);
-    answers.into_iter().next().map_or_else(|| "Nothing was measured".to_owned(), |one| one.words)
 }
 
 pub(super) fn what_was_measured(manifest: &Manifest) -> String {

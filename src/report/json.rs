@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Report;
-use super::html::headline;
+use super::answer::headline;
 
 /// The version of the form.
 const VERSION: u32 = 1;

@@ -1,7 +1,8 @@
 //! A dataset as Markdown: what an issue or a wiki page needs of it.
 
 use super::Report;
-use super::html::{headline, health, host_line, what_was_measured};
+use super::answer::headline;
+use super::html::{health, host_line, what_was_measured};
 use super::pull_request::{cell, inline, put};
 use super::text::{capacity_text, percentile_text, rate_text};
 use crate::model::{Flag, QUANTILES};

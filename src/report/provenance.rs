@@ -69,7 +69,7 @@ pub(super) fn chain(report: &Report) -> Vec<Step> {
 pub(super) fn reproduce(report: &Report) -> (String, String) {
     let manifest = &report.manifest;
     let experiment = &manifest.experiment;
-    let launcher = if manifest.launcher.starts_with("process") { "process" } else { "docker" };
+    let launcher = if manifest.launcher == "docker" { "docker" } else { "process" };
     let shares = report.trials.iter().any(|trial| trial.flags.contains("cpus_shared"));
     let fit = if shares { " --fit" } else { "" };
     let command = match manifest.order {

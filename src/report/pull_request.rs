@@ -105,5 +105,6 @@ pub(super) fn inline(text: &str) -> String {
 
 /// Text of a dataset, which may be anybody's, as code: nothing in it is a link, an image or a mention.
 pub(super) fn cell(text: &str) -> String {
-    format!("`{}`", inline(text).replace('|', "\\|"))
+    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("`{}`", flat.replace('`', "'").replace('|', "\\|"))
 }

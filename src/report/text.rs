@@ -4,7 +4,7 @@ use crate::model::Capacity;
 use crate::study::CaseStudy;
 
 /// The place of p95 among the percentiles.
-const P95: usize = 2;
+pub(super) const P95: usize = 2;
 
 /// `998.5 ± 1.2/s`, or a dash.
 #[must_use]

@@ -36,12 +36,6 @@ impl Pool {
         Self { grid, parts }
     }
 
-    /// How many distributions there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.parts.len()
-    }
-
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -65,11 +59,15 @@ impl Pool {
     #[must_use]
     pub fn interval(&self, q: f64, level: f64) -> Option<(LatencyFigure, LatencyFigure)> {
         let quantile = |times: &[u64]| self.quantile_of(times, q);
-        let by_value = |a: &Option<LatencyFigure>, b: &Option<LatencyFigure>| {
-            let key = |one: &Option<LatencyFigure>| one.map(|one| (one.is_bound, one.value));
-            key(a).cmp(&key(b))
+        let ends = |key: fn(LatencyFigure) -> (bool, Nanos)| {
+            let order =
+                |a: &Option<LatencyFigure>, b: &Option<LatencyFigure>| a.map(key).cmp(&b.map(key));
+            bootstrap_interval(self.parts.len(), level, quantile, order)
         };
-        let (low, high) = bootstrap_interval(self.parts.len(), level, quantile, by_value)?;
+        // A bound is the least that a value can be: at the low end it stands where it is, and at the
+        // high end above all that is known.
+        let (low, _) = ends(|one| (false, one.value))?;
+        let (_, high) = ends(|one| (one.is_bound, one.value))?;
         low.zip(high)
     }
 
@@ -139,6 +137,11 @@ mod tests {
         let told = pool.interval(0.5, 0.95).map(|(low, high)| format!("{low} to {high}"));
         assert_eq!(told, Some("1.00 ms to > 5.00 ms".to_owned()));
         assert!(Pool::new(&[]).quantile(0.5).is_none());
+        // A bound may be the lowest of all.
+        let two = [histogram(&[(1, 10, 0), (2, 0, 90)]), histogram(&[(4, 100, 0)])];
+        let pool = Pool::new(&two.iter().collect::<Vec<_>>());
+        let told = pool.interval(0.5, 0.95).map(|(low, high)| format!("{low} to {high}"));
+        assert_eq!(told, Some("> 2.00 ms to > 2.00 ms".to_owned()));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{QUANTILES, Stack, TrialRow};
+use crate::model::{QUANTILES, Stack, Stage, TrialRow};
 use crate::units::Nanos;
 
 /// A load is held when at least this share of it is completed.
@@ -10,11 +10,11 @@ pub const COMPLETED: f64 = 0.99;
 
 /// What has to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Bound {
+pub struct LatencyLimit {
     /// Which percentile, by its place in [`QUANTILES`].
     pub percentile: usize,
     /// Its longest latency.
-    pub limit: Nanos,
+    pub longest: Nanos,
 }
 
 /// What is known of one target.
@@ -22,9 +22,9 @@ pub struct Bound {
 pub enum Hold {
     /// It is held in every repetition that counts.
     Held,
-    /// It is not held in one of them, or a trial failed.
+    /// It is not held in one of them, or a trial broke under it.
     Missed,
-    /// No trial of it may be ranked.
+    /// No trial of it may be ranked, or requests that were cut off hide what would tell.
     Unknown,
 }
 
@@ -39,18 +39,32 @@ pub struct Held {
     pub next: Option<(u32, Hold)>,
 }
 
+impl Held {
+    /// Whether it is known that it holds no more.
+    #[must_use]
+    pub fn is_most(&self) -> bool {
+        matches!(self.next, Some((_, Hold::Missed)))
+    }
+}
+
 /// How much each stack holds at one number of connections: each valid trial completed 99 % of what was
-/// planned and kept the bound, and no trial failed. Trials are given in the order of their cases.
+/// planned and kept the limit, and none broke under the load. What does not start says nothing of what
+/// it would hold. Trials are given in the order of their cases, with the latencies between which
+/// their percentiles lie.
 #[must_use]
-pub fn held(trials: &[TrialRow], concurrency: u32, bound: Bound) -> Vec<Held> {
-    let own: Vec<&TrialRow> =
-        trials.iter().filter(|trial| trial.case.concurrency == concurrency).collect();
-    own.chunk_by(|a, b| a.case.stack == b.case.stack)
+pub fn held(
+    trials: &[(&TrialRow, &PercentileEnds)],
+    concurrency: u32,
+    limit: LatencyLimit,
+) -> Vec<Held> {
+    let own: Vec<&(&TrialRow, &PercentileEnds)> =
+        trials.iter().filter(|(trial, _)| trial.case.concurrency == concurrency).collect();
+    own.chunk_by(|a, b| a.0.case.stack == b.0.case.stack)
         .map(|trials| {
-            let mut held = Held { stack: trials[0].case.stack.clone(), rps: None, next: None };
-            for case in trials.chunk_by(|a, b| a.case == b.case) {
-                let target = case[0].case.target_rps;
-                match hold(case, bound) {
+            let mut held = Held { stack: trials[0].0.case.stack.clone(), rps: None, next: None };
+            for case in trials.chunk_by(|a, b| a.0.case == b.0.case) {
+                let target = case[0].0.case.target_rps;
+                match hold(case, limit) {
                     Hold::Held => held.rps = Some(target),
                     other => {
                         held.next = Some((target, other));
@@ -63,24 +77,39 @@ pub fn held(trials: &[TrialRow], concurrency: u32, bound: Bound) -> Vec<Held> {
         .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
-fn hold(trials: &[&TrialRow], bound: Bound) -> Hold {
-    let is_kept = |trial: &&&TrialRow| {
-        let (completed, planned) = (trial.completed.unwrap_or(0), trial.planned.unwrap_or(0));
-        let is_done = completed as f64 >= planned as f64 * COMPLETED;
-        let figure = trial.latency.get(bound.percentile).copied().flatten();
-        is_done && figure.is_some_and(|one| !one.is_bound && one.value <= bound.limit)
+/// The latencies between which each percentile of a trial lies, in the order of [`QUANTILES`]; the
+/// second is missing where it may be any.
+pub type PercentileEnds = [Option<(Nanos, Option<Nanos>)>; QUANTILES.len()];
+
+fn hold(trials: &[&(&TrialRow, &PercentileEnds)], limit: LatencyLimit) -> Hold {
+    let breaks = |trial: &TrialRow| {
+        let load = Stage::Load.as_str();
+        trial.failure.as_ref().is_some_and(|failure| failure.stage == load)
     };
-    let valid: Vec<&&TrialRow> = trials.iter().filter(|trial| trial.is_valid).collect();
-    let has_failed = trials.iter().any(|trial| trial.failure.is_some());
-    match (valid.is_empty(), has_failed || !valid.iter().all(is_kept)) {
-        (true, false) => Hold::Unknown,
-        (_, true) => Hold::Missed,
-        (false, false) => Hold::Held,
+    let valid = trials.iter().filter(|(trial, _)| trial.is_valid);
+    let told: Vec<Hold> = valid.map(|(trial, ends)| hold_of(trial, ends, limit)).collect();
+    match () {
+        () if trials.iter().any(|(trial, _)| breaks(trial)) => Hold::Missed,
+        () if told.contains(&Hold::Missed) => Hold::Missed,
+        () if told.is_empty() || told.contains(&Hold::Unknown) => Hold::Unknown,
+        () => Hold::Held,
     }
 }
 
-impl Bound {
+#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+fn hold_of(trial: &TrialRow, ends: &PercentileEnds, limit: LatencyLimit) -> Hold {
+    let (completed, planned) = (trial.completed.unwrap_or(0), trial.planned.unwrap_or(0));
+    if (completed as f64) < planned as f64 * COMPLETED {
+        return Hold::Missed;
+    }
+    match ends[limit.percentile] {
+        Some((low, _)) if low > limit.longest => Hold::Missed,
+        Some((_, Some(high))) if high <= limit.longest => Hold::Held,
+        _ => Hold::Unknown,
+    }
+}
+
+impl LatencyLimit {
     /// The percentile's name in columns, such as `p99_9`.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -111,9 +140,16 @@ mod tests {
         }
     }
 
+    /// As it is told: each percentile lies where the trial's own figure says, or anywhere above.
     fn told(trials: &[TrialRow]) -> (Option<u32>, Option<(u32, Hold)>) {
-        let bound = Bound { percentile: 2, limit: Nanos(20_000_000) };
-        let held = held(trials, 100, bound);
+        let end =
+            |figure: LatencyFigure| (figure.value, (!figure.is_bound).then_some(figure.value));
+        let ends: Vec<PercentileEnds> =
+            trials.iter().map(|trial| trial.latency.map(|figure| figure.map(end))).collect();
+        let trials: Vec<_> = trials.iter().zip(&ends).collect();
+        let limit = LatencyLimit { percentile: 2, longest: Nanos(20_000_000) };
+        assert!(held(&trials, 7, limit).is_empty(), "of other connections there is nothing");
+        let held = held(&trials, 100, limit);
         (held[0].rps, held[0].next)
     }
 
@@ -133,21 +169,28 @@ mod tests {
         unranked.is_valid = false;
         let trials = [trial(1000, 1000, 5), unranked.clone(), trial(5000, 1000, 5)];
         assert_eq!(told(&trials), (Some(1000), Some((2000, Hold::Unknown))));
-        // One that fails is a miss, whatever the others did.
-        unranked.failure = Some(RowFailure {
-            stage: "load".to_owned(),
+        // One that breaks under the load is a miss, whatever the others did; one that does not start
+        // says nothing.
+        let failed = |stage: Stage| RowFailure {
+            stage: stage.as_str().to_owned(),
             reason: "it died".to_owned(),
             log: String::new(),
-        });
-        assert_eq!(told(&[trial(2000, 1000, 5), unranked]), (None, Some((2000, Hold::Missed))));
-        assert!(held(&trials, 7, Bound { percentile: 2, limit: Nanos(1) }).is_empty());
+        };
+        unranked.failure = Some(failed(Stage::Load));
+        let broken = [trial(2000, 1000, 5), unranked.clone()];
+        assert_eq!(told(&broken), (None, Some((2000, Hold::Missed))));
+        unranked.failure = Some(failed(Stage::Launch));
+        assert_eq!(told(&[trial(2000, 1000, 5), unranked.clone()]), (Some(2000), None));
+        assert_eq!(told(&[unranked]), (None, Some((2000, Hold::Unknown))));
     }
 
     #[test]
-    fn a_bound_is_not_kept() {
-        let mut bounded = trial(1000, 1000, 5);
-        bounded.latency =
-            [Some(LatencyFigure { value: Nanos(1), is_bound: true }); QUANTILES.len()];
-        assert_eq!(told(&[bounded]), (None, Some((1000, Hold::Missed))));
+    fn a_bound_is_missed_above_the_limit_and_unknown_below() {
+        let bounded = |ms: u64| {
+            let figure = LatencyFigure { value: Nanos(ms * 1_000_000), is_bound: true };
+            [TrialRow { latency: [Some(figure); QUANTILES.len()], ..trial(1000, 1000, 1) }]
+        };
+        assert_eq!(told(&bounded(5)), (None, Some((1000, Hold::Unknown))));
+        assert_eq!(told(&bounded(21)), (None, Some((1000, Hold::Missed))));
     }
 }

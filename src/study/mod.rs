@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use cases::{CaseStudy, Estimate, LatencyEstimate};
-pub use held::{Bound, Held, Hold, held};
+pub use held::{Held, Hold, LatencyLimit, PercentileEnds, held};
 
-use crate::model::{Case, ComponentName, Histogram, TrialRow};
-use crate::stats::{KEPT, Knee, Usl, fit_usl, knee};
+use crate::model::{Case, ComponentName, Histogram, QUANTILES, TrialRow};
+use crate::stats::{KEPT, Knee, Usl, fit_usl, knee, latency_quantile_ends};
 
 /// The level of the intervals.
 pub const LEVEL: f64 = 0.95;
@@ -30,6 +30,9 @@ pub struct Study {
     pub knees: Vec<LineKnee>,
     /// How stacks scale with their workers.
     pub scalings: Vec<Scaling>,
+    /// The latencies between which the percentiles of each trial lie, in the order of trials.
+    #[serde(skip)]
+    pub ends: Vec<PercentileEnds>,
 }
 
 /// Where the rate of one stack levels off at one number of connections.
@@ -57,7 +60,7 @@ pub struct Scaling {
     /// The law that fits within a tenth everywhere.
     #[serde(flatten)]
     pub law: Usl,
-    /// How many numbers of workers it stands on. It passes through three whatever they are.
+    /// How many numbers of workers it stands on. Through three it passes, unless a cost would be negative.
     pub points: usize,
 }
 
@@ -71,7 +74,19 @@ pub fn study(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> Stud
         .collect();
     let knees = knees(&cases);
     let scalings = scalings(&cases);
-    Study { cases, knees, scalings }
+    let ends = trials.iter().map(|trial| ends(trial, histograms.get(&trial.trial))).collect();
+    Study { cases, knees, scalings, ends }
+}
+
+/// Where the percentiles of a trial lie. Of a bound the distribution tells more than the figure.
+fn ends(trial: &TrialRow, histogram: Option<&Histogram>) -> PercentileEnds {
+    let mut ends = trial.latency.map(|figure| figure.map(|one| (one.value, Some(one.value))));
+    for (index, (q, _)) in QUANTILES.iter().enumerate() {
+        if trial.latency[index].is_some_and(|figure| figure.is_bound) {
+            ends[index] = histogram.and_then(|own| latency_quantile_ends(own, *q));
+        }
+    }
+    ends
 }
 
 /// The knee of each line of ranked cases.

@@ -29,7 +29,7 @@ fn an_answer_comes_in_every_form() {
 fn the_questions_of_the_report_have_known_answers() {
     let env = TestEnv::new();
     let mut told = String::new();
-    for question in ["cases", "trials", "timeline", "resources", "drift"] {
+    for question in ["cases", "distribution", "trials", "timeline", "resources", "drift"] {
         let file = format!("{}/src/query/{question}.sql", env!("CARGO_MANIFEST_DIR"));
         told += &format!("{question}\n{}", env.told(&["sql", "-f", &file, "--results", FIXTURES]));
     }

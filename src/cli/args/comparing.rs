@@ -176,7 +176,7 @@ pub(in crate::cli) struct Reproduce {
 
 impl Reproduce {
     /// The same as a run: with nothing in place of what was recorded.
-    pub(in crate::cli) fn as_run(&self, launcher: &str, may_share: bool) -> Run {
+    pub(in crate::cli) fn as_run(&self, launcher: &str, may_share: bool, publish: bool) -> Run {
         Run {
             allow_missing: false,
             fit: self.fit || may_share,
@@ -185,7 +185,7 @@ impl Reproduce {
                 "docker" => LauncherChoice::Docker,
                 _ => LauncherChoice::Process,
             },
-            publish: false,
+            publish,
             order: OrderChoice::Randomised,
             no_progress: self.no_progress,
             fake: self.fake.clone(),

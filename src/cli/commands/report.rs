@@ -39,6 +39,10 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
         Some(file) => write_text(file, &text),
         None => print(&text),
     };
+    if args.open && !matches!(args.judge.format, None | Some(ReportFormat::Html)) {
+        return Err(CliError::new("a browser opens pages, and this format is none")
+            .hint("leave out `--open` or `--format`"));
+    }
     match args.judge.format {
         None | Some(ReportFormat::Html) => {
             let path = write(&store, &report, args.output.as_deref())?;

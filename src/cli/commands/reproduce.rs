@@ -8,6 +8,8 @@ use super::run::execute;
 use crate::cli::error::CliError;
 use crate::cli::output::{note, print};
 use crate::cli::{args, location};
+use crate::compare::same_host_class;
+use crate::host::{Topology, fingerprint};
 use crate::model::{Bundle, ComponentName, Flag, Order};
 use crate::store::{Difference, Manifest, PinnedBundle, PinnedComponent};
 
@@ -22,9 +24,12 @@ pub(in crate::cli) async fn reproduce(args: &args::Reproduce) -> Result<ExitCode
     }
     let bundle = crate::bundle::read(&args.places.bundle)?;
     check_components(manifest, &bundle, args.judge.force)?;
+    if !args.fake.fake && !args.judge.force {
+        check_host(manifest)?;
+    }
+    let has = |flag: Flag| before.samples.iter().any(|sample| sample.flags.contains(&flag));
     // What shared CPUs when it was measured may share them again.
-    let shared = before.samples.iter().any(|sample| sample.flags.contains(&Flag::CpusShared));
-    let run = args.as_run(&manifest.launcher, shared);
+    let run = args.as_run(&manifest.launcher, has(Flag::CpusShared), has(Flag::PathPublished));
     let (store, summary) =
         execute(&bundle, manifest.experiment.clone(), manifest.order, &run, false).await?;
     let again = summary.dataset;
@@ -37,6 +42,19 @@ pub(in crate::cli) async fn reproduce(args: &args::Reproduce) -> Result<ExitCode
     let verdict = judge(&store, [recorded, again], &args.judge, args.output.as_deref()).await?;
     // That trials failed is the worse news.
     Ok(if code == ExitCode::SUCCESS { verdict } else { code })
+}
+
+/// Refuses another kind of host before hours are spent on figures that could not be compared.
+fn check_host(manifest: &Manifest) -> Result<(), CliError> {
+    let here = fingerprint(&Topology::detect()?)?;
+    if same_host_class(&manifest.host, &here) {
+        return Ok(());
+    }
+    let (there, here) = (manifest.host.class(), here.class());
+    Err(CliError::new(format!(
+        "it was measured on another kind of host: {there} there, {here} here"
+    ))
+    .hint("`--force` measures here all the same, and the comparison says so"))
 }
 
 /// Refuses components that are not those of the dataset, unless somebody insists.

@@ -115,7 +115,7 @@ struct View {
     /// The dataset that the run became.
     dataset: Option<String>,
     /// The latest first.
-    trials: Vec<TrialRow>,
+    trials: Vec<LatestTrial>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -134,7 +134,7 @@ enum Phase {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct TrialRow {
+struct LatestTrial {
     case: String,
     rate: String,
     p95: String,
@@ -165,7 +165,7 @@ struct Watched {
 
 /// What is kept of a trial.
 struct Brief {
-    row: TrialRow,
+    row: LatestTrial,
     is_flagged: bool,
 }
 
@@ -338,7 +338,7 @@ fn brief(record: &TrialRecord, header: Option<&Header>) -> Brief {
     let flags: Vec<&str> = record.flags.iter().map(|flag| flag.as_str()).collect();
     let case = record.trial.case.to_string();
     let row = match &record.outcome {
-        Outcome::Failed(failure) => TrialRow {
+        Outcome::Failed(failure) => LatestTrial {
             case,
             rate: "–".to_owned(),
             p95: "–".to_owned(),
@@ -350,7 +350,7 @@ fn brief(record: &TrialRecord, header: Option<&Header>) -> Brief {
             #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
             let rate = span.map(|span| measurement.counts.completed as f64 / span.as_secs_f64());
             let p95 = record.figures.get("p95").map(ToString::to_string);
-            TrialRow {
+            LatestTrial {
                 case,
                 rate: rate.map_or("–".to_owned(), |rate| format!("{rate:.1}/s")),
                 p95: p95.unwrap_or("–".to_owned()),

@@ -55,8 +55,17 @@
     tick();
   };
 
-  const source = new EventSource("/live/events");
-  source.addEventListener("view", (event) => show(JSON.parse(event.data)));
-  source.addEventListener("error", () => tell("summary", "No connection to the server: is perf-api serve still running?"));
+  // A browser has six connections to a host: a page that nobody looks at keeps none.
+  let source = null;
+  const follow = () => {
+    source?.close();
+    source = null;
+    if (document.hidden) return;
+    source = new EventSource("/live/events");
+    source.addEventListener("view", (event) => show(JSON.parse(event.data)));
+    source.addEventListener("error", () => tell("summary", "No connection to the server: is perf-api serve still running?"));
+  };
+  document.addEventListener("visibilitychange", follow);
+  follow();
   setInterval(tick, 1000);
 })();

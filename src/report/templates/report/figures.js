@@ -1,6 +1,8 @@
 // Fills the figures that src/report/charts.rs made with the points that the reader chose.
 
 const HOLLOW = "rgba(0,0,0,0)";
+// Of what is open anyway.
+const UNRANKED = "#888888";
 const MS = 1e6;
 
 const ofSeries = (series, row) =>
@@ -67,11 +69,14 @@ const put = (trace, rows, x, y, words, axis = "y") => {
   trace.marker = { ...trace.marker };
   const [colour, symbol] = [trace.marker.color, trace.marker.symbol];
   const isBound = (row) => x.isBound(row) || y.isBound(row);
-  trace.marker.color = known.map((row) => (cases.valid(row) || isBound(row) ? colour : HOLLOW));
-  if (symbol) trace.marker.symbol = known.map((row) => (isBound(row) ? "triangle-up-open" : symbol));
-  if (symbol) trace.marker.size = known.map((row) => (isBound(row) ? 12 : trace.marker.size));
+  // A number whose interval has no upper end is a filled triangle.
+  const isOpen = (row) => !isBound(row) && measure.low?.(row) !== null && measure.high?.(row) === null;
+  const fill = (row) => (isBound(row) ? (cases.valid(row) ? colour : UNRANKED) : cases.valid(row) ? colour : HOLLOW);
+  trace.marker.color = known.map(fill);
+  if (symbol) trace.marker.symbol = known.map((row) => (isBound(row) ? "triangle-up-open" : isOpen(row) ? "triangle-up" : symbol));
+  if (symbol) trace.marker.size = known.map((row) => (isBound(row) || isOpen(row) ? 12 : trace.marker.size));
   const errors = trace[`error_${axis}`];
-  if (errors) trace[`error_${axis}`] = { ...errors, color: colour, array: end(measure.high, 1), arrayminus: end(measure.low, -1) };
+  if (errors) trace[`error_${axis}`] = { ...errors, color: symbol ? colour : ink(), array: end(measure.high, 1), arrayminus: end(measure.low, -1) };
   return known.length > 0;
 };
 const plainAxis = (of) => ({ value: of, isBound: () => false });
@@ -97,7 +102,9 @@ const ends = () => [Math.min(...data.targets), Math.max(...data.targets)];
 const scope = (...parts) => parts.filter(Boolean).join(" · ");
 const connectionsText = () => `${grouped(state.connections)} connections`;
 const targetText = () => `target ${grouped(state.target)}/s`;
-const BARS = "bars: 95 % interval";
+const ink = () => colour("--ink");
+const hasIntervals = rowsOf(cases).some((row) => cases.rate_low(row) !== null);
+const BARS = hasIntervals ? "bars: 95 % interval" : "one repetition: no interval";
 
 const charts = {
   latency: {
@@ -148,8 +155,9 @@ const charts = {
       const rows = shown(atTarget).filter((row) => ofSeries(series, row) && cases.rate(row) !== null);
       const one = rows.find((row) => cases.workers(row) === 1);
       // A target that is met says nothing of what more workers are good for.
-      const isFull = one !== undefined && cases.rate(one) < state.target * 0.95;
-      const efficiency = (row) => (!isFull ? "" : `, efficiency ${Math.round((cases.rate(row) / cases.rate(one) / cases.workers(row)) * 100)} %`);
+      const isFull = one !== undefined && cases.valid(one) > 0 && cases.rate(one) < state.target * data.kept;
+      const atLeast = (row) => (cases.rate(row) < state.target * data.kept ? "" : "at least ");
+      const efficiency = (row) => (!isFull || !cases.valid(row) ? "" : `, efficiency ${atLeast(row)}${Math.round((cases.rate(row) / cases.rate(one) / cases.workers(row)) * 100)} %`);
       const words = (row) => `${whatItIs(row)}<br>${rate.words(row)}${efficiency(row)}<br>${validity(row)}`;
       if (series.kind === "cases") return put(trace, rows, plainAxis((row) => cases.workers(row)), rate, words);
       const most = Math.max(...rows.map((row) => cases.workers(row)));
@@ -161,7 +169,7 @@ const charts = {
       }
       const law = data.scalings.find((law) => isLawShown(law) && data.apps[series.app].name === law.app && data.stores[series.store].name === law.store);
       if (!law || rows.length < 2) return false;
-      const tested = law.points === 3 ? "three points: nothing is tested" : `off by at most ${(law.worst_error * 100).toFixed(1)} %`;
+      const tested = law.points === 3 && law.worst_error < 0.001 ? "three points: nothing is tested" : `off by at most ${(law.worst_error * 100).toFixed(1)} %`;
       trace.x = Array.from({ length: 41 }, (_, i) => 1 + ((most - 1) * i) / 40);
       trace.hovertext = trace.x.map(() => `${plain(appTitle(rows[0]))} · ${plain(storeTitle(rows[0]))}<br>λ ${number(law.one)}/s, σ ${law.contention.toFixed(3)}, κ ${law.coherency.toFixed(4)}<br>${tested}`);
       trace.y = trace.x.map((n) => (law.one * n) / (1 + law.contention * (n - 1) + law.coherency * n * (n - 1)));
@@ -191,12 +199,11 @@ const charts = {
     scope: () => scope(targetText(), connectionsText(), untold()),
     fill: (trace, series) => {
       const row = shown(atTarget).find((row) => ofSeries(series, row));
-      if (row === undefined) return false;
+      if (row === undefined || !cases.valid(row)) return false;
       const points = distribution(row);
       trace.x = points.map((_, i) => 10 ** (i / 16));
       trace.y = points.map((ns) => ns / MS);
       trace.hovertext = points.map((ns, i) => `${plain(stackName(row))}<br>${percent(i)} ≤ ${time(ns)}`);
-      trace.opacity = cases.valid(row) ? 1 : 0.45;
       return points.length > 0;
     },
     lay: (layout) => logAxis(layout, "yaxis", isLatencyLog()),
@@ -232,7 +239,7 @@ const charts = {
     lay: (layout) => logAxis(layout, "yaxis2", isLatencyLog()),
   },
   heat: {
-    scope: () => scope(heatPercentile(), "logarithmic colours"),
+    scope: () => scope(`${heatPercentile()} of the answers that arrived in each second`, "logarithmic colours"),
     fill: (trace) => heatOf(trace),
     lay: () => {},
   },
@@ -259,8 +266,9 @@ function emptyWords() {
   return untold() ? "Nothing is known at this target" : "Nothing to show for these filters";
 }
 function untold() {
-  const count = shown(atTarget).filter((row) => cases.valid(row) && !distribution(row).length).length;
-  return count ? `${count} not drawn: at this target the deadline cut off what would tell` : "";
+  const hidden = shown(atTarget).filter((row) => cases.valid(row) && !distribution(row).length).length;
+  const unranked = shown(atTarget).filter((row) => !cases.valid(row)).length;
+  return scope(hidden && `${hidden} not drawn: at this target the deadline cut off what would tell`, unranked && `${unranked} not ranked and not drawn`);
 }
 function percent(place) {
   const beyond = 100 * 10 ** (-place / 16);
@@ -282,7 +290,7 @@ function usageOf(trace, kind) {
   const [part, throttled] = kind.split("_");
   const place = ["loader", "app", "store"].indexOf(part);
   const rows = rowsOfTrial(resources, state.trial).filter((row) => resources.part(row) === place);
-  trace.x = rows.map((row) => resources.end_ms(row) / 1000);
+  trace.x = rows.map((row) => resources.start_ms(row) / 1000);
   trace.y = rows.map((row) => (throttled ? resources.throttled_milli(row) : resources.cpus_milli(row)) / 1000);
   return throttled ? trace.y.some((value) => value > 0) : rows.length > 0;
 }

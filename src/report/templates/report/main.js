@@ -3,7 +3,7 @@
 const held = document.getElementById("held");
 const answer = () => {
   if (!held) return;
-  const isIt = (one) => one.limit === state.limit && one.connections === state.connections && data.percentiles[one.percentile] === state.percentile;
+  const isIt = (one) => one.longest === state.limit && one.connections === state.connections && data.percentiles[one.percentile] === state.percentile;
   const found = data.answers.find(isIt);
   document.getElementById("answer").textContent = found.words;
   for (const row of held.tBodies[0].rows) {

@@ -8,13 +8,14 @@ const trialsWords = document.getElementById("trials-words");
 const caseWords = (row) => `${stackName(row, trials)}, ${grouped(trials.connections(row))} connections, ${grouped(trials.target(row))}/s`;
 const bySort = (rows, name, isDescending) => {
   const key = COLUMNS.find((one) => one.name === name)?.key ?? trials.position;
-  const known = (value) => (value === null ? Infinity : value);
+  const sign = isDescending ? -1 : 1;
+  // What has no value is last, whatever the order.
   const compare = (a, b) => {
-    const [x, y] = [known(key(a)), known(key(b))];
-    return x < y ? -1 : x > y ? 1 : trials.position(a) - trials.position(b);
+    const [x, y] = [key(a), key(b)];
+    if ((x === null) !== (y === null)) return x === null ? 1 : -1;
+    return x < y ? -sign : x > y ? sign : sign * (trials.position(a) - trials.position(b));
   };
-  rows.sort(compare);
-  return isDescending ? rows.reverse() : rows;
+  return rows.sort(compare);
 };
 
 // Those at the chosen target, and the chosen one; the latest repetition of the first stack otherwise.
@@ -47,7 +48,7 @@ const tellTrial = () => {
   }
   const flags = verdict(row);
   const cut = data.is_cut ? " This dataset has too many seconds for one page: perf-api sql knows them all." : "";
-  words.textContent = `Number ${trials.position(row)} of ${trials.trial.rows} in the order of execution: ${trials.rate(row) === null ? "no rate" : `${number(trials.rate(row))}/s`}, p50 ${figure(row, "p50")}, p99 ${figure(row, "p99")}. ${trials.is_valid(row) ? "Valid" : "Not ranked"}${flags ? `: ${flags}` : ""}.${cut}`;
+  words.textContent = `Number ${trials.position(row) + 1} of ${trials.trial.rows} in the order of execution: ${trials.rate(row) === null ? "no rate" : `${number(trials.rate(row))}/s`}, p50 ${figure(row, "p50")}, p99 ${figure(row, "p99")}. ${trials.is_valid(row) ? "Valid" : "Not ranked"}${flags ? `: ${flags}` : ""}.${cut}`;
 };
 const chooseTrial = (trial) => {
   state.trial = trial;
@@ -77,6 +78,8 @@ const COLUMNS = [
   { name: "block", title: "repetition", key: trials.block, told: (row) => trials.block(row) + 1 },
   { name: "rate", title: "achieved/s", key: trials.rate, told: (row) => (trials.rate(row) === null ? "–" : number(trials.rate(row))) },
   ...data.percentiles.map((name) => ({ name, key: trials[name], told: (row) => figure(row, name), isLatency: true })),
+  { name: "planned", key: (row) => (trials.has_failed(row) ? null : trials.planned(row)) },
+  { name: "completed", key: (row) => (trials.has_failed(row) ? null : trials.completed(row)) },
   { name: "failed", key: (row) => (trials.has_failed(row) ? null : trials.failed(row)) },
   { name: "censored", title: "cut off", key: (row) => (trials.has_failed(row) ? null : trials.censored(row)) },
   { name: "app_cpu", title: "app CPU s/1,000", key: trials.app_cpu, told: (row) => trials.app_cpu(row)?.toPrecision(3) ?? "–" },
@@ -137,7 +140,7 @@ const trialLine = (row) => {
 // Full numbers for programs: latencies in nanoseconds, and whether they are bounds.
 const csv = () => {
   const quoted = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  const cells = COLUMNS.flatMap((one) => (one.isLatency ? [[`${one.name}_ns`, (row) => (one.key(row) === null ? null : Math.round(one.key(row)))], [`${one.name}_is_bound`, (row) => (one.key(row) === null ? null : trials[`${one.name}_bound`](row) === 1)]] : [[one.name, one.key]]));
+  const cells = COLUMNS.flatMap((one) => (one.isLatency ? [[`${one.name}_ns`, one.key], [`${one.name}_is_bound`, (row) => (one.key(row) === null ? null : trials[`${one.name}_bound`](row) === 1)]] : [[one.name, one.key]]));
   const lines = [cells.map(([name]) => name), ...listed().map((row) => cells.map(([, of]) => quoted(String(of(row) ?? ""))))];
   return lines.map((line) => line.join(",")).join("\n") + "\n";
 };
