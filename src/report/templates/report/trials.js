@@ -69,7 +69,7 @@ document.getElementById("later").addEventListener("click", () => step(1));
 
 const COLUMNS = [
   { name: "trial", key: trials.trial },
-  { name: "position", title: "order", key: trials.position },
+  { name: "position", title: "order", key: trials.position, told: (row) => trials.position(row) + 1 },
   { name: "app", key: (row) => data.apps[trials.app(row)].name, isText: true },
   { name: "store", key: (row) => data.stores[trials.store(row)].name, isText: true },
   { name: "workers", key: trials.workers },
