@@ -7,4 +7,4 @@ FROM latency
 JOIN trials ON latency.trial = trials.trial
 WHERE is_valid
 GROUP BY app, store, workers, concurrency, target_rps, low_ns, high_ns
-ORDER BY low_ns
+ORDER BY low_ns, app, store, workers, concurrency, target_rps
