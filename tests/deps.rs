@@ -3,29 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-
-/// Licences that a dependency may be used under.
-const LICENCES: [&str; 15] = [
-    "0BSD",
-    "Apache-2.0",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "BSL-1.0",
-    "bzip2-1.0.6",
-    "CC0-1.0",
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "MIT-0",
-    "OpenSSL",
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -47,8 +28,17 @@ fn packages() -> Vec<Value> {
     packages
 }
 
+/// Licences that a dependency may be used under.
+fn licences() -> Vec<String> {
+    let deny: toml::Table =
+        std::fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap();
+    let allowed = deny["licenses"]["allow"].clone();
+    allowed.try_into().unwrap()
+}
+
 #[test]
 fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() {
+    let allowed_ones = licences();
     let mut wrong = Vec::new();
     for package in packages() {
         let name = package["name"].as_str().unwrap();
@@ -57,7 +47,9 @@ fn every_crate_has_an_allowed_licence_and_comes_from_the_registry() {
         }
         let licence = package["license"].as_str().unwrap_or("none").replace('/', " OR ");
         let allowed = spdx::Expression::parse_mode(&licence, spdx::ParseMode::LAX).map(|licence| {
-            licence.evaluate(|one| one.license.id().is_some_and(|id| LICENCES.contains(&id.name)))
+            licence.evaluate(|one| {
+                one.license.id().is_some_and(|id| allowed_ones.iter().any(|one| one == id.name))
+            })
         });
         if !matches!(allowed, Ok(true)) {
             wrong.push(format!("{name}: licence {licence}"));
@@ -84,45 +76,80 @@ fn arrow_parquet_and_datafusion_are_there_once() {
     }
 }
 
-fn component_files(name: &str) -> Vec<PathBuf> {
-    let folders = std::fs::read_dir(root().join("apps")).unwrap();
-    let files: Vec<PathBuf> = folders
-        .map(|entry| entry.unwrap().path().join(name))
-        .filter(|path| path.is_file())
-        .collect();
-    assert!(!files.is_empty(), "no component has a {name}");
-    files
+/// What `tools/lint-locks` says of the lock files in a folder.
+#[expect(clippy::disallowed_methods, reason = "the tool under test")]
+fn lint(folder: &Path) -> (bool, String) {
+    let output =
+        Command::new("python3").arg(root().join("tools/lint-locks")).arg(folder).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Lock files that pin all that they name, and an edit of each that lets something go.
+const FAULTS: [(&str, &str, &str, &str); 12] = [
+    ("Cargo.lock", "registry+https://x/crates.io-index", "git+https://x/a?rev=1#1", "a comes from"),
+    ("Cargo.lock", "checksum = \"0", "checksum = \"", "a has no checksum"),
+    ("package-lock.json", "sha512-", "sha1-", "node_modules/a has no hash"),
+    ("package-lock.json", "{\"integrity", "{\"resolved\":\"x\",\"integrity", "names a host"),
+    ("package-lock.json", "{", "[", "it is no lock file"),
+    ("requirements.txt", "==", ">=", "a>=1 is no pinned version"),
+    ("requirements.txt", "--hash=sha256:", "--hash=md5:", "a==1 has no hash"),
+    ("requirements.txt", "a==1 \\\n    ", "# ", "it locks nothing"),
+    (
+        "flake.lock",
+        "\"locked\":{\"type\":\"github\"",
+        "\"locked\":{\"type\":\"path\"",
+        "what is locked is not",
+    ),
+    ("flake.lock", "\"rev\":\"0", "\"rev\":\"", "nixpkgs has no revision"),
+    ("flake.lock", "\"ref\":\"b\"", "\"ref\":\"c\"", "flake.nix does not ask for github:o/r/c"),
+    ("flake.lock", "\"root\":{}", "\"root\":{},\"stub\":{}", "the flake has one input"),
+];
+
+#[test]
+fn a_lock_file_that_pins_less_is_found() {
+    let (hex, base64) = ("0".repeat(64), "A".repeat(86));
+    let github = r#""type":"github","owner":"o","repo":"r""#;
+    let good = [
+        (
+            "Cargo.lock",
+            format!(
+                "[[package]]\nname = \"a\"\nsource = \"registry+https://x/crates.io-index\"\nchecksum = \"{hex}\"\n"
+            ),
+        ),
+        (
+            "package-lock.json",
+            format!(
+                r#"{{"packages":{{"":{{}},"node_modules/a":{{"integrity":"sha512-{base64}=="}}}}}}"#
+            ),
+        ),
+        ("requirements.txt", format!("a==1 \\\n    --hash=sha256:{hex}\n")),
+        (
+            "flake.lock",
+            format!(
+                r#"{{"root":"root","nodes":{{"root":{{}},"nixpkgs":{{"original":{{{github},"ref":"b"}},"locked":{{{github},"rev":"{}","narHash":"sha256-{}="}}}}}}}}"#,
+                &hex[..40],
+                &base64[..43]
+            ),
+        ),
+        ("flake.nix", "nixpkgs.url = \"github:o/r/b\"".to_owned()),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    good.iter().for_each(|(name, text)| write(name, text));
+    assert_eq!(lint(folder.path()), (true, String::new()));
+    for (file, from, to, told) in FAULTS {
+        let (_, text) = good.iter().find(|(name, _)| *name == file).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        write(file, &text.replacen(from, to, 1));
+        let (passes, words) = lint(folder.path());
+        assert!(!passes && words.contains(told), "{file} with {to}: {words}");
+        write(file, text);
+    }
+    std::fs::remove_file(folder.path().join("flake.lock")).unwrap();
+    assert_eq!(lint(folder.path()), (false, "there is no flake.lock\n".to_owned()));
 }
 
 #[test]
-fn python_packages_are_pinned_by_hash() {
-    let own = ["report", "stats", "store"]
-        .map(|name| root().join(format!("tests/{name}/requirements.txt")));
-    for path in component_files("requirements.txt").into_iter().chain(own) {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let code: Vec<&str> =
-            text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
-        let requirements = code.join("\n").replace("\\\n", " ");
-        for line in requirements.lines().filter(|line| !line.trim().is_empty()) {
-            assert!(
-                line.contains("==") && line.contains("--hash=sha256:"),
-                "{}: {line}",
-                path.display()
-            );
-        }
-    }
-}
-
-#[test]
-fn node_packages_are_pinned_by_hash_and_name_no_host() {
-    let own = root().join("src/report/plotly/package-lock.json");
-    for path in component_files("package-lock.json").into_iter().chain([own]) {
-        let lock: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let packages = lock["packages"].as_object().unwrap();
-        assert!(packages.len() > 1, "{} locks nothing", path.display());
-        for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
-            assert!(package["integrity"].is_string(), "{name} has no hash");
-            assert!(package["resolved"].is_null(), "{name} names a host");
-        }
-    }
+fn the_lock_files_pin_all_that_they_name() {
+    assert_eq!(lint(root()), (true, String::new()));
 }
