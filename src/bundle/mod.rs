@@ -3,7 +3,8 @@
 //! A component's identity is the hash of its *facts*: the hash of each file in its folder (lock
 //! files and source included, installed packages not: the lock files name those by hash), the hash
 //! of the executable that runs it, and the version that it reports. No path of this machine is a
-//! fact, so two checkouts of the same inputs have the same identity.
+//! fact, so two checkouts of the same inputs have the same identity. A path in the Nix store is one:
+//! it is the same on every machine, and names all that went into what is there.
 
 mod component;
 
@@ -18,6 +19,9 @@ use crate::id::{BundleId, ComponentId, ContentHash};
 use crate::model::{
     Bundle, Component, ComponentName, ContainerTemplate, Image, ProcessTemplate, Unavailable,
 };
+
+/// Where Nix keeps what it has built.
+const NIX_STORE: &str = "/nix/store";
 
 /// The version of the bundle format that is written and read.
 pub const FORMAT: u32 = 1;
@@ -182,7 +186,7 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
 pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
     let Some(process) = &component.process else { return Ok(()) };
     let mut facts = file_facts(&process.dir)?;
-    facts.insert("program".to_owned(), program_fact(&process.program)?);
+    facts.extend(program_facts(&process.program)?);
     let pinned = |name: &String| component.facts.get(name);
     let mut changes: Vec<String> = facts
         .iter()
@@ -220,7 +224,9 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
         Ok((program, console::strip_ansi_codes(&line).into_owned()))
     });
     let made = images.map(|images| image_of(images, &manifest.name)).transpose()?.flatten();
-    let program = match section.program.contains('/') {
+    // An absolute path is one of the Nix store, which the image has at the same place.
+    let is_inside = section.program.contains('/') && !section.program.starts_with('/');
+    let program = match is_inside {
         true => format!("/app/{}", section.program),
         false => section.program.clone(),
     };
@@ -241,7 +247,7 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
     }
     let (process, version, unavailable) = match found {
         Ok((program, version)) => {
-            facts.insert("program".to_owned(), program_fact(&program)?);
+            facts.extend(program_facts(&program)?);
             facts.insert("version".to_owned(), version.clone());
             let template = ProcessTemplate { program, args: section.args, env: section.env, dir };
             (Some(template), Some(version), None)
@@ -296,6 +302,7 @@ const INSTALLED: [&str; 3] = [".venv", "node_modules", "__pycache__"];
 
 fn file_facts(dir: &Path) -> Result<BTreeMap<String, String>, BundleError> {
     let mut facts = BTreeMap::new();
+    facts.extend(store_path(dir).map(|path| ("store path".to_owned(), path)));
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         let wrap = |source| BundleError::Read { path: folder.clone(), source };
@@ -323,8 +330,17 @@ fn file_facts(dir: &Path) -> Result<BTreeMap<String, String>, BundleError> {
     Ok(facts)
 }
 
-fn program_fact(program: &Path) -> Result<String, BundleError> {
-    Ok(hash_of_file(program)?.to_string())
+fn program_facts(program: &Path) -> Result<BTreeMap<String, String>, BundleError> {
+    let hash = ("program".to_owned(), hash_of_file(program)?.to_string());
+    let store_path = program.canonicalize().ok().as_deref().and_then(store_path);
+    let store_path = store_path.map(|path| ("program's store path".to_owned(), path));
+    Ok(store_path.into_iter().chain([hash]).collect())
+}
+
+/// The object in the Nix store that a path is in: its name has the hash of all that it was made from.
+fn store_path(path: &Path) -> Option<String> {
+    let object = path.strip_prefix(NIX_STORE).ok()?.components().next()?;
+    Some(format!("{NIX_STORE}/{}", object.as_os_str().to_string_lossy()))
 }
 
 fn hash_of_file(path: &Path) -> Result<ContentHash, BundleError> {
@@ -371,6 +387,17 @@ mod tests {
         });
         assert_eq!(one.id, two.id);
         assert_ne!(one.components[0].process, two.components[0].process);
+    }
+
+    #[test]
+    fn a_path_of_the_nix_store_is_a_fact_and_no_other_is() {
+        let object = "/nix/store/00000000000000000000000000000000-redis-8.2.1";
+        for inside in ["", "/bin/redis-server"] {
+            assert_eq!(store_path(&PathBuf::from(format!("{object}{inside}"))).unwrap(), object);
+        }
+        for elsewhere in ["/usr/bin/redis-server", "/nix/store", "/nix/storehouse/x"] {
+            assert_eq!(store_path(Path::new(elsewhere)), None);
+        }
     }
 
     #[test]

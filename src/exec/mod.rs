@@ -14,7 +14,7 @@ mod usage;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Seek as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use std::time::Duration;
 use procfs::process::Process;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdout;
 
 pub use owner::Owner;
 pub use usage::{ProcessGroup, Usage, sample_usage};
@@ -42,6 +43,16 @@ pub enum ExecError {
         program: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// The program ended with an error.
+    #[error("`{program}` failed ({status}): {last}")]
+    Failed {
+        /// What was started.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last line that it complained with.
+        last: String,
     },
     /// The log file could not be made.
     #[error("cannot write the log {path}")]
@@ -385,6 +396,50 @@ pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ExecError> 
     }
     let tell = |source| ExecError::System { action: "wait for a child", source };
     child.wait_with_output().await.map_err(tell)
+}
+
+/// A program that was started for what it writes, such as an archive. It is ended when this is dropped.
+#[derive(Debug)]
+pub struct Writer {
+    inner: tokio::process::Child,
+    program: PathBuf,
+    complaints: File,
+}
+
+impl Writer {
+    /// Starts a program without arguments; gives it and its output.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Path) -> Result<(Self, ChildStdout), ExecError> {
+        let failed = |source| ExecError::Spawn { program: program.to_owned(), source };
+        // A pipe that nobody empties would stop it.
+        let complaints = tempfile::tempfile().map_err(failed)?;
+        let stderr = complaints.try_clone().map_err(failed)?;
+        let mut command = command(program);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let command = &mut tokio::process::Command::from(command);
+        let mut inner = command.kill_on_drop(true).spawn().map_err(failed)?;
+        let output = inner.stdout.take().expect("its output was asked for");
+        Ok((Self { inner, program: program.to_owned(), complaints }, output))
+    }
+
+    /// Waits for its end, when all that it wrote was read.
+    ///
+    /// # Errors
+    /// When it failed, with the last line that it complained with.
+    pub async fn finish(mut self) -> Result<(), ExecError> {
+        let tell = |source| ExecError::System { action: "wait for a child", source };
+        let status = self.inner.wait().await.map_err(tell)?;
+        if status.success() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        self.complaints.rewind().map_err(tell)?;
+        self.complaints.read_to_string(&mut text).map_err(tell)?;
+        let last = text.trim().lines().last().unwrap_or_default().to_owned();
+        Err(ExecError::Failed { program: self.program.clone(), status, last })
+    }
 }
 
 /// Lets this process have so many bytes of addresses and no more: what asks for more is ended.

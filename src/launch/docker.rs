@@ -8,11 +8,13 @@ use bollard::errors::Error;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptions};
 use futures::StreamExt;
+use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use super::LaunchError;
 use crate::clock::Stopwatch;
-use crate::model::Image;
+use crate::exec::{ExecError, Writer};
+use crate::model::{Image, with_causes};
 
 /// How long a Docker Engine that was there may be away: a restart takes seconds.
 const AWAY_LIMIT: Duration = Duration::from_secs(60);
@@ -103,20 +105,47 @@ pub async fn ensure_image(
             None => Err(missing("the registry gave another one".to_owned())),
         };
     }
-    let archive = image.archive.as_ref().ok_or_else(|| missing("it is not there".to_owned()))?;
-    let file = tokio::fs::File::open(archive)
-        .await
-        .map_err(|error| missing(format!("{}: {error}", archive.display())))?;
+    load(docker, image).await?;
+    match image_id(docker, image).await? {
+        Some(_) => Ok(Origin::Archive),
+        None => Err(missing("its archive holds another one".to_owned())),
+    }
+}
+
+/// Loads an image from its archive, or from the program that writes one.
+async fn load(docker: &Docker, image: &Image) -> Result<(), LaunchError> {
+    let missing =
+        |reason: String| LaunchError::Image { reference: image.reference.clone(), reason };
+    let failed = |error: ExecError| missing(with_causes(&error));
+    if let Some(archive) = &image.archive {
+        let file = tokio::fs::File::open(archive).await;
+        let file = file.map_err(|error| missing(format!("{}: {error}", archive.display())))?;
+        return import(docker, file).await;
+    }
+    let program = image.stream.as_ref().ok_or_else(|| missing("it is not there".to_owned()))?;
+    let (writer, output) = Writer::start(program).map_err(failed)?;
+    let loaded = import(docker, output).await;
+    match (loaded, writer.finish().await) {
+        (loaded, Ok(())) => loaded,
+        (Ok(()), Err(writer)) => Err(failed(writer)),
+        // Either may be what made the other fail.
+        (Err(docker), Err(writer)) => {
+            Err(missing(format!("{}; {}", with_causes(&docker), with_causes(&writer))))
+        }
+    }
+}
+
+async fn import(
+    docker: &Docker,
+    archive: impl AsyncRead + Send + 'static,
+) -> Result<(), LaunchError> {
     let options = ImportImageOptions::default();
-    let loading = docker.import_image_stream(options, ReaderStream::new(file), None);
+    let loading = docker.import_image_stream(options, ReaderStream::new(archive), None);
     let mut loading = std::pin::pin!(loading);
     while let Some(told) = loading.next().await {
         told.map_err(|source| LaunchError::Docker { action: "load an image", source })?;
     }
-    match image_id(docker, image).await? {
-        Some(_) => Ok(Origin::Archive),
-        None => Err(missing(format!("{} holds another image", archive.display()))),
-    }
+    Ok(())
 }
 
 async fn pull(

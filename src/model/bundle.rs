@@ -74,6 +74,9 @@ pub struct Image {
     /// The archive that it can be loaded from.
     #[serde(default)]
     pub archive: Option<PathBuf>,
+    /// The program that writes that archive to its output: Nix keeps images as what they are made of.
+    #[serde(default)]
+    pub stream: Option<PathBuf>,
 }
 
 impl Image {

@@ -83,7 +83,7 @@ fn bundle_with(dir: &Path, pull: &str) -> std::path::PathBuf {
     path
 }
 
-fn quick(results: &Path, bundle: &Path) -> (Option<i32>, String) {
+pub fn quick(results: &Path, bundle: &Path) -> (Option<i32>, String) {
     let mut run = command(env!("CARGO_BIN_EXE_perf-api"));
     run.args(["quick", "--launcher", "docker", "--apps", "express", "--stores", "redis"]);
     run.args(["--qps", "100", "--duration", "1s", "--bundle"]).arg(bundle);

@@ -142,6 +142,9 @@ impl World {
                     let lack = Unavailable {
                         reason: with_causes(&error),
                         remedy: match &image.id {
+                            Some(_) if image.stream.is_some() => {
+                                "build the bundle again: `nix build .#bundle`".to_owned()
+                            }
                             Some(_) => {
                                 "make it again, then `perf-api bundle`: `make images` does both"
                                     .to_owned()

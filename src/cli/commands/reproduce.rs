@@ -80,8 +80,14 @@ fn check_components(manifest: &Manifest, bundle: &Bundle, force: bool) -> Result
         note(&words);
         return Ok(());
     }
+    let how = match manifest.bundle.provider.as_str() {
+        "nix" => {
+            "measure by the revision of the flake that pinned the recorded bundle: `nix run URL?rev=… -- reproduce …`"
+        }
+        _ => "check out the revision that pinned the recorded bundle, and `make setup`",
+    };
     Err(CliError::new(words)
-        .hint("check out the revision that pinned the recorded bundle, and `make setup`")
+        .hint(how)
         .hint("`--force` measures with what is here, and the comparison names what differs"))
 }
 

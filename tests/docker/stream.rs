@@ -1,0 +1,70 @@
+//! Images that are kept as the program that writes their archive, as Nix keeps them.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::engine::Engine;
+use crate::faults::remove_image;
+use crate::registry::quick;
+use crate::system::{bundle, command, component};
+
+/// A bundle of express and of redis, whose image a script of this text writes; gives its path.
+fn bundle_with(dir: &Path, script: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = dir.join("stream");
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let images = dir.join("images");
+    std::fs::create_dir_all(&images).unwrap();
+    std::fs::copy(root.join("images/express.json"), images.join("express.json")).unwrap();
+    let mut image: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(root.join("images/redis.json")).unwrap()).unwrap();
+    image["archive"] = serde_json::Value::Null;
+    image["stream"] = program.display().to_string().into();
+    std::fs::write(images.join("redis.json"), image.to_string()).unwrap();
+    let path = dir.join("bundle.json");
+    let mut make = command(env!("CARGO_BIN_EXE_perf-api"));
+    make.arg("bundle").arg(root.join("apps/express")).arg(root.join("apps/redis"));
+    make.arg("--images").arg(&images).arg("--output").arg(&path);
+    assert!(make.status().unwrap().success());
+    path
+}
+
+#[test]
+fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told() {
+    let engine = Engine::new();
+    let [redis, express] =
+        ["redis", "express"].map(|name| component(&bundle(), name).container.unwrap().image);
+    let archive = redis.archive.unwrap().display().to_string();
+    let other = express.archive.unwrap().display().to_string();
+    let id = redis.id.unwrap();
+    let attempts = [
+        (
+            format!("echo to the log >&2\ncat {archive}"),
+            0,
+            format!("loaded the image {}", redis.reference),
+        ),
+        (
+            "echo no space left >&2\nexit 3".to_owned(),
+            1,
+            "failed (exit status: 3): no space left".to_owned(),
+        ),
+        (
+            format!("head -c 100000 {archive}\necho torn >&2\nexit 4"),
+            1,
+            "failed (exit status: 4): torn".to_owned(),
+        ),
+        (format!("cat {other}"), 1, "its archive holds another one".to_owned()),
+    ];
+    for (script, code, words) in attempts {
+        if engine.runtime.block_on(engine.docker.inspect_image(&id)).is_ok() {
+            remove_image(&engine.docker, &engine.runtime, &id);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (ended, told) = quick(dir.path(), &bundle_with(dir.path(), &script));
+        assert_eq!(ended, Some(code), "{script}: {told}");
+        assert!(told.contains(&words), "{script}: {told}");
+        assert!(code == 0 || told.contains("build the bundle again"), "{told}");
+    }
+    assert!(engine.nothing_is_left());
+}
