@@ -40,7 +40,7 @@ test: setup ## every test, with real servers
 	cargo test --release --locked
 
 .PHONY: ci
-ci: format lint test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test nix-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 # What the report embeds.
 PLOTLY := src/report/plotly/node_modules/.installed
@@ -55,6 +55,7 @@ format: system
 .PHONY: lint
 lint: $(PLOTLY)
 	cargo clippy --release --locked --all-targets --test docker -- --deny warnings
+	tools/lint-locks
 
 .PHONY: smoke
 smoke: setup
@@ -66,6 +67,7 @@ report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a br
 	tools/setup-system browser
 	tests/report/browser.sh results/report.html 1
 	tests/report/same_bytes.sh ./perf-api example
+	tests/report/same_journal.sh ./perf-api --stores redis
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/duckdb_agrees.py results
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/readme.py
 	tests/report/browser.sh results/comparison.html 1
@@ -103,6 +105,17 @@ docker-test: images ## the images made twice are the same; the quick run and fau
 fault-test: images ## faults in the middle of a run in containers: a table of what each became
 	@tools/setup-system docker-test
 	$(WITH_DOCKER); $(DOCKER_TESTS) faults
+
+# Once a machine: it takes two minutes to build.
+CARGO_DENY := $(CARGO_TARGET_DIR)/tools/bin/cargo-deny
+$(CARGO_DENY): | system
+	cargo install cargo-deny --version =0.20.2 --locked --debug --root $(CARGO_TARGET_DIR)/tools --target-dir $(CARGO_TARGET_DIR)/tools/build
+	rm -rf $(CARGO_TARGET_DIR)/tools/build
+
+.PHONY: nix-test
+nix-test: setup $(CARGO_DENY) ## the flake, as far as it can be checked without nixpkgs
+	@tools/setup-system nix
+	$(WITH_DOCKER); tests/nix/test.sh $(CARGO_TARGET_DIR)/nix-test
 
 .PHONY: measure-way
 measure-way: images ## what a published port costs, as ratios

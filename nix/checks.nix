@@ -1,0 +1,70 @@
+# What `nix flake check` runs. Tests that need real servers and a browser are in `make ci`, and the
+# smoke run in containers is in the virtual machine.
+{
+  lib,
+  runCommandLocal,
+  cargo,
+  cargo-deny,
+  clippy,
+  git,
+  python3,
+  rustfmt,
+  util-linux,
+  runner,
+  images,
+  bundle,
+  vm-test,
+}:
+let
+  tree = ../.;
+
+  # The whole tree with the locked crates beside it, as the runner is built.
+  withCrates =
+    name: packages: script:
+    runner.overrideAttrs (old: {
+      pname = "perf-api-${name}";
+      src = tree;
+      nativeBuildInputs = old.nativeBuildInputs ++ packages;
+      buildPhase = script;
+      installPhase = "touch $out";
+    });
+
+  # The tree alone.
+  onTree =
+    name: packages: script:
+    runCommandLocal "perf-api-${name}" { nativeBuildInputs = packages; } ''
+      cd ${tree}
+      ${script}
+      touch $out
+    '';
+in
+{
+  inherit runner images bundle;
+
+  tests = withCrates "tests"
+    [
+      git
+      python3
+      util-linux
+    ]
+    ''
+    cargo test --release --frozen --lib --test cli --test deps --test stats --test tidy
+  '';
+
+  clippy = withCrates "clippy" [ clippy ] ''
+    cargo clippy --release --frozen --all-targets --test docker -- --deny warnings
+  '';
+
+  deny = withCrates "deny" [ cargo-deny ] ''
+    cargo deny --offline check bans licenses sources
+  '';
+
+  format = onTree "format" [
+    cargo
+    rustfmt
+  ] "cargo fmt --check";
+
+  locks = onTree "locks" [ python3 ] "python3 tools/lint-locks";
+
+  vm = vm-test;
+}

@@ -1,0 +1,21 @@
+# A component as `perf-api bundle` wants it: a folder of its name. The program that its component.toml
+# names becomes a path of the store, so that nothing is looked up, neither here nor when it runs.
+{
+  lib,
+  runCommandLocal,
+}:
+{
+  name,
+  # The program as component.toml names it, and what it is here.
+  named,
+  program,
+  # What else is put into the folder, a line of shell.
+  install ? "",
+}:
+runCommandLocal "perf-api-${name}" { } ''
+  mkdir $out
+  cp -r ${../apps + "/${name}"} $out/${name}
+  chmod -R u+w $out/${name}
+  substituteInPlace $out/${name}/component.toml --replace-fail ${lib.escapeShellArg ''program = "${named}"''} ${lib.escapeShellArg ''program = "${program}"''}
+  ${install}
+''

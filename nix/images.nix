@@ -1,0 +1,48 @@
+# The images of the components: for each a <name>.json, as tools/make-images writes it.
+#
+# An image is kept as the program that writes its archive, so that nothing is in the store twice. It is
+# run once here to learn the image's id, which follows from what is in it: all times are fixed.
+{
+  lib,
+  runCommand,
+  jq,
+  dockerTools,
+  components,
+}:
+let
+  imageOf =
+    name: component:
+    dockerTools.streamLayeredImage {
+      name = "perf-api/${name}";
+      created = "1970-01-01T00:00:01Z";
+      config = {
+        # The folder brings with it what it names: interpreter, packages, libraries.
+        WorkingDir = "${component}/${name}";
+        User = "10001:10001";
+      };
+      extraCommands = "mkdir -m 1777 tmp";
+    };
+
+  describe =
+    name: component:
+    let
+      image = imageOf name component;
+    in
+    ''
+      echo "reading the id of ${name}'s image"
+      config=$(${image} 2>/dev/null | tar --extract --to-stdout manifest.json | jq --raw-output '.[0].Config')
+      jq --null-input \
+        --arg id "sha256:''${config%.json}" \
+        --arg reference "${image.imageName}:${image.imageTag}" \
+        --arg stream ${image} \
+        '{$id, $reference, $stream}' >$out/${name}.json
+    '';
+
+  # Dragonfly's image is its maker's own, pulled by digest.
+  made = removeAttrs components [ "dragonfly" ];
+in
+runCommand "perf-api-images" { nativeBuildInputs = [ jq ]; } ''
+  set -o pipefail
+  mkdir $out
+  ${lib.concatStringsSep "\n" (lib.mapAttrsToList describe made)}
+''

@@ -1,0 +1,104 @@
+# A machine that measures at night: a spec on a timer, datasets kept in one folder.
+packages:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  options = config.services.perf-api;
+in
+{
+  options.services.perf-api = {
+    enable = lib.mkEnableOption "measurements by perf-api on a timer";
+
+    package = lib.mkOption {
+      type = lib.types.package;
+      default = packages.${pkgs.stdenv.hostPlatform.system}.default;
+      defaultText = "perf-api with the bundle of its flake";
+      description = "The program, with the bundle that it measures.";
+    };
+
+    spec = lib.mkOption {
+      type = lib.types.either lib.types.path (lib.types.enum [
+        "quick"
+        "full"
+      ]);
+      default = "full";
+      description = "What to measure: `quick`, `full`, or a spec file.";
+    };
+
+    extraArgs = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      default = [ ];
+      example = [
+        "--fit"
+        "--launcher=process"
+      ];
+      description = "More arguments of `perf-api run`.";
+    };
+
+    startAt = lib.mkOption {
+      type = lib.types.str;
+      default = "*-*-* 01:00:00";
+      description = "When to measure, in the format of {manpage}`systemd.time(7)`.";
+    };
+
+    results = lib.mkOption {
+      type = lib.types.str;
+      default = "/var/lib/perf-api/results";
+      example = "s3://benchmarks/nightly";
+      description = "Where datasets are kept: a folder below `/var/lib/perf-api`, or a place in an object store.";
+    };
+
+    environmentFile = lib.mkOption {
+      type = lib.types.nullOr lib.types.path;
+      default = null;
+      description = "A file of variables, such as the credentials of an object store.";
+    };
+  };
+
+  config = lib.mkIf options.enable {
+    virtualisation.docker.enable = lib.mkDefault true;
+
+    systemd.services.perf-api = {
+      description = "Measure HTTP APIs with perf-api";
+      wants = [ "network-online.target" ];
+      after = [
+        "docker.service"
+        "network-online.target"
+      ];
+      inherit (options) startAt;
+      # A new configuration of the machine is no reason to measure at noon.
+      restartIfChanged = false;
+      environment = {
+        HOME = "/var/lib/perf-api";
+        PERF_API_RESULTS = options.results;
+      };
+      serviceConfig = {
+        Type = "oneshot";
+        ExecStart = lib.escapeShellArgs (
+          [
+            (lib.getExe options.package)
+            "run"
+            "--no-progress"
+            "${options.spec}"
+          ]
+          ++ options.extraArgs
+        );
+        EnvironmentFile = lib.optional (options.environmentFile != null) options.environmentFile;
+        StateDirectory = "perf-api";
+        WorkingDirectory = "/var/lib/perf-api";
+        # It stops what it started, and says what is left to resume.
+        KillMode = "mixed";
+        TimeoutStopSec = 60;
+        LimitNOFILE = 65536;
+        NoNewPrivileges = true;
+        ProtectSystem = "strict";
+        ProtectHome = true;
+        PrivateTmp = true;
+      };
+    };
+  };
+}

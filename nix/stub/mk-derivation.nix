@@ -1,0 +1,65 @@
+# `stdenv.mkDerivation`, which takes the attributes that the flake uses and refuses any other.
+{ host, system }:
+let
+  known = [
+    "buildCommand"
+    "buildInputs"
+    "buildPhase"
+    "cargoLock"
+    "doCheck"
+    "dontConfigure"
+    "dontFixup"
+    "env"
+    "exportReferencesGraph"
+    "impureEnvVars"
+    "installPhase"
+    "meta"
+    "name"
+    "nativeBuildInputs"
+    "outputHash"
+    "outputHashMode"
+    "passthru"
+    "pname"
+    "preConfigure"
+    "src"
+    "version"
+  ];
+  # What a builder has no use for.
+  told = [
+    "cargoLock"
+    "env"
+    "meta"
+    "passthru"
+    "pname"
+    "version"
+  ];
+  make =
+    arguments:
+    let
+      unknown = builtins.attrNames (removeAttrs arguments known);
+      name = arguments.name or "${arguments.pname}-${arguments.version}";
+      built = derivation (
+        {
+          inherit name system;
+          builder = "/bin/bash";
+          args = [ ./build.sh ];
+          hostEnvironment = host.environment;
+          hostVersions = host.versions;
+        }
+        // (arguments.env or { })
+        // removeAttrs arguments told
+      );
+    in
+    if unknown != [ ] then
+      throw "mkDerivation of ${name} has no argument `${builtins.head unknown}`"
+    else
+      built
+      // (arguments.passthru or { })
+      // {
+        inherit name;
+        meta = arguments.meta or { };
+        overrideAttrs = change: make (arguments // change arguments);
+      }
+      // (if arguments ? pname then { inherit (arguments) pname version; } else { });
+in
+make

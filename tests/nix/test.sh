@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# The flake, on a machine that cannot reach nixpkgs: against the stand-in for it in nix/stub.
+#
+# usage: tests/nix/test.sh FOLDER
+# It needs Nix and root (builds are not sandboxed: they use this machine's tools), and DOCKER_HOST.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source tests/nix/world.sh "$1"
+
+step "the lock: what it holds, and that a look without a network leaves it alone"
+tools/lint-locks
+cd "$clone"
+nix flake metadata --json >"$work/metadata.json"
+jq --exit-status '.locks.nodes.nixpkgs.locked | .rev == "'"$(jq -r .nodes.nixpkgs.locked.rev flake.lock)"'" and .type == "github"' "$work/metadata.json" >/dev/null
+git diff --exit-code
+(cd "$root" && tools/node-modules-hash --check)
+
+step "what there is"
+nix flake show "${override[@]}"
+
+step "every output of both systems is evaluated, and every check is built"
+nix flake check "${override[@]}"
+git diff --exit-code
+
+step "every package"
+for package in fastapi express redis valkey runner images bundle default; do
+  nix build ".#$package" "${override[@]}" --out-link "$work/$package"
+done
+nix build .#devShells."$system".default "${override[@]}" --no-link
+# What cannot be built without nixpkgs is described all the same.
+nix eval --raw .#bundle-with-dragonfly.drvPath "${override[@]}" >/dev/null
+fails "the stub has no Dragonfly" nix build .#dragonfly "${override[@]}" --no-link --print-build-logs
+# Built once more, it is the same.
+nix build .#bundle "${override[@]}" --no-link --rebuild
+nix build .#images "${override[@]}" --no-link --rebuild
+
+step "the same code pins for Nix and for make: facts of the same kinds, and other ids"
+jq --exit-status '.provider == "nix"' "$work/bundle/bundle.json" >/dev/null
+jq -r '.components[] | "\(.name) \(.facts | keys | join(", "))"' "$work/bundle/bundle.json"
+ours=$(jq -r '.components[] | select(.name == "redis") | .facts | keys | map(select(endswith("store path") | not))' "$root/bundle.json")
+theirs=$(jq -r '.components[] | select(.name == "redis") | .facts | keys | map(select(endswith("store path") | not))' "$work/bundle/bundle.json")
+[ "$ours" = "$theirs" ] || { echo "facts of redis: $ours by make, $theirs by Nix" >&2; exit 1; }
+[ "$(cat "$work/bundle/id")" != "$(jq -r .id "$root/bundle.json")" ]
+for name in express fastapi redis valkey; do
+  jq --exit-status --arg name $name '.components[] | select(.name == $name) | .facts["store path"] | startswith("/nix/store/")' "$work/bundle/bundle.json" >/dev/null
+done
+
+step "nix run .#quick, twice: real servers, as processes"
+flake_run .#quick -- --launcher process --stores redis,valkey
+flake_run .#quick -- --launcher process --stores redis,valkey
+step "nix run .#report -- --compare A B"
+read -r before after < <(flake_run .#results -- list --format json | jq -r '[.[] | select(.spec == "quick") | .dataset] | "\(.[1]) \(.[0])"')
+flake_run .#report -- --compare "${before:0:12}" "${after:0:12}"
+flake_run .#report -- latest --format json | jq --exit-status --arg id "$(cat "$work/bundle/id")" '.. | select(. == $id)' >/dev/null
+grep -q "all components, pinned by nix" results/report.html
+grep -q "$(jq -r '.components[] | select(.name == "redis") | .facts["store path"]' "$work/bundle/bundle.json")" results/report.html
+
+step "the other commands"
+flake_run .#plan -- full --format json | jq --exit-status '.trials | length == 960' >/dev/null
+flake_run .#doctor >/dev/null
+flake_run .#default -- results verify --all
+fails "is missing" flake_run .#full -- --launcher process
+
+step "a component of one's own beside those of Nix"
+cp -r "$root/apps/express" "$work/mine"
+sed -i 's/^name = "express"/name = "mine"/' "$work/mine/component.toml"
+flake_run .#default -- bundle "$work/redis/redis" "$work/mine" --output "$work/mine.json"
+flake_run .#quick -- --launcher process --bundle "$work/mine.json" --apps mine --stores redis
+
+step "nothing is looked up: no variable, and a PATH where nothing is"
+env -i PATH=/nowhere "$work/default/bin/perf-api" quick --launcher process --stores redis --no-progress --results "$work/elsewhere"
+
+step "one journal, two folders"
+"$root/tests/report/same_journal.sh" "$work/default/bin/perf-api" --stores redis
+
+step "the images, in containers"
+flake_run .#quick -- --launcher docker --stores redis,valkey
+
+step "what the README tells to type"
+while read -r command; do
+  echo "\$ $command"
+  case $command in
+    # Done above; in containers Dragonfly would be asked of a registry.
+    "nix flake check" | "nix run .#full") continue ;;
+    # Two are compared.
+    "nix run .#quick") flake_run .#quick ;;
+  esac
+  read -ra words <<<"$command"
+  "${words[@]:0:3}" "${override[@]}" "${words[@]:3}"
+done < <(sed -n '/^## With Nix/,/^## Measure/p' "$root/README.md" | sed -n 's/ *# .*//; /^nix /p')
+
+step "the same by a newer Nix"
+"$root/tools/newer-nix" "$work/newer-nix"
+newer=$work/newer-nix/nix
+"$newer" flake metadata >/dev/null
+"$newer" flake check --all-systems --no-build "${override[@]}"
+[ "$("$newer" build .#default --print-out-paths --no-link "${override[@]}")" = "$(readlink "$work/default")" ]
+"$newer" run .#results "${override[@]}" -- list
+git diff --exit-code
+
+step "what the stub finds"
+planted nix/shell.nix redis reddis 'no package `reddis`' devShells
+planted nix/components/fastapi.nix packages.uvloop packages.uvlop "attribute 'uvlop' missing" packages
+planted nix/runner.nix 'doCheck =' 'doChek =' "unexpected argument 'doChek'" packages
+planted nix/images.nix extraCommands extraCommand "unexpected argument 'extraCommand'" packages
+planted nix/node-modules.nix 'dontFixup =' 'dontFixUp =' 'no argument `dontFixUp`' packages
+planted nix/runner.nix '\.\./askama.toml' '../askma.toml' "not there" packages
+planted nix/module.nix StateDirectory StateDir 'serviceConfig.StateDir` does not exist' checks
+planted nix/vm-test.nix memorySize memory 'virtualisation.memory` does not exist' checks
+planted nix/images.nix 'nativeBuildInputs = \[ jq \];' '' "jq: command not found" images
+planted nix/component.nix 'named}"' 'nmed}"' "undefined variable 'nmed'" packages
+
+echo "the flake: what can be checked without nixpkgs holds ($(nix --version))"
