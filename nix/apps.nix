@@ -11,7 +11,9 @@ let
     runCommandLocal "perf-api"
       {
         nativeBuildInputs = [ makeBinaryWrapper ];
-        inherit (runner) meta;
+        meta = {
+          inherit (runner.meta) description mainProgram;
+        };
       }
       ''
         makeWrapper ${lib.getExe runner} $out/bin/perf-api \

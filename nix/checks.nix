@@ -1,5 +1,5 @@
-# What `nix flake check` runs. Tests that need real servers and a browser are in `make ci`, and the
-# smoke run in containers is in the virtual machine.
+# What `nix flake check` runs. Tests that need real servers, Docker or a browser are in `make ci`; the
+# virtual machine has the smoke run, as processes and in containers.
 {
   lib,
   runCommandLocal,
@@ -56,13 +56,14 @@ in
   '';
 
   deny = withCrates "deny" [ cargo-deny ] ''
+    export HOME=$TMPDIR
     cargo deny --offline check bans licenses sources
   '';
 
   format = onTree "format" [
     cargo
     rustfmt
-  ] "cargo fmt --check";
+  ] "HOME=$TMPDIR cargo fmt --check";
 
   locks = onTree "locks" [ python3 ] "python3 tools/lint-locks";
 

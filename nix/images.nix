@@ -30,7 +30,7 @@ let
     in
     ''
       echo "reading the id of ${name}'s image"
-      config=$(${image} 2>/dev/null | tar --extract --to-stdout manifest.json | jq --raw-output '.[0].Config')
+      config=$(${image} | tar --extract --file=- --to-stdout manifest.json | jq --raw-output '.[0].Config')
       jq --null-input \
         --arg id "sha256:''${config%.json}" \
         --arg reference "${image.imageName}:${image.imageTag}" \

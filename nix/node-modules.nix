@@ -22,14 +22,11 @@ stdenvNoCC.mkDerivation {
       (src + "/package-lock.json")
     ];
   };
-  nativeBuildInputs = [
-    nodejs_24
-    cacert
-  ];
+  nativeBuildInputs = [ nodejs_24 ];
   dontConfigure = true;
   buildPhase = ''
     runHook preBuild
-    export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=$SSL_CERT_FILE
+    export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=${cacert}/etc/ssl/certs/ca-bundle.crt
     npm ci --ignore-scripts --omit=dev --no-audit --no-fund
     runHook postBuild
   '';

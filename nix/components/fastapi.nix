@@ -5,7 +5,6 @@
 }:
 let
   python = python313.withPackages (packages: [
-    packages.async-timeout
     packages.fastapi
     packages.gunicorn
     packages.hiredis

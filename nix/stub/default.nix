@@ -111,7 +111,10 @@ let
     };
     dockerTools.streamLayeredImage = import ./image.nix { inherit lib runCommand system; };
 
-    cacert = runCommand "cacert" { } "mkdir $out";
+    cacert = runCommand "cacert" { } ''
+      mkdir -p $out/etc/ssl/certs
+      ln -s /etc/ssl/certs/ca-certificates.crt $out/etc/ssl/certs/ca-bundle.crt
+    '';
     cargo = tool "cargo" [ "cargo" ];
     cargo-deny = tool "cargo-deny" [ "cargo-deny" ];
     clippy = tool "clippy" [

@@ -6,7 +6,6 @@ builtins.listToAttrs (
       value = name;
     })
     [
-      "async-timeout"
       "fastapi"
       "gunicorn"
       "hiredis"

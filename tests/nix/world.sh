@@ -35,8 +35,9 @@ host_path=$CARGO_TARGET_DIR/tools/bin:$(dirname "$(python3 -c 'import sys; print
 {
   export CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
   export NPM_CONFIG_USERCONFIG=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
-  printf 'HOST_PATH=%q\nSTDENV=%q\nexport CARGO_NET_OFFLINE=true\n' "$host_path" "$work/stdenv"
-  export -p | grep -E '^declare -x (CARGO_HOME|RUSTUP_HOME|CARGO_TARGET_DIR|NPM_CONFIG_|PIP_|SSL_|NODE_EXTRA_)' || true
+  printf 'HOST_PATH=%q\nSTDENV=%q\nexport CARGO_NET_OFFLINE=true CARGO_TARGET_DIR=%q\n' \
+    "$host_path" "$work/stdenv" "$work/target"
+  export -p | grep -E '^declare -x (CARGO_HOME|RUSTUP_HOME|NPM_CONFIG_|PIP_|SSL_|NODE_EXTRA_)' || true
 } >"$work/host.env"
 rm -rf "$work/nixpkgs"
 cp -r nix/stub "$work/nixpkgs"
@@ -50,6 +51,18 @@ cat >"$work/nixpkgs/host.nix" <<NIX
   requirements = ./requirements;
 }
 NIX
+# The crates that were built already, and nothing of this checkout: cargo tells two checkouts apart by
+# the age of their files, and tests have their folder's path in them.
+rm -rf "$work/target"
+mkdir "$work/target"
+if [ -d "$CARGO_TARGET_DIR/release" ]; then
+  cp -al "$CARGO_TARGET_DIR/release" "$work/target"
+  rm -f "$work/target/release/perf-api"
+  targets=$(cargo metadata --no-deps --format-version 1 | jq -r '.packages[].targets[] | select(.kind != ["custom-build"]) | .name')
+  for target in $targets perf_api libperf_api; do
+    find "$work/target/release" -name "$target[.-]*" -prune -exec rm -rf {} +
+  done
+fi
 # Their builds have no network.
 (cd "$clone" && cargo fetch --locked --quiet)
 
