@@ -37,7 +37,7 @@
             appliance = call ./nix/apps.nix { };
             module = self.nixosModules.default;
             vm-test = call ./nix/vm-test.nix { };
-            checks = call ./nix/checks.nix { };
+            inherit (call ./nix/checks.nix { }) checks;
             shell = call ./nix/shell.nix { };
             formatter = pkgs.nixfmt-tree;
           };
@@ -69,6 +69,10 @@
         default = parts.shell;
       });
       formatter = eachSystem (parts: parts.formatter);
-      nixosModules.default = import ./nix/module.nix self.packages;
+      nixosModules.default = {
+        _file = ./nix/module.nix;
+        key = "perf-api";
+        imports = [ (import ./nix/module.nix self.packages) ];
+      };
     };
 }

@@ -38,34 +38,31 @@ let
       touch $out
     '';
 in
+# A level of its own: `callPackage` adds what overrides it to what a file gives, and that is no check.
 {
-  inherit runner images bundle;
+  checks = {
+    inherit runner images bundle;
 
-  tests = withCrates "tests"
-    [
-      git
-      python3
-      util-linux
-    ]
-    ''
-    cargo test --release --frozen --lib --test cli --test deps --test stats --test tidy
-  '';
+    tests = withCrates "tests" [ git python3 util-linux ] ''
+      cargo test --release --frozen --lib --test cli --test deps --test stats --test tidy
+    '';
 
-  clippy = withCrates "clippy" [ clippy ] ''
-    cargo clippy --release --frozen --all-targets --test docker -- --deny warnings
-  '';
+    clippy = withCrates "clippy" [ clippy ] ''
+      cargo clippy --release --frozen --all-targets --test docker -- --deny warnings
+    '';
 
-  deny = withCrates "deny" [ cargo-deny ] ''
-    export HOME=$TMPDIR
-    cargo deny --offline check bans licenses sources
-  '';
+    deny = withCrates "deny" [ cargo-deny ] ''
+      export HOME=$TMPDIR
+      cargo deny --offline check bans licenses sources
+    '';
 
-  format = onTree "format" [
-    cargo
-    rustfmt
-  ] "HOME=$TMPDIR cargo fmt --check";
+    format = onTree "format" [
+      cargo
+      rustfmt
+    ] "HOME=$TMPDIR cargo fmt --check";
 
-  locks = onTree "locks" [ python3 ] "python3 tools/lint-locks";
+    locks = onTree "locks" [ python3 ] "python3 tools/lint-locks";
 
-  vm = vm-test;
+    vm = vm-test;
+  };
 }

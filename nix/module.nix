@@ -60,7 +60,18 @@ in
   };
 
   config = lib.mkIf options.enable {
-    virtualisation.docker.enable = lib.mkDefault true;
+    assertions = [
+      {
+        assertion = lib.hasPrefix "/var/lib/perf-api/" options.results || lib.hasInfix "://" options.results;
+        message = "services.perf-api.results is a folder below /var/lib/perf-api, or a place in an object store";
+      }
+    ];
+
+    virtualisation.docker = {
+      enable = lib.mkDefault true;
+      # Images are pinned by the hash of their configuration, by which containerd's store does not know them.
+      daemon.settings.features.containerd-snapshotter = lib.mkDefault false;
+    };
 
     systemd.services.perf-api = {
       description = "Measure HTTP APIs with perf-api";

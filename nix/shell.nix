@@ -1,8 +1,10 @@
-# What `make` needs to set up, measure and test.
+# What the program is built, linted and tested with. Components that `make setup` takes from PyPI bring
+# programs for the usual Linux, which NixOS does not run: there, measure with `nix run`.
 {
   mkShell,
   cargo,
   clippy,
+  git,
   gnumake,
   jq,
   nodejs_24,
@@ -10,11 +12,13 @@
   redis,
   rustc,
   rustfmt,
+  util-linux,
 }:
 mkShell {
   packages = [
     cargo
     clippy
+    git
     gnumake
     jq
     nodejs_24
@@ -22,5 +26,6 @@ mkShell {
     redis
     rustc
     rustfmt
+    util-linux
   ];
 }

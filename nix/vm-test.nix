@@ -34,7 +34,8 @@ testers.runNixOSTest {
     machine.succeed(f"{quick} --launcher process")
     machine.succeed("cd work && perf-api results verify --all")
     # Two launchers run what is the same in the store; the comparison has to be asked for all the same.
-    machine.succeed("cd work && perf-api report --compare latest~1 latest --force")
+    status, told = machine.execute("cd work && perf-api report --compare latest~1 latest --force 2>&1")
+    assert status in (0, 4), told
     machine.fail("docker ps --all --quiet | grep .")
 
     machine.succeed("systemctl start perf-api.service")

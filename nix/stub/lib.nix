@@ -35,6 +35,21 @@ let
         value = value name;
       }) names
     );
+  # What nixpkgs adds to the result of a file: it is part of every attribute set, and no output of a flake.
+  overridable =
+    result:
+    let
+      added = {
+        override = throw "the stub overrides nothing";
+        overrideDerivation = throw "the stub overrides nothing";
+      };
+    in
+    if isAttrs result then
+      result // added
+    else if isFunction result then
+      added // { __functor = _: result; }
+    else
+      result;
   type = name: check: { inherit name check; };
   isPackage = value: isAttrs value && value.type or null == "derivation";
   isPath =
@@ -57,7 +72,7 @@ in
       missing = filter (name: !wanted.${name} && !(hasAttr name given)) (attrNames wanted);
     in
     if missing == [ ] then
-      function given
+      overridable (function given)
     else
       throw "there is no package `${head missing}`, which ${toString file} asks for";
 
@@ -65,6 +80,8 @@ in
   getExe =
     package: "${package}/bin/${package.meta.mainProgram or (throw "${package.name} has no mainProgram")}";
   getName = package: package.pname or package.name;
+  hasInfix = part: text: replaceStrings [ part ] [ "" ] text != text;
+  hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
   importTOML = file: fromTOML (readFile file);
   mapAttrsToList = function: set: map (name: function name set.${name}) (attrNames set);
   optional = condition: value: if condition then [ value ] else [ ];

@@ -28,12 +28,16 @@ let
 
   # Of NixOS itself. `anyName` stands for a name of one's own.
   base = {
+    assertions = any // {
+      default = [ ];
+    };
     environment.systemPackages = any // {
       type = lib.types.listOf lib.types.package;
       default = [ ];
     };
     virtualisation = {
       docker.enable = boolean;
+      docker.daemon.settings = any;
       cores = number;
       diskSize = number;
       memorySize = number;
@@ -95,7 +99,9 @@ let
       settings =
         module:
         module.config or (removeAttrs module [
+          "_file"
           "imports"
+          "key"
           "options"
         ]);
       config = resolve "" options (foldl' merge { } (map (module: pushed (settings module)) modules));

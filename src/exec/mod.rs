@@ -434,9 +434,10 @@ impl Writer {
         if status.success() {
             return Ok(());
         }
-        let mut text = String::new();
+        let mut text = Vec::new();
         self.complaints.rewind().map_err(tell)?;
-        self.complaints.read_to_string(&mut text).map_err(tell)?;
+        self.complaints.read_to_end(&mut text).map_err(tell)?;
+        let text = String::from_utf8_lossy(&text);
         let last = text.trim().lines().last().unwrap_or_default().to_owned();
         Err(ExecError::Failed { program: self.program.clone(), status, last })
     }

@@ -18,6 +18,8 @@ use crate::model::{Image, with_causes};
 
 /// How long a Docker Engine that was there may be away: a restart takes seconds.
 const AWAY_LIMIT: Duration = Duration::from_secs(60);
+/// How long a program that writes an archive may take to end when nothing of it is read any more.
+const WRITER_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is asked whether it is back.
 const AWAY_POLL: Duration = Duration::from_millis(250);
 
@@ -108,7 +110,10 @@ pub async fn ensure_image(
     load(docker, image).await?;
     match image_id(docker, image).await? {
         Some(_) => Ok(Origin::Archive),
-        None => Err(missing("its archive holds another one".to_owned())),
+        // Docker 29 keeps new images in containerd's store, which names them by another hash.
+        None => Err(missing(
+            "Docker has it under no such id: its archive holds another one, or Docker keeps images in containerd's store (then set \"features\": {\"containerd-snapshotter\": false} in its daemon.json)".to_owned(),
+        )),
     }
 }
 
@@ -125,11 +130,12 @@ async fn load(docker: &Docker, image: &Image) -> Result<(), LaunchError> {
     let program = image.stream.as_ref().ok_or_else(|| missing("it is not there".to_owned()))?;
     let (writer, output) = Writer::start(program).map_err(failed)?;
     let loaded = import(docker, output).await;
-    match (loaded, writer.finish().await) {
-        (loaded, Ok(())) => loaded,
-        (Ok(()), Err(writer)) => Err(failed(writer)),
+    // It waits for a reader in vain when Docker has stopped reading: then its end is not awaited.
+    match (loaded, tokio::time::timeout(WRITER_LIMIT, writer.finish()).await) {
+        (loaded, Ok(Ok(())) | Err(_)) => loaded,
+        (Ok(()), Ok(Err(writer))) => Err(failed(writer)),
         // Either may be what made the other fail.
-        (Err(docker), Err(writer)) => {
+        (Err(docker), Ok(Err(writer))) => {
             Err(missing(format!("{}; {}", with_causes(&docker), with_causes(&writer))))
         }
     }

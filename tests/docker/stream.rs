@@ -54,7 +54,11 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told(
             1,
             "failed (exit status: 4): torn".to_owned(),
         ),
-        (format!("cat {other}"), 1, "its archive holds another one".to_owned()),
+        (
+            format!("cat {other}"),
+            1,
+            "Docker has it under no such id: its archive holds another one".to_owned(),
+        ),
     ];
     for (script, code, words) in attempts {
         if engine.runtime.block_on(engine.docker.inspect_image(&id)).is_ok() {

@@ -42,7 +42,7 @@ theirs=$(jq -r '.components[] | select(.name == "redis") | .facts | keys | map(s
 [ "$ours" = "$theirs" ] || { echo "facts of redis: $ours by make, $theirs by Nix" >&2; exit 1; }
 [ "$(cat "$work/bundle/id")" != "$(jq -r .id "$root/bundle.json")" ]
 for name in express fastapi redis valkey; do
-  jq --exit-status --arg name $name '.components[] | select(.name == $name) | .facts["store path"] | startswith("/nix/store/")' "$work/bundle/bundle.json" >/dev/null
+  jq --exit-status --arg name $name '.components[] | select(.name == $name) | .facts | [.["store path"], .["program\u0027s store path"]] | all(startswith("/nix/store/"))' "$work/bundle/bundle.json" >/dev/null
 done
 
 step "nix run .#quick, twice: real servers, as processes"
