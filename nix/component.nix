@@ -1,5 +1,5 @@
 # A component as `perf-api bundle` wants it: a folder of its name. The program that its component.toml
-# names becomes a path of the store, so that nothing is looked up, neither here nor when it runs.
+# names becomes a path of the store, so that nothing is looked up when it runs.
 {
   lib,
   runCommandLocal,
@@ -9,7 +9,7 @@
   # The program as component.toml names it, and what it is here.
   named,
   program,
-  # What else is put into the folder, a line of shell.
+  # What else is done to the folder, a line of shell.
   install ? "",
 }:
 runCommandLocal "perf-api-${name}" { } ''

@@ -5,7 +5,6 @@
   nodeModules,
 }:
 let
-  root = ../.;
   plotly = nodeModules {
     name = "plotly";
     src = ../src/report/plotly;
@@ -16,7 +15,7 @@ rustPlatform.buildRustPackage {
   pname = "perf-api";
   inherit ((lib.importTOML ../Cargo.toml).package) version;
   src = lib.fileset.toSource {
-    inherit root;
+    root = ../.;
     fileset = lib.fileset.unions [
       ../Cargo.toml
       ../Cargo.lock

@@ -20,7 +20,7 @@ substituteInPlace() {
 
 runHook() { local hook=${!1:-}; eval "$hook"; }
 
-for input in ${nativeBuildInputs:-} ${buildInputs:-}; do
+for input in ${nativeBuildInputs:-}; do
   export PATH=$input/bin:$PATH
   if [ -f "$input/nix-support/setup-hook" ]; then source "$input/nix-support/setup-hook"; fi
 done

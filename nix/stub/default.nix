@@ -56,7 +56,6 @@ let
       version,
       src,
       cargoLock,
-      env ? { },
       nativeBuildInputs ? [ ],
       preConfigure ? "",
       doCheck ? true,
@@ -68,7 +67,6 @@ let
         pname
         version
         src
-        env
         preConfigure
         doCheck
         meta
@@ -99,7 +97,6 @@ let
   packages = {
     inherit lib runCommand;
     runCommandLocal = runCommand;
-    callPackage = lib.callPackageWith packages;
     rustPlatform = {
       inherit buildRustPackage;
     };
@@ -130,7 +127,6 @@ let
       "rustfmt"
       "cargo-fmt"
     ];
-
     util-linux = tool "util-linux" [ "taskset" ];
 
     makeBinaryWrapper = runCommand "make-binary-wrapper" { } ''

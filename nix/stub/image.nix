@@ -6,7 +6,6 @@
 }:
 {
   name,
-  tag ? null,
   config ? { },
   created ? "1970-01-01T00:00:01Z",
   extraCommands ? "",
@@ -28,11 +27,7 @@ let
     mv $out/config.json $out/$id.json
     printf '[{"Config":"%s.json","RepoTags":["${name}:${imageTag}"],"Layers":["layer.tar"]}]' $id >$out/manifest.json
   '';
-  imageTag =
-    if tag == null then
-      builtins.substring 0 32 (builtins.hashString "sha256" (builtins.toJSON config))
-    else
-      tag;
+  imageTag = builtins.substring 0 32 (builtins.hashString "sha256" (builtins.toJSON config));
 in
 runCommand "stream-image"
   {

@@ -109,13 +109,12 @@ in
     toSource =
       { root, fileset }:
       let
-        files = if isList fileset then fileset else [ (toString fileset) ];
         isBelow = above: path: path == above || substring 0 (stringLength above + 1) path == "${above}/";
       in
       builtins.path {
         name = "source";
         path = root;
-        filter = path: _: builtins.any (file: isBelow file path || isBelow path file) files;
+        filter = path: _: builtins.any (file: isBelow file path || isBelow path file) fileset;
       };
   };
 

@@ -3,13 +3,10 @@
 let
   known = [
     "buildCommand"
-    "buildInputs"
     "buildPhase"
-    "cargoLock"
     "doCheck"
     "dontConfigure"
     "dontFixup"
-    "env"
     "exportReferencesGraph"
     "impureEnvVars"
     "installPhase"
@@ -26,8 +23,6 @@ let
   ];
   # What a builder has no use for.
   told = [
-    "cargoLock"
-    "env"
     "meta"
     "passthru"
     "pname"
@@ -46,7 +41,6 @@ let
           hostEnvironment = host.environment;
           hostVersions = host.versions;
         }
-        // (arguments.env or { })
         // removeAttrs arguments told
       );
     in
