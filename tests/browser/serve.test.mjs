@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openChromium } from "./chromium.mjs";
 import { perfApi, ROOT } from "./pages.mjs";
 
@@ -77,6 +78,16 @@ const ask = async (page, query) => {
   await page.locator("#error:visible, #answer:visible").first().waitFor();
 };
 
+// Lines of the journal of the run that goes on: those of an ended run are gone.
+const journalled = () => {
+  const journals = join(results, "journal");
+  const files = readdirSync(journals).map((run) => join(journals, run, "journal.jsonl"));
+  return files.filter(existsSync).reduce((lines, file) => lines + readFileSync(file, "utf8").split("\n").length - 1, 0);
+};
+const until = async (holds) => {
+  for (const latest = Date.now() + 10_000; !holds(); await sleep(5)) assert.ok(Date.now() < latest, `never: ${holds}`);
+};
+
 test("two datasets are compared by clicking", () =>
   withServed("/", async (page) => {
     for (const side of ["before", "after"]) await page.locator(`input[name=${side}][value="${ids[side]}"]`).check();
@@ -115,12 +126,22 @@ test("SQL is answered, and what writes or reads files is refused", () =>
 test("a run is seen as it goes on, and then its dataset", () =>
   withServed("/live", async (page) => {
     await page.locator("#summary", { hasText: /no run/i }).waitFor();
-    // Some seconds long: it is computed, and its journal is real.
+    // Its trials are computed and done in no time, so it is halted in the middle, until the page has shown it.
     const running = spawn(perfApi(), ["full", "--fake", "--allow-missing", "--fit", "--no-progress", "--results", results], { cwd: ROOT, stdio: "ignore" });
     const ended = new Promise((then) => running.on("exit", then));
-    await page.locator("#trials tr").first().waitFor();
-    const done = Number(await page.locator("#progress").getAttribute("value"));
-    await page.waitForFunction((then) => Number(document.getElementById("progress").value) > then, done);
+    try {
+      await until(() => journalled() > 10);
+      running.kill("SIGSTOP");
+      await page.locator("#trials tr").first().waitFor();
+      const progress = page.locator("#progress");
+      const done = Number(await progress.getAttribute("value"));
+      assert.ok(done > 0 && done < Number(await progress.getAttribute("max")), `the run was halted after trial ${done}`);
+      running.kill("SIGCONT");
+      await page.waitForFunction((then) => Number(document.getElementById("progress").value) > then, done);
+    } finally {
+      // A halted run never ends by itself.
+      running.kill("SIGCONT");
+    }
     assert.equal(await ended, 0);
     await page.locator("#sealed").waitFor();
     await page.locator("#dataset").click();
