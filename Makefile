@@ -40,7 +40,7 @@ test: setup ## every test, with real servers
 	cargo test --release --locked
 
 .PHONY: ci
-ci: format lint test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test nix-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 # What the report embeds.
 PLOTLY := src/report/plotly/node_modules/.installed
@@ -89,10 +89,9 @@ store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/t
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/forged.py ./perf-api results/$$(cat results/refs/example)
 	python3 tests/store/prompt.py ./perf-api results
 
-# A daemon of its own, ended with the test.
-DOCKER_DIR := $(CARGO_TARGET_DIR)/docker
-WITH_DOCKER := trap 'tools/dockerd stop $(DOCKER_DIR)' EXIT; tools/dockerd start $(DOCKER_DIR); \
-	export DOCKER_HOST=unix://$(DOCKER_DIR)/docker.sock
+# A daemon of its own with its data in a folder, ended with the test.
+with_docker = trap 'tools/dockerd stop $(1)' EXIT; tools/dockerd start $(1); export DOCKER_HOST=unix://$(1)/docker.sock
+WITH_DOCKER := $(call with_docker,$(CARGO_TARGET_DIR)/docker)
 DOCKER_TESTS := cargo test --release --locked --test docker -- --nocapture --test-threads 1
 .PHONY: docker-test
 docker-test: images ## the images made twice are the same; the quick run and faults in containers of a Docker daemon of its own
@@ -100,6 +99,14 @@ docker-test: images ## the images made twice are the same; the quick run and fau
 	tools/make-images $(CARGO_TARGET_DIR)/images-again
 	for image in images/*.tar; do cmp $$image $(CARGO_TARGET_DIR)/images-again/$$(basename $$image); done
 	$(WITH_DOCKER); ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS)
+
+NEWER_DOCKER := $(CARGO_TARGET_DIR)/newer-docker
+.PHONY: newer-docker-test
+newer-docker-test: images ## runs and images in the Docker of Debian's next release, which keeps them in containerd's store
+	@tools/setup-system docker-test
+	tools/newer-docker $(NEWER_DOCKER)
+	export DOCKERD=$(NEWER_DOCKER)/dockerd; $(call with_docker,$(NEWER_DOCKER)/data); \
+	  ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS) containers images registry
 
 .PHONY: fault-test
 fault-test: images ## faults in the middle of a run in containers: a table of what each became

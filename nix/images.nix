@@ -1,7 +1,7 @@
 # The images of the components: for each a <name>.json, as tools/make-images writes it.
 #
 # An image is kept as the program that writes its archive, so that nothing is in the store twice. It is
-# run once here to learn the image's id, which follows from what is in it: all times are fixed.
+# run once here to learn the image's id and content, which are the same whenever it runs: all times are fixed.
 {
   lib,
   runCommand,
@@ -29,13 +29,14 @@ let
       image = imageOf name component;
     in
     ''
-      echo "reading the id of ${name}'s image"
-      config=$(${image} | tar --extract --file=- --to-stdout manifest.json | jq --raw-output '.[0].Config')
-      jq --null-input \
-        --arg id "sha256:''${config%.json}" \
+      echo "reading what is in ${name}'s image"
+      ${image} | tar --extract --file=- --wildcards '*.json'
+      config=$(jq --raw-output '.[0].Config' manifest.json)
+      jq --arg id "sha256:''${config%.json}" \
         --arg reference "${image.imageName}:${image.imageTag}" \
         --arg stream ${image} \
-        '{$id, $reference, $stream}' >$out/${name}.json
+        '{$id, $reference, $stream, content: {layers: .rootfs.diff_ids, env: (.config.Env // []), dir: .config.WorkingDir}}' \
+        "$config" >$out/${name}.json
     '';
 
   # Dragonfly's image is its maker's own, pulled by digest.

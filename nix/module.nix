@@ -67,11 +67,7 @@ in
       }
     ];
 
-    virtualisation.docker = {
-      enable = lib.mkDefault true;
-      # Images are pinned by the hash of their configuration, by which containerd's store does not know them.
-      daemon.settings.features.containerd-snapshotter = lib.mkDefault false;
-    };
+    virtualisation.docker.enable = lib.mkDefault true;
 
     systemd.services.perf-api = {
       description = "Measure HTTP APIs with perf-api";

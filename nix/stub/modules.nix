@@ -37,7 +37,6 @@ let
     };
     virtualisation = {
       docker.enable = boolean;
-      docker.daemon.settings = any;
       cores = number;
       diskSize = number;
       memorySize = number;

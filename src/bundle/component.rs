@@ -70,16 +70,13 @@ impl ImageSection {
         match (&self.pull, &self.id) {
             (Some(pull), None) => match pull.split_once('@') {
                 Some((name, digest)) if is_digest(digest) && is_name(name) => {
-                    Ok(Image { id: None, reference: pull.clone(), archive: None, stream: None })
+                    Ok(Image { reference: pull.clone(), ..Image::default() })
                 }
                 _ => wrong(pull, "`pull` is `name@sha256:` and 64 hex digits: a tag can be moved"),
             },
-            (None, Some(id)) if is_digest(id) => Ok(Image {
-                id: Some(id.clone()),
-                reference: id.clone(),
-                archive: None,
-                stream: None,
-            }),
+            (None, Some(id)) if is_digest(id) => {
+                Ok(Image { id: Some(id.clone()), reference: id.clone(), ..Image::default() })
+            }
             (None, Some(id)) => {
                 wrong(id, "`id` is `sha256:` and 64 hex digits, as `docker build --quiet` prints")
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::CreateImageInfo;
+use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptions};
 use futures::StreamExt;
 use tokio::io::AsyncRead;
@@ -14,7 +14,7 @@ use tokio_util::io::ReaderStream;
 use super::LaunchError;
 use crate::clock::Stopwatch;
 use crate::exec::{ExecError, Writer};
-use crate::model::{Image, with_causes};
+use crate::model::{Image, ImageContent, with_causes};
 
 /// How long a Docker Engine that was there may be away: a restart takes seconds.
 const AWAY_LIMIT: Duration = Duration::from_secs(60);
@@ -110,10 +110,7 @@ pub async fn ensure_image(
     load(docker, image).await?;
     match image_id(docker, image).await? {
         Some(_) => Ok(Origin::Archive),
-        // Docker 29 keeps new images in containerd's store, which names them by another hash.
-        None => Err(missing(
-            "Docker has it under no such id: its archive holds another one, or Docker keeps images in containerd's store (then set \"features\": {\"containerd-snapshotter\": false} in its daemon.json)".to_owned(),
-        )),
+        None => Err(missing("what was loaded is another one".to_owned())),
     }
 }
 
@@ -201,16 +198,41 @@ fn name_and_digest(reference: &str) -> String {
     format!("{}@{digest}", &name[..end])
 }
 
-/// The id of an image, if the daemon has it.
+/// What the daemon calls an image, if it has it.
+///
+/// Docker's own store knows images by the hash of their configuration, which is what a bundle pins.
+/// containerd's store, which Docker 29 uses unless told otherwise, knows them by the hash of a manifest
+/// that it makes when it loads them: there the image of that name is the pinned one if it holds the same.
 pub(super) async fn image_id(
     docker: &Docker,
     image: &Image,
 ) -> Result<Option<String>, LaunchError> {
-    let pin = image.id.clone().unwrap_or_else(|| name_and_digest(&image.reference));
-    match docker.inspect_image(&pin).await {
-        Ok(found) => Ok(found.id.filter(|id| image.id.as_ref().is_none_or(|pinned| pinned == id))),
+    let Some(id) = &image.id else {
+        let pulled = inspect(docker, &name_and_digest(&image.reference)).await?;
+        return Ok(pulled.and_then(|pulled| pulled.id));
+    };
+    if inspect(docker, id).await?.is_some_and(|found| found.id.as_ref() == Some(id)) {
+        return Ok(Some(id.clone()));
+    }
+    let Some(content) = &image.content else { return Ok(None) };
+    let named = inspect(docker, &image.reference).await?;
+    Ok(named.filter(|named| content_of(named) == *content).and_then(|named| named.id))
+}
+
+async fn inspect(docker: &Docker, name: &str) -> Result<Option<ImageInspect>, LaunchError> {
+    match docker.inspect_image(name).await {
+        Ok(found) => Ok(Some(found)),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
         Err(source) => Err(LaunchError::Docker { action: "look for an image", source }),
+    }
+}
+
+fn content_of(image: &ImageInspect) -> ImageContent {
+    let config = image.config.as_ref();
+    ImageContent {
+        layers: image.root_fs.clone().and_then(|root| root.layers).unwrap_or_default(),
+        env: config.and_then(|config| config.env.clone()).unwrap_or_default(),
+        dir: config.and_then(|config| config.working_dir.clone()).unwrap_or_default(),
     }
 }
 

@@ -8,6 +8,7 @@ use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptions,
+    RemoveImageOptionsBuilder,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -51,6 +52,18 @@ impl Engine {
         let listed = self.runtime.block_on(self.docker.list_networks(None::<ListNetworksOptions>));
         let names = listed.unwrap().into_iter().filter_map(|network| network.name);
         names.filter(|name| name.starts_with("perf-api-")).count()
+    }
+
+    /// What the daemon calls the image of a name, if it has one.
+    pub fn image(&self, reference: &str) -> Option<String> {
+        self.runtime.block_on(self.docker.inspect_image(reference)).ok()?.id
+    }
+
+    /// Removes an image under all its names, if it is there.
+    pub fn remove_image(&self, reference: &str) {
+        let Some(id) = self.image(reference) else { return };
+        let options = RemoveImageOptionsBuilder::new().force(true).build();
+        self.runtime.block_on(self.docker.remove_image(&id, Some(options), None)).unwrap();
     }
 
     pub fn nothing_is_left(&self) -> bool {

@@ -3,8 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bollard::Docker;
-use bollard::query_parameters::{KillContainerOptions, RemoveImageOptionsBuilder};
+use bollard::query_parameters::KillContainerOptions;
 use perf_api::model::Failure;
 
 use crate::engine::{Engine, LongRun, answer};
@@ -98,13 +97,7 @@ fn remove_the_other_image(engine: &Engine) {
     let other = if running.contains_key("redis") { "valkey" } else { "redis" };
     let bundle = crate::system::bundle();
     let component = crate::system::component(&bundle, other);
-    let image = component.container.unwrap().image.id.unwrap();
-    remove_image(&engine.docker, &engine.runtime, &image);
-}
-
-pub fn remove_image(docker: &Docker, runtime: &tokio::runtime::Runtime, image: &str) {
-    let options = RemoveImageOptionsBuilder::new().force(true).build();
-    runtime.block_on(docker.remove_image(image, Some(options), None)).unwrap();
+    engine.remove_image(&component.container.unwrap().image.reference);
 }
 
 const FAILED: &str = "select earlier_failures from trials where executions = 2";

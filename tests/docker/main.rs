@@ -8,8 +8,8 @@
 mod containers;
 mod engine;
 mod faults;
+mod images;
 mod registry;
-mod stream;
 #[path = "../real/system.rs"]
 #[expect(dead_code, reason = "shared with the tests of processes")]
 mod system;

@@ -8,7 +8,6 @@ use bollard::query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder}
 use futures::StreamExt;
 
 use crate::engine::{Engine, dataset};
-use crate::faults::remove_image;
 use crate::system::{bundle, command, component, perf_api, wait_until};
 
 /// Docker takes a registry on the loopback address without TLS.
@@ -102,9 +101,8 @@ fn an_image_is_pulled_by_its_digest_and_another_is_refused() {
         .args(["--stores", "redis", "--qps", "100", "--duration", "1s"])
         .output();
     assert!(run.unwrap().status.success());
-    let id = image.id.unwrap();
-    let digest = push(&engine, &id);
-    remove_image(&engine.docker, &engine.runtime, &id);
+    let digest = push(&engine, &image.reference);
+    engine.remove_image(&image.reference);
 
     let results = tempfile::tempdir().unwrap();
     let pull = format!("{REGISTRY}/redis:test@{digest}");
@@ -122,7 +120,7 @@ fn an_image_is_pulled_by_its_digest_and_another_is_refused() {
     let wrong = format!("{REGISTRY}/redis:test@sha256:{}", "0".repeat(64));
     let (code, told) = quick(results.path(), &bundle_with(results.path(), &wrong));
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("cannot be pulled: manifest for"), "{told}");
+    assert!(told.contains("cannot be pulled: "), "{told}");
     assert!(engine.nothing_is_left());
     println!("{told}");
 }

@@ -1,12 +1,13 @@
-//! Images that are kept as the program that writes their archive, as Nix keeps them.
+//! Images that are kept as their archive, or as the program that writes it, as Nix keeps them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use bollard::query_parameters::TagImageOptionsBuilder;
+
 use crate::engine::Engine;
-use crate::faults::remove_image;
 use crate::registry::quick;
-use crate::system::{bundle, command, component};
+use crate::system::{bundle, bundle_path, command, component};
 
 /// A bundle of express and of redis, whose image a script of this text writes; gives its path.
 fn bundle_with(dir: &Path, script: &str) -> PathBuf {
@@ -37,7 +38,6 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told(
         ["redis", "express"].map(|name| component(&bundle(), name).container.unwrap().image);
     let archive = redis.archive.unwrap().display().to_string();
     let other = express.archive.unwrap().display().to_string();
-    let id = redis.id.unwrap();
     let attempts = [
         (
             format!("echo to the log >&2\ncat {archive}"),
@@ -54,16 +54,10 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told(
             1,
             "failed (exit status: 4): torn".to_owned(),
         ),
-        (
-            format!("cat {other}"),
-            1,
-            "Docker has it under no such id: its archive holds another one".to_owned(),
-        ),
+        (format!("cat {other}"), 1, "what was loaded is another one".to_owned()),
     ];
     for (script, code, words) in attempts {
-        if engine.runtime.block_on(engine.docker.inspect_image(&id)).is_ok() {
-            remove_image(&engine.docker, &engine.runtime, &id);
-        }
+        engine.remove_image(&redis.reference);
         let dir = tempfile::tempdir().unwrap();
         let (ended, told) = quick(dir.path(), &bundle_with(dir.path(), &script));
         assert_eq!(ended, Some(code), "{script}: {told}");
@@ -71,4 +65,27 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told(
         assert!(code == 0 || told.contains("build the bundle again"), "{told}");
     }
     assert!(engine.nothing_is_left());
+}
+
+#[test]
+fn what_only_has_the_name_of_a_pinned_image_is_not_taken_for_it() {
+    let engine = Engine::new();
+    let [redis, express] =
+        ["redis", "express"].map(|name| component(&bundle(), name).container.unwrap().image);
+    let loaded = tempfile::tempdir().unwrap();
+    let (ended, told) = quick(loaded.path(), &bundle_path());
+    assert_eq!(ended, Some(0), "{told}");
+
+    engine.remove_image(&redis.reference);
+    let (name, tag) = redis.reference.rsplit_once(':').unwrap();
+    let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
+    let tagged = engine.docker.tag_image(&express.reference, Some(options));
+    engine.runtime.block_on(tagged).unwrap();
+    assert_eq!(engine.image(&redis.reference), engine.image(&express.reference));
+
+    let results = tempfile::tempdir().unwrap();
+    let (ended, told) = quick(results.path(), &bundle_path());
+    assert_eq!(ended, Some(0), "{told}");
+    assert!(told.contains(&format!("loaded the image {}", redis.reference)), "{told}");
+    assert_ne!(engine.image(&redis.reference), engine.image(&express.reference));
 }
