@@ -426,6 +426,19 @@ mod tests {
     }
 
     #[test]
+    fn a_component_that_was_pinned_in_a_nix_store_is_not_one_elsewhere() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = component_folder(root.path(), "a", "git");
+        let mut component = make("make", &[folder], None).unwrap().components.remove(0);
+        for fact in ["store path", "program's store path"] {
+            component.facts.insert(fact.to_owned(), format!("{NIX_STORE}/00000000-a"));
+        }
+        let error = check_unchanged(&component).unwrap_err().to_string();
+        let told = "`a` is not what the bundle pinned: program's store path, store path";
+        assert_eq!(error, told);
+    }
+
+    #[test]
     fn an_edited_bundle_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
