@@ -106,7 +106,7 @@ newer-docker-test: images ## runs and images in the Docker of Debian's next rele
 	@tools/setup-system docker-test
 	tools/newer-docker $(NEWER_DOCKER)
 	export DOCKERD=$(NEWER_DOCKER)/dockerd; $(call with_docker,$(NEWER_DOCKER)/data); \
-	  ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS) containers images registry
+	  ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS) containers:: images:: registry::
 
 .PHONY: fault-test
 fault-test: images ## faults in the middle of a run in containers: a table of what each became

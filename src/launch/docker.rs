@@ -110,6 +110,9 @@ pub async fn ensure_image(
     load(docker, image).await?;
     match image_id(docker, image).await? {
         Some(_) => Ok(Origin::Archive),
+        None if image.content.is_none() => Err(missing(
+            "Docker knows it by another id, and the bundle does not say what is in it".to_owned(),
+        )),
         None => Err(missing("what was loaded is another one".to_owned())),
     }
 }
@@ -215,8 +218,9 @@ pub(super) async fn image_id(
         return Ok(Some(id.clone()));
     }
     let Some(content) = &image.content else { return Ok(None) };
-    let named = inspect(docker, &image.reference).await?;
-    Ok(named.filter(|named| content_of(named) == *content).and_then(|named| named.id))
+    let Some(named) = inspect(docker, &image.reference).await? else { return Ok(None) };
+    let is_pinned = is_named_by_manifest(&named) && content_of(&named).as_ref() == Some(content);
+    Ok(named.id.filter(|_| is_pinned))
 }
 
 async fn inspect(docker: &Docker, name: &str) -> Result<Option<ImageInspect>, LaunchError> {
@@ -227,13 +231,24 @@ async fn inspect(docker: &Docker, name: &str) -> Result<Option<ImageInspect>, La
     }
 }
 
-fn content_of(image: &ImageInspect) -> ImageContent {
-    let config = image.config.as_ref();
-    ImageContent {
+/// Whether an image's id is the hash of its manifest, as in containerd's store alone.
+fn is_named_by_manifest(image: &ImageInspect) -> bool {
+    let digests = image.repo_digests.iter().flatten();
+    let mut digests = digests.filter_map(|name| name.split_once('@'));
+    digests.any(|(_, digest)| image.id.as_deref() == Some(digest))
+}
+
+/// What is in an image; `None` for one with more settings than ours have, which would act on containers.
+fn content_of(image: &ImageInspect) -> Option<ImageContent> {
+    let config = image.config.clone().unwrap_or_default();
+    let is_plain = config.healthcheck.is_none()
+        && config.stop_signal.is_none()
+        && config.volumes.is_none_or(|volumes| volumes.is_empty());
+    is_plain.then(|| ImageContent {
         layers: image.root_fs.clone().and_then(|root| root.layers).unwrap_or_default(),
-        env: config.and_then(|config| config.env.clone()).unwrap_or_default(),
-        dir: config.and_then(|config| config.working_dir.clone()).unwrap_or_default(),
-    }
+        env: config.env.unwrap_or_default(),
+        dir: config.working_dir.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub struct Image {
     pub stream: Option<PathBuf>,
 }
 
-/// What an image gives to the containers of it; the rest (program, user, limits) is the launcher's.
+/// What an image gives to the containers of it; program, user and limits are the launcher's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageContent {

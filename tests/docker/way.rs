@@ -10,13 +10,15 @@ use crate::system::{command, perf_api};
 /// A group that nobody is in but the run whose packets are dropped.
 const GROUP: u32 = 12_345;
 
-/// The firewall keeps processes of a group away from containers, until it is dropped. Docker's own
+/// The firewall keeps processes of a group away from containers (where Docker puts its networks), until it is dropped. Docker's own
 /// proxy is not of that group.
 struct Wall;
 
 impl Wall {
     fn change(order: &str) -> bool {
-        let rule = format!("{order} OUTPUT -m owner --gid-owner {GROUP} -d 172.16.0.0/12 -j DROP");
+        let rule = format!(
+            "{order} OUTPUT -m owner --gid-owner {GROUP} -d 172.16.0.0/12,192.168.0.0/16 -j DROP"
+        );
         command("iptables").args(rule.split(' ')).status().is_ok_and(|status| status.success())
     }
 
