@@ -10,6 +10,7 @@ use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptions,
     RemoveImageOptionsBuilder,
 };
+use perf_api::model::Image;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::system::{self, perf_api, wait_until};
@@ -59,11 +60,13 @@ impl Engine {
         self.runtime.block_on(self.docker.inspect_image(reference)).ok()?.id
     }
 
-    /// Removes an image under all its names, if it is there.
-    pub fn remove_image(&self, reference: &str) {
-        let Some(id) = self.image(reference) else { return };
-        let options = RemoveImageOptionsBuilder::new().force(true).build();
-        self.runtime.block_on(self.docker.remove_image(&id, Some(options), None)).unwrap();
+    /// Removes what has an image's name, and the image under other names, if they are there.
+    pub fn remove_image(&self, image: &Image) {
+        for name in [Some(&image.reference), image.id.as_ref()].into_iter().flatten() {
+            let Some(id) = self.image(name) else { continue };
+            let options = RemoveImageOptionsBuilder::new().force(true).build();
+            self.runtime.block_on(self.docker.remove_image(&id, Some(options), None)).unwrap();
+        }
     }
 
     pub fn nothing_is_left(&self) -> bool {

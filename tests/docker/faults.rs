@@ -97,7 +97,7 @@ fn remove_the_other_image(engine: &Engine) {
     let other = if running.contains_key("redis") { "valkey" } else { "redis" };
     let bundle = crate::system::bundle();
     let component = crate::system::component(&bundle, other);
-    engine.remove_image(&component.container.unwrap().image.reference);
+    engine.remove_image(&component.container.unwrap().image);
 }
 
 const FAILED: &str = "select earlier_failures from trials where executions = 2";

@@ -36,7 +36,7 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told(
     let engine = Engine::new();
     let [redis, express] =
         ["redis", "express"].map(|name| component(&bundle(), name).container.unwrap().image);
-    let archive = redis.archive.unwrap().display().to_string();
+    let archive = redis.archive.as_ref().unwrap().display().to_string();
     let other = express.archive.unwrap().display().to_string();
     let attempts = [
         (
@@ -57,7 +57,7 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told(
         (format!("cat {other}"), 1, "what was loaded is another one".to_owned()),
     ];
     for (script, code, words) in attempts {
-        engine.remove_image(&redis.reference);
+        engine.remove_image(&redis);
         let dir = tempfile::tempdir().unwrap();
         let (ended, told) = quick(dir.path(), &bundle_with(dir.path(), &script));
         assert_eq!(ended, Some(code), "{script}: {told}");
@@ -76,7 +76,7 @@ fn what_only_has_the_name_of_a_pinned_image_is_not_taken_for_it() {
     let (ended, told) = quick(loaded.path(), &bundle_path());
     assert_eq!(ended, Some(0), "{told}");
 
-    engine.remove_image(&redis.reference);
+    engine.remove_image(&redis);
     let (name, tag) = redis.reference.rsplit_once(':').unwrap();
     let options = TagImageOptionsBuilder::new().repo(name).tag(tag).build();
     let tagged = engine.docker.tag_image(&express.reference, Some(options));

@@ -102,7 +102,7 @@ fn an_image_is_pulled_by_its_digest_and_another_is_refused() {
         .output();
     assert!(run.unwrap().status.success());
     let digest = push(&engine, &image.reference);
-    engine.remove_image(&image.reference);
+    engine.remove_image(&image);
 
     let results = tempfile::tempdir().unwrap();
     let pull = format!("{REGISTRY}/redis:test@{digest}");

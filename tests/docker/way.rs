@@ -10,8 +10,8 @@ use crate::system::{command, perf_api};
 /// A group that nobody is in but the run whose packets are dropped.
 const GROUP: u32 = 12_345;
 
-/// The firewall keeps processes of a group away from containers (where Docker puts its networks), until it is dropped. Docker's own
-/// proxy is not of that group.
+/// The firewall keeps processes of a group away from where Docker puts networks, until it is dropped.
+/// Docker's own proxy is not of that group.
 struct Wall;
 
 impl Wall {
