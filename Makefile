@@ -54,7 +54,8 @@ format: system
 
 .PHONY: lint
 lint: $(PLOTLY)
-	cargo clippy --release --locked --all-targets --test docker -- --deny warnings
+	cargo clippy --release --locked --all-targets -- --deny warnings
+	cargo clippy --release --locked --test docker -- --deny warnings
 	tools/lint-locks
 
 .PHONY: smoke
@@ -105,7 +106,7 @@ NEWER_DOCKER := $(CARGO_TARGET_DIR)/newer-docker
 newer-docker-test: images ## runs and images in the Docker of Debian's next release, which keeps them in containerd's store
 	@tools/setup-system docker-test
 	tools/newer-docker $(NEWER_DOCKER)
-	export DOCKERD=$(NEWER_DOCKER)/dockerd; $(call with_docker,$(NEWER_DOCKER)/data); \
+	export DOCKERD=$(NEWER_DOCKER)/dockerd; $(call with_docker,$(NEWER_DOCKER)-data); \
 	  ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS) containers:: images:: registry::
 
 .PHONY: fault-test

@@ -48,7 +48,8 @@ in
     '';
 
     clippy = withCrates "clippy" [ clippy ] ''
-      cargo clippy --release --frozen --all-targets --test docker -- --deny warnings
+      cargo clippy --release --frozen --all-targets -- --deny warnings
+      cargo clippy --release --frozen --test docker -- --deny warnings
     '';
 
     deny = withCrates "deny" [ cargo-deny ] ''

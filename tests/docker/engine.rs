@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptions,
@@ -57,7 +58,11 @@ impl Engine {
 
     /// What the daemon calls the image of a name, if it has one.
     pub fn image(&self, reference: &str) -> Option<String> {
-        self.runtime.block_on(self.docker.inspect_image(reference)).ok()?.id
+        match self.runtime.block_on(self.docker.inspect_image(reference)) {
+            Ok(found) => found.id,
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => None,
+            Err(error) => panic!("{reference}: {error}"),
+        }
     }
 
     /// Removes what has an image's name, and the image under other names, if they are there.
