@@ -1,7 +1,7 @@
 # The images of the components: for each a <name>.json, as tools/make-images writes it.
 #
 # An image is kept as the program that writes its archive, so that nothing is in the store twice. It is
-# run once here to learn the image's id and content, which are the same whenever it runs: all times are fixed.
+# run once here to learn the image's id and configuration, which are the same whenever it runs: all times are fixed.
 {
   lib,
   runCommand,
@@ -32,11 +32,12 @@ let
       echo "reading what is in ${name}'s image"
       ${image} | tar --extract --file=- --wildcards '*.json'
       config=$(jq --raw-output '.[0].Config' manifest.json)
-      jq --arg id "sha256:''${config%.json}" \
+      jq --null-input \
+        --arg id "sha256:''${config%.json}" \
         --arg reference "${image.imageName}:${image.imageTag}" \
         --arg stream ${image} \
-        '{$id, $reference, $stream, content: {layers: .rootfs.diff_ids, env: (.config.Env // []), dir: .config.WorkingDir}}' \
-        "$config" >$out/${name}.json
+        --rawfile configuration "$config" \
+        '{$id, $reference, $stream, $configuration}' >$out/${name}.json
     '';
 
   # Dragonfly's image is its maker's own, pulled by digest.

@@ -164,7 +164,9 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
     let adds_up = |component: &Component| {
         let has_form = component.process.is_some() || component.container.is_some();
         let definition = has_form.then(|| definition_fact(component));
+        let image = component.container.as_ref().map(|container| &container.image);
         component.identity == identity_of(&component.facts)
+            && image.is_none_or(|image| is_pinned(image, &component.facts))
             && definition.is_none_or(|fact| component.facts.get("definition") == Some(&fact))
     };
     if let Some(wrong) = bundle.components.iter().find(|component| !adds_up(component)) {
@@ -348,6 +350,13 @@ fn hash_of_file(path: &Path) -> Result<ContentHash, BundleError> {
     hash.map_err(|source| BundleError::Read { path: path.to_owned(), source })
 }
 
+/// Whether an image is the one that the facts name, and what stands with it is its configuration.
+fn is_pinned(image: &Image, facts: &BTreeMap<String, String>) -> bool {
+    let hash = |text: &String| format!("sha256:{}", ContentHash::of(text.as_bytes()));
+    facts.get("image").is_some_and(|fact| fact == image.pin())
+        && image.configuration.as_ref().is_none_or(|text| image.id == Some(hash(text)))
+}
+
 fn identity_of(facts: &BTreeMap<String, String>) -> ComponentId {
     ComponentId(canonical_hash(facts))
 }
@@ -449,5 +458,29 @@ mod tests {
         std::fs::write(&path, text.replace("\"version\": \"git", "\"version\": \"tig")).unwrap();
         let error = read(&path).unwrap_err().to_string();
         assert!(error.contains("identity of `a` does not fit what stands there"), "{error}");
+    }
+
+    #[test]
+    fn an_image_that_is_not_the_one_of_the_facts_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = component_folder(root.path(), "a", "git");
+        let configuration = "{\"os\":\"linux\"}";
+        let id = format!("sha256:{}", ContentHash::of(configuration.as_bytes()));
+        let image =
+            serde_json::json!({ "id": id, "reference": "a", "configuration": configuration });
+        std::fs::write(root.path().join("a.json"), image.to_string()).unwrap();
+        let path = root.path().join("bundle.json");
+        write(&make("make", &[folder], Some(root.path())).unwrap(), &path).unwrap();
+        read(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let other = format!("sha256:{}", "0".repeat(64));
+        for (here, there) in
+            [("linux", "plan9"), (&*format!("\"id\": \"{id}\""), &*format!("\"id\": \"{other}\""))]
+        {
+            assert!(text.contains(here), "{text}");
+            std::fs::write(&path, text.replace(here, there)).unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.contains("identity of `a` does not fit what stands there"), "{error}");
+        }
     }
 }

@@ -1,20 +1,22 @@
 //! A Docker Engine that answers, and the images that it has to have.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{CreateImageInfo, ImageInspect};
+use bollard::models::{CreateImageInfo, ImageConfig, ImageInspect};
 use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptions};
 use futures::StreamExt;
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 use super::LaunchError;
 use crate::clock::Stopwatch;
 use crate::exec::{ExecError, Writer};
-use crate::model::{Image, ImageContent, with_causes};
+use crate::model::{Image, with_causes};
 
 /// How long a Docker Engine that was there may be away: a restart takes seconds.
 const AWAY_LIMIT: Duration = Duration::from_secs(60);
@@ -110,7 +112,7 @@ pub async fn ensure_image(
     load(docker, image).await?;
     match image_id(docker, image).await? {
         Some(_) => Ok(Origin::Archive),
-        None if image.content.is_none() => Err(missing(
+        None if image.configuration.is_none() => Err(missing(
             "Docker knows it by another id, and the bundle does not say what is in it".to_owned(),
         )),
         None => Err(missing("what was loaded is another one".to_owned())),
@@ -205,7 +207,8 @@ fn name_and_digest(reference: &str) -> String {
 ///
 /// Docker's own store knows images by the hash of their configuration, which is what a bundle pins.
 /// containerd's store, which Docker 29 uses unless told otherwise, knows them by the hash of a manifest
-/// that it makes when it loads them: there the image of that name is the pinned one if it holds the same.
+/// that it makes when it loads them: there the image of that name is the pinned one if it has the
+/// layers and the settings of that configuration.
 pub(super) async fn image_id(
     docker: &Docker,
     image: &Image,
@@ -217,9 +220,9 @@ pub(super) async fn image_id(
     if inspect(docker, id).await?.is_some_and(|found| found.id.as_ref() == Some(id)) {
         return Ok(Some(id.clone()));
     }
-    let Some(content) = &image.content else { return Ok(None) };
+    let Some(configuration) = &image.configuration else { return Ok(None) };
     let Some(named) = inspect(docker, &image.reference).await? else { return Ok(None) };
-    let is_pinned = is_named_by_manifest(&named) && content_of(&named).as_ref() == Some(content);
+    let is_pinned = is_named_by_manifest(&named) && is_of(&named, configuration);
     Ok(named.id.filter(|_| is_pinned))
 }
 
@@ -238,17 +241,40 @@ fn is_named_by_manifest(image: &ImageInspect) -> bool {
     digests.any(|(_, digest)| image.id.as_deref() == Some(digest))
 }
 
-/// What is in an image; `None` for one with more settings than ours have, which would act on containers.
-fn content_of(image: &ImageInspect) -> Option<ImageContent> {
-    let config = image.config.clone().unwrap_or_default();
-    let is_plain = config.healthcheck.is_none()
-        && config.stop_signal.is_none()
-        && config.volumes.is_none_or(|volumes| volumes.is_empty());
-    is_plain.then(|| ImageContent {
-        layers: image.root_fs.clone().and_then(|root| root.layers).unwrap_or_default(),
-        env: config.env.unwrap_or_default(),
-        dir: config.working_dir.unwrap_or_default(),
-    })
+/// What an image's configuration says of its containers.
+#[derive(Debug, Deserialize)]
+struct Configuration {
+    #[serde(default)]
+    config: ImageConfig,
+    rootfs: Layers,
+}
+
+#[derive(Debug, Deserialize)]
+struct Layers {
+    diff_ids: Vec<String>,
+}
+
+/// Whether an image has the layers and the settings of a configuration.
+fn is_of(image: &ImageInspect, configuration: &str) -> bool {
+    let Ok(Configuration { config, rootfs }) = serde_json::from_str(configuration) else {
+        return false;
+    };
+    let layers = image.root_fs.as_ref().and_then(|root| root.layers.as_ref());
+    let found = image.config.as_ref().map(settings);
+    layers == Some(&rootfs.diff_ids) && found == Some(settings(&config))
+}
+
+/// The settings that say something: what is empty for one Docker is missing for another.
+fn settings(config: &ImageConfig) -> BTreeMap<String, Value> {
+    let all = serde_json::to_value(config).and_then(serde_json::from_value);
+    let mut all: BTreeMap<String, Value> = all.expect("a configuration is plain data");
+    all.retain(|_, value| match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    });
+    all
 }
 
 #[cfg(test)]
@@ -264,5 +290,23 @@ mod tests {
         ] {
             assert_eq!(name_and_digest(reference), name);
         }
+    }
+
+    #[test]
+    fn an_image_has_its_configuration_when_layers_and_settings_are_the_same() {
+        let configuration = r#"{"config":{"Env":["A=1"],"WorkingDir":"/app"},"os":"linux","rootfs":{"diff_ids":["sha256:ab"],"type":"layers"}}"#;
+        let told = |layer: &str, more: &str| {
+            let json = format!(
+                r#"{{"RootFS":{{"Type":"layers","Layers":["{layer}"]}},"Config":{{"Env":["A=1"],"WorkingDir":"/app","Cmd":null,"Labels":{{}}{more}}}}}"#
+            );
+            is_of(&serde_json::from_str(&json).unwrap(), configuration)
+        };
+        assert!(told("sha256:ab", ""));
+        assert!(told("sha256:ab", r#","Volumes":null,"OnBuild":[]"#));
+        assert!(!told("sha256:cd", ""));
+        assert!(!told("sha256:ab", r#","StopSignal":"SIGINT""#));
+        assert!(!told("sha256:ab", r#","Healthcheck":{"Test":["CMD","true"]}"#));
+        assert!(!told("sha256:ab", r#","Volumes":{"/data":{}}"#));
+        assert!(!is_of(&ImageInspect::default(), configuration));
     }
 }

@@ -67,31 +67,21 @@ pub struct ProcessTemplate {
 /// An image, pinned by its id, or by the digest that it is pulled by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// `sha256:` and the hash of its configuration; `None` for one that is pulled.
+    /// `sha256:` and the hash of its configuration, or what else Docker calls an image that somebody
+    /// made; `None` for one that is pulled.
     pub id: Option<String>,
     /// Its name for people; `name@sha256:digest` for one that is pulled.
     pub reference: String,
-    /// What is in it, by which it is known where it has another id.
+    /// Its configuration, the text whose hash the id is: it tells the image where Docker calls it
+    /// something else.
     #[serde(default)]
-    pub content: Option<ImageContent>,
+    pub configuration: Option<String>,
     /// The archive that it can be loaded from.
     #[serde(default)]
     pub archive: Option<PathBuf>,
     /// The program that writes that archive to its output: Nix keeps images as what they are made of.
     #[serde(default)]
     pub stream: Option<PathBuf>,
-}
-
-/// What an image gives to the containers of it; program, user and limits are the launcher's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageContent {
-    /// The hashes of its layers, the lowest first: `sha256:…` of each as a tar archive.
-    pub layers: Vec<String>,
-    /// Its environment: `NAME=value`.
-    pub env: Vec<String>,
-    /// The folder that programs are started in.
-    pub dir: String,
 }
 
 impl Image {

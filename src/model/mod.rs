@@ -35,8 +35,8 @@ mod text;
 mod trial;
 
 pub use bundle::{
-    Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, Image, ImageContent,
-    ProcessTemplate, StoreIdentity, Unavailable,
+    Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, Image, ProcessTemplate,
+    StoreIdentity, Unavailable,
 };
 pub use experiment::{
     Case, ComponentName, Experiment, Interleaved, MOST_TRIALS, Order, Plan, Stack, Trial,
