@@ -48,15 +48,26 @@ $(PLOTLY): src/report/plotly/package-lock.json | system
 	cd src/report/plotly && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# Built once a machine: cargo-deny in two minutes, nixfmt in half a minute.
+CARGO_DENY := $(CARGO_TARGET_DIR)/tools/bin/cargo-deny
+NIXFMT := $(CARGO_TARGET_DIR)/tools/bin/nixfmt
+$(CARGO_DENY): TOOL := cargo-deny --version =0.20.2
+# nixfmt in Rust, with the same output.
+$(NIXFMT): TOOL := nixfmt_rs --version =0.5.3
+$(CARGO_DENY) $(NIXFMT): | system
+	cargo install $(TOOL) --locked --debug --root $(CARGO_TARGET_DIR)/tools --target-dir $(CARGO_TARGET_DIR)/tools/build-$(@F)
+	rm -rf $(CARGO_TARGET_DIR)/tools/build-$(@F)
+
 .PHONY: format
 format: system
 	cargo fmt --check
 
 .PHONY: lint
-lint: $(PLOTLY)
+lint: $(PLOTLY) $(NIXFMT)
 	cargo clippy --release --locked --all-targets -- --deny warnings
 	cargo clippy --release --locked --test docker -- --deny warnings
 	tools/lint-locks
+	$(NIXFMT) --check flake.nix $$(find nix -name '*.nix')
 
 .PHONY: smoke
 smoke: setup
@@ -114,14 +125,8 @@ fault-test: images ## faults in the middle of a run in containers: a table of wh
 	@tools/setup-system docker-test
 	$(WITH_DOCKER); $(DOCKER_TESTS) faults
 
-# Once a machine: it takes two minutes to build.
-CARGO_DENY := $(CARGO_TARGET_DIR)/tools/bin/cargo-deny
-$(CARGO_DENY): | system
-	cargo install cargo-deny --version =0.20.2 --locked --debug --root $(CARGO_TARGET_DIR)/tools --target-dir $(CARGO_TARGET_DIR)/tools/build
-	rm -rf $(CARGO_TARGET_DIR)/tools/build
-
 .PHONY: nix-test
-nix-test: setup $(CARGO_DENY) ## the flake, as far as it can be checked without nixpkgs
+nix-test: setup $(CARGO_DENY) $(NIXFMT) ## the flake, as far as it can be checked without nixpkgs
 	@tools/setup-system nix
 	$(WITH_DOCKER); tests/nix/test.sh $(CARGO_TARGET_DIR)/nix-test
 

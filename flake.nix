@@ -45,8 +45,7 @@
         parts;
 
       eachSystem =
-        select:
-        lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: select (partsOf system));
+        select: lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: select (partsOf system));
     in
     {
       packages = eachSystem (

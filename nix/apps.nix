@@ -44,9 +44,7 @@ in
 {
   inherit perf-api;
   apps =
-    lib.mapAttrs (
-      name: description: app description "${command name}/bin/perf-api-${name}"
-    ) commands
+    lib.mapAttrs (name: description: app description "${command name}/bin/perf-api-${name}") commands
     // {
       default = app "Measure, report, compare: every command of perf-api" (lib.getExe perf-api);
     };

@@ -7,8 +7,11 @@
   images,
 }:
 components:
+let
+  folders = lib.mapAttrsToList (name: component: "${component}/${name}") components;
+in
 runCommand "perf-api-bundle" { } ''
   mkdir $out
   ${lib.getExe runner} bundle --provider nix --images ${images} --output $out/bundle.json \
-    ${lib.concatStringsSep " " (lib.mapAttrsToList (name: component: "${component}/${name}") components)} >$out/id
+    ${lib.concatStringsSep " " folders} >$out/id
 ''

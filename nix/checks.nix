@@ -7,6 +7,7 @@
   cargo-deny,
   clippy,
   git,
+  nixfmt,
   python3,
   rustfmt,
   util-linux,
@@ -57,10 +58,17 @@ in
       cargo deny --offline check bans licenses sources
     '';
 
-    format = onTree "format" [
-      cargo
-      rustfmt
-    ] "HOME=$TMPDIR cargo fmt --check";
+    format =
+      onTree "format"
+        [
+          cargo
+          nixfmt
+          rustfmt
+        ]
+        ''
+          HOME=$TMPDIR cargo fmt --check
+          nixfmt --check flake.nix $(find nix -name '*.nix')
+        '';
 
     locks = onTree "locks" [ python3 ] "python3 tools/lint-locks";
 

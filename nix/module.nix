@@ -21,10 +21,12 @@ in
     };
 
     spec = lib.mkOption {
-      type = lib.types.either lib.types.path (lib.types.enum [
-        "quick"
-        "full"
-      ]);
+      type = lib.types.either lib.types.path (
+        lib.types.enum [
+          "quick"
+          "full"
+        ]
+      );
       default = "full";
       description = "What to measure: `quick`, `full`, or a spec file.";
     };
@@ -62,7 +64,8 @@ in
   config = lib.mkIf options.enable {
     assertions = [
       {
-        assertion = lib.hasPrefix "/var/lib/perf-api/" options.results || lib.hasInfix "://" options.results;
+        assertion =
+          lib.hasPrefix "/var/lib/perf-api/" options.results || lib.hasInfix "://" options.results;
         message = "services.perf-api.results is a folder below /var/lib/perf-api, or a place in an object store";
       }
     ];

@@ -121,6 +121,7 @@ let
     git = tool "git" [ "git" ];
     gnumake = tool "gnumake" [ "make" ];
     jq = tool "jq" [ "jq" ];
+    nixfmt = tool "nixfmt" [ "nixfmt" ];
     nixfmt-tree = tool "nixfmt-tree" [ "nixfmt" ];
     rustc = tool "rustc" [ "rustc" ];
     rustfmt = tool "rustfmt" [

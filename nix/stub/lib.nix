@@ -52,8 +52,7 @@ let
       result;
   type = name: check: { inherit name check; };
   isPackage = value: isAttrs value && value.type or null == "derivation";
-  isPath =
-    value: builtins.isPath value || isString value && substring 0 1 value == "/";
+  isPath = value: builtins.isPath value || isString value && substring 0 1 value == "/";
 in
 {
   inherit
@@ -78,7 +77,8 @@ in
 
   escapeShellArgs = arguments: concatStringsSep " " (map escapeShellArg arguments);
   getExe =
-    package: "${package}/bin/${package.meta.mainProgram or (throw "${package.name} has no mainProgram")}";
+    package:
+    "${package}/bin/${package.meta.mainProgram or (throw "${package.name} has no mainProgram")}";
   getName = package: package.pname or package.name;
   hasInfix = part: text: replaceStrings [ part ] [ "" ] text != text;
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
@@ -144,8 +144,7 @@ in
     };
   types = {
     either =
-      one: other:
-      type "${one.name} or ${other.name}" (value: one.check value || other.check value);
+      one: other: type "${one.name} or ${other.name}" (value: one.check value || other.check value);
     enum = values: type "one of ${concatStringsSep ", " values}" (value: elem value values);
     int = type "integer" isInt;
     listOf = one: type "list of ${one.name}" (value: isList value && all one.check value);

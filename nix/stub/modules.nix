@@ -20,7 +20,9 @@ let
     description = "";
   };
   boolean = lib.mkEnableOption "";
-  number = any // { type = lib.types.nullOr lib.types.int; };
+  number = any // {
+    type = lib.types.nullOr lib.types.int;
+  };
   texts = any // {
     type = lib.types.listOf lib.types.str;
     default = [ ];
@@ -47,7 +49,9 @@ let
       after = texts;
       startAt = any;
       restartIfChanged = boolean;
-      environment.anyName = any // { type = lib.types.str; };
+      environment.anyName = any // {
+        type = lib.types.str;
+      };
       serviceConfig = lib.genAttrs [
         "EnvironmentFile"
         "ExecStart"
