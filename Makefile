@@ -67,7 +67,7 @@ lint: $(PLOTLY) $(NIXFMT)
 	cargo clippy --release --locked --all-targets -- --deny warnings
 	cargo clippy --release --locked --test docker -- --deny warnings
 	tools/lint-locks
-	$(NIXFMT) --check flake.nix $$(find nix -name '*.nix')
+	$(NIXFMT) --check flake.nix $$(find nix tests/nix -name '*.nix')
 
 .PHONY: smoke
 smoke: setup

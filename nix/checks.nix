@@ -67,7 +67,7 @@ in
         ]
         ''
           HOME=$TMPDIR cargo fmt --check
-          nixfmt --check flake.nix $(find nix -name '*.nix')
+          nixfmt --check flake.nix $(find nix tests/nix -name '*.nix')
         '';
 
     locks = onTree "locks" [ python3 ] "python3 tools/lint-locks";

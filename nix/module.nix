@@ -4,10 +4,13 @@ packages:
   config,
   lib,
   pkgs,
+  utils,
   ...
 }:
 let
   options = config.services.perf-api;
+  # systemd expands `%` in every setting of a unit; `escapeSystemdExecArgs` escapes it in commands.
+  escapeSpecifiers = lib.replaceStrings [ "%" ] [ "%%" ];
 in
 {
   options.services.perf-api = {
@@ -84,11 +87,11 @@ in
       restartIfChanged = false;
       environment = {
         HOME = "/var/lib/perf-api";
-        PERF_API_RESULTS = options.results;
+        PERF_API_RESULTS = escapeSpecifiers options.results;
       };
       serviceConfig = {
         Type = "oneshot";
-        ExecStart = lib.escapeShellArgs (
+        ExecStart = utils.escapeSystemdExecArgs (
           [
             (lib.getExe options.package)
             "run"
@@ -97,7 +100,9 @@ in
           ]
           ++ options.extraArgs
         );
-        EnvironmentFile = lib.optional (options.environmentFile != null) options.environmentFile;
+        EnvironmentFile = lib.optional (options.environmentFile != null) (
+          escapeSpecifiers (toString options.environmentFile)
+        );
         StateDirectory = "perf-api";
         WorkingDirectory = "/var/lib/perf-api";
         # It stops what it started, and says what is left to resume.

@@ -27,6 +27,11 @@ stdenvNoCC.mkDerivation {
   buildPhase = ''
     runHook preBuild
     export HOME=$TMPDIR NODE_EXTRA_CA_CERTS=${cacert}/etc/ssl/certs/ca-bundle.crt
+    # The certificates of a proxy between this machine and the registry. stdenv sets the variable to a
+    # file that does not exist when the caller does not set it.
+    if [ -r "''${NIX_SSL_CERT_FILE:-}" ]; then
+      NODE_EXTRA_CA_CERTS=$NIX_SSL_CERT_FILE
+    fi
     npm ci --ignore-scripts --omit=dev --no-audit --no-fund
     runHook postBuild
   '';
@@ -39,6 +44,7 @@ stdenvNoCC.mkDerivation {
   '';
   # A script with the path of a shell in it would be another one.
   dontFixup = true;
+  # They include NIX_SSL_CERT_FILE.
   impureEnvVars = lib.fetchers.proxyImpureEnvVars;
   outputHashMode = "recursive";
   outputHash = hash;

@@ -25,9 +25,10 @@ rustPlatform.buildRustPackage {
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;
-  # build.rs embeds it in the program.
+  # build.rs embeds it in the program. A flake of `path:` contains what `make` has installed there.
   preConfigure = ''
-    cp -r ${plotly} src/report/plotly/node_modules
+    rm -rf src/report/plotly/node_modules
+    cp -rT ${plotly} src/report/plotly/node_modules
   '';
   # `checks.tests` runs the tests: who wants to measure need not wait for them.
   doCheck = false;

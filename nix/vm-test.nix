@@ -15,6 +15,7 @@ testers.runNixOSTest {
       extraArgs = [
         "--stores=redis,valkey"
         "--launcher=process"
+        "--results=/var/lib/perf-api/100% of $HOME"
       ];
     };
     environment.systemPackages = [ appliance.perf-api ];
@@ -39,6 +40,6 @@ testers.runNixOSTest {
     machine.fail("docker ps --all --quiet | grep .")
 
     machine.succeed("systemctl start perf-api.service")
-    machine.succeed("perf-api results verify --all --results /var/lib/perf-api/results")
+    machine.succeed("perf-api results verify --all --results '/var/lib/perf-api/100% of $HOME'")
   '';
 }

@@ -2,7 +2,9 @@
 let
   inherit (builtins)
     all
+    any
     attrNames
+    concatMap
     concatStringsSep
     elem
     filter
@@ -52,14 +54,28 @@ let
       result;
   type = name: check: { inherit name check; };
   isPackage = value: isAttrs value && value.type or null == "derivation";
+  asFileset =
+    files:
+    if files ? within then
+      files
+    else if builtins.pathExists files then
+      {
+        within = [ (toString files) ];
+        without = [ ];
+      }
+    else
+      throw "a set of files names one that is not there: ${toString files}";
   isPath = value: builtins.isPath value || isString value && substring 0 1 value == "/";
 in
 {
   inherit
+    attrNames
     concatStringsSep
     escapeShellArg
     genAttrs
+    head
     mapAttrs
+    replaceStrings
     ;
 
   callPackageWith =
@@ -75,7 +91,6 @@ in
     else
       throw "there is no package `${head missing}`, which ${toString file} asks for";
 
-  escapeShellArgs = arguments: concatStringsSep " " (map escapeShellArg arguments);
   getExe =
     package:
     "${package}/bin/${package.meta.mainProgram or (throw "${package.name} has no mainProgram")}";
@@ -89,6 +104,7 @@ in
   fetchers.proxyImpureEnvVars = [
     "http_proxy"
     "https_proxy"
+    "NIX_SSL_CERT_FILE"
   ];
   licenses = {
     bsl11.free = false;
@@ -99,23 +115,39 @@ in
     "aarch64-linux"
   ];
 
+  # A set of files: what is in it, and what is not although it is below that.
   fileset = {
-    unions =
-      files:
-      if all (file: builtins.pathExists file) files then
-        map toString files
-      else
-        throw "a set of files names one that is not there: ${concatStringsSep ", " (map toString files)}";
+    difference = one: other: asFileset one // { without = (asFileset other).within; };
+    maybeMissing = file: {
+      within = [ (toString file) ];
+      without = [ ];
+    };
     toSource =
       { root, fileset }:
       let
+        files = asFileset fileset;
         isBelow = above: path: path == above || substring 0 (stringLength above + 1) path == "${above}/";
       in
       builtins.path {
         name = "source";
         path = root;
-        filter = path: _: builtins.any (file: isBelow file path || isBelow path file) fileset;
+        filter =
+          path: _:
+          any (file: isBelow file path || isBelow path file) files.within
+          && !any (file: isBelow file path) files.without;
       };
+    unions =
+      files:
+      let
+        sets = map asFileset files;
+      in
+      if all (set: set.without == [ ]) sets then
+        {
+          within = concatMap (set: set.within) sets;
+          without = [ ];
+        }
+      else
+        throw "the stub has no union of differences";
   };
 
   # Options: see modules.nix.

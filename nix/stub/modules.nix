@@ -11,6 +11,24 @@ let
     isFunction
     mapAttrs
     ;
+  # Commands of a unit: arguments are quoted as JSON is, and systemd expands nothing in them.
+  utils.escapeSystemdExecArgs =
+    arguments:
+    let
+      escape = argument: lib.replaceStrings [ "%" "$" ] [ "%%" "$$" ] (builtins.toJSON (textOf argument));
+      textOf =
+        argument:
+        if builtins.isString argument then
+          argument
+        else if builtins.isPath argument then
+          "${argument}"
+        else if builtins.isInt argument || builtins.isFloat argument || argument ? outPath then
+          toString argument
+        else
+          throw "an argument of a unit's command is a string, a path, a number or a derivation";
+    in
+    lib.concatStringsSep " " (map escape arguments);
+
   any = lib.mkOption {
     type = {
       name = "anything";
@@ -95,7 +113,19 @@ let
   evaluate =
     root:
     let
-      opened = module: if isFunction module then module { inherit config lib pkgs; } else module;
+      opened =
+        module:
+        if isFunction module then
+          module {
+            inherit
+              config
+              lib
+              pkgs
+              utils
+              ;
+          }
+        else
+          module;
       collect = module: concatMap collect ((opened module).imports or [ ]) ++ [ (opened module) ];
       modules = collect root;
       options = foldl' merge base (map (module: module.options or { }) modules);

@@ -27,12 +27,38 @@ for package in fastapi express redis valkey runner images bundle default; do
   nix build ".#$package" "${override[@]}" --out-link "$work/$package"
 done
 nix build .#devShells."$system".default "${override[@]}" --no-link
-# What cannot be built without nixpkgs is described all the same.
-nix eval --raw .#bundle-with-dragonfly.drvPath "${override[@]}" >/dev/null
-fails "the stub has no Dragonfly" nix build .#dragonfly "${override[@]}" --no-link --print-build-logs
+# The stub's Dragonfly is a script.
+nix build .#bundle-with-dragonfly "${override[@]}" --out-link "$work/bundle-with-dragonfly"
+version=$(sed -n 's/^pull = .*:v\([0-9.]*\)@.*/\1/p' apps/dragonfly/component.toml)
+program=$(jq --raw-output '.components[] | select(.name == "dragonfly") | .process.program' "$work/bundle-with-dragonfly/bundle.json")
+[ "$("$program")" = "dragonfly-$(uname -m)-$version.tar.gz of the stub" ]
 # Built once more, it is the same.
 nix build .#bundle "${override[@]}" --no-link --rebuild
 nix build .#images "${override[@]}" --no-link --rebuild
+
+step "the service: no argument or variable is expanded by systemd"
+part_of "$clone" eval --json service
+
+step "packages of npm: certificates of NIX_SSL_CERT_FILE where it can be read"
+unique=$(date +%s%N)
+echo "own $unique" >"$work/own.crt"
+keeps_certificates "own $unique" "bundled $unique" "$work/own.crt"
+keeps_certificates "bundled, unset $unique" "bundled, unset $unique" ""
+keeps_certificates "bundled, missing $unique" "bundled, missing $unique" /no-cert-file.crt
+
+step "what make has installed in the tree changes nothing"
+rm -rf "$work/installed"
+cp -r "$clone" "$work/installed"
+for folder in apps/express/node_modules apps/fastapi/.venv apps/fastapi/__pycache__ src/report/plotly/node_modules; do
+  mkdir "$work/installed/$folder"
+  echo stale >"$work/installed/$folder/stale"
+done
+for component in express fastapi; do
+  diff <(part_of "$clone" eval --raw $component.outPath) <(part_of "$work/installed" eval --raw $component.outPath)
+done
+part_of "$clone" build plotly --out-link "$work/plotly"
+part_of "$work/installed" build embeddedPlotly --out-link "$work/embedded-plotly"
+diff --recursive "$work/plotly" "$work/embedded-plotly"
 
 step "the same code pins for Nix and for make: facts of the same kinds, and other ids"
 jq --exit-status '.provider == "nix"' "$work/bundle/bundle.json" >/dev/null
@@ -106,6 +132,7 @@ planted nix/images.nix extraCommands extraCommand "unexpected argument 'extraCom
 planted nix/node-modules.nix 'dontFixup =' 'dontFixUp =' 'no argument `dontFixUp`' packages
 planted nix/runner.nix '\.\./askama.toml' '../askma.toml' "not there" packages
 planted nix/module.nix StateDirectory StateDir 'serviceConfig.StateDir` does not exist' checks
+planted nix/module.nix escapeSystemdExecArgs escapeSystemdArgs "attribute 'escapeSystemdArgs' missing" checks
 planted nix/vm-test.nix memorySize memory 'virtualisation.memory` does not exist' checks
 planted nix/images.nix 'nativeBuildInputs = \[ jq \];' '' "jq: command not found" images
 planted nix/component.nix 'named}"' 'nmed}"' "undefined variable 'nmed'" packages

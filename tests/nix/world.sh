@@ -80,6 +80,22 @@ flake_run() { # app, --, arguments...
   nix run "$app" "${override[@]}" "$@"
 }
 
+# One part of a tree, see parts.nix.
+part_of() { # tree, command of Nix, arguments...
+  local tree=$1 command=$2
+  shift 2
+  nix "$command" --impure --file "$root/tests/nix/parts.nix" --argstr tree "$tree" --argstr stub "$work/nixpkgs" "$@"
+}
+
+# What npm got as certificates, kept by a program in its place.
+keeps_certificates() { # content that is expected, that of the bundled file, NIX_SSL_CERT_FILE
+  rm -rf "$work/certificates"
+  mkdir "$work/certificates"
+  echo "$1" >"$work/certificates/file"
+  NIX_SSL_CERT_FILE=$3 part_of "$clone" build certificates --no-link \
+    --argstr bundled "$2" --argstr hash "$(nix hash path "$work/certificates")"
+}
+
 # A fault in a copy of the flake has to be found: when it is evaluated, or when `images` is built.
 planted() { # file, what stands there, the fault, what is to be told, where it is found
   local flake=$work/planted
