@@ -13,7 +13,7 @@
         let
           pkgs = import nixpkgs {
             inherit system;
-            # Dragonfly is under the Business Source License; only `dragonfly` and `bundle-with-dragonfly` build it.
+            # Dragonfly is under the Business Source License; only `dragonfly` and `bundle-with-dragonfly` download it.
             config.allowUnfreePredicate = package: lib.getName package == "dragonflydb";
           };
           # A file of nix/ names what it needs: packages of nixpkgs, and parts.
@@ -29,6 +29,7 @@
               valkey = call ./nix/components/valkey.nix { };
               dragonfly = call ./nix/components/dragonfly.nix { dragonflydb = null; };
             };
+            dragonflydb = call ./nix/dragonfly.nix { };
             dragonfly = call ./nix/components/dragonfly.nix { };
             images = call ./nix/images.nix { };
             makeBundle = call ./nix/bundle.nix { };

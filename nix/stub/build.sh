@@ -28,10 +28,12 @@ done
 if [ -n "${buildCommand:-}" ]; then
   eval "$buildCommand"
 else
-  cp -r "$src" source
-  chmod -R u+w source
-  cd source
+  if [ -z "${dontUnpack:-}" ]; then
+    cp -r "$src" source
+    chmod -R u+w source
+    cd source
+  fi
   runHook preConfigure
-  eval "$buildPhase"
+  eval "${buildPhase:-}"
   eval "$installPhase"
 fi

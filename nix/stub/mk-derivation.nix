@@ -1,12 +1,20 @@
 # `stdenv.mkDerivation`, which takes the attributes that the flake uses and refuses any other.
-{ host, system }:
+{
+  host,
+  system,
+  # Says of a derivation whose licence is not free whether it may be used.
+  allowUnfree,
+}:
 let
   known = [
     "buildCommand"
+    "buildInputs"
     "buildPhase"
     "doCheck"
     "dontConfigure"
     "dontFixup"
+    "dontStrip"
+    "dontUnpack"
     "exportReferencesGraph"
     "impureEnvVars"
     "installPhase"
@@ -33,6 +41,7 @@ let
     let
       unknown = builtins.attrNames (removeAttrs arguments known);
       name = arguments.name or "${arguments.pname}-${arguments.version}";
+      isFree = arguments.meta.license.free or true;
       built = derivation (
         {
           inherit name system;
@@ -46,6 +55,8 @@ let
     in
     if unknown != [ ] then
       throw "mkDerivation of ${name} has no argument `${builtins.head unknown}`"
+    else if !isFree && !allowUnfree arguments then
+      throw "${name} is unfree"
     else
       built
       // (arguments.passthru or { })
