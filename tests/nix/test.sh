@@ -88,6 +88,7 @@ flake_run .#default -- results verify --all
 fails "is missing" flake_run .#full -- --launcher process
 
 step "a component of one's own beside those of Nix"
+rm -rf "$work/mine"
 cp -r "$root/apps/express" "$work/mine"
 sed -i 's/^name = "express"/name = "mine"/' "$work/mine/component.toml"
 flake_run .#default -- bundle "$work/redis/redis" "$work/mine" --output "$work/mine.json"
