@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 /// When it cannot be written; what was there before is then still there.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = folder_of(path);
-    let temporary = NamedTempFile::new_in(dir)?;
+    let temporary = temporary_in(dir)?;
     temporary.as_file().write_all(bytes)?;
     publish(temporary.as_file())?;
     temporary.persist(path).map_err(|error| error.error)?;
@@ -27,7 +27,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When there is one, or when it cannot be written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = NamedTempFile::new_in(folder_of(path))?;
+    let temporary = temporary_in(folder_of(path))?;
     temporary.as_file().write_all(bytes)?;
     keep_new(temporary, path)
 }
@@ -40,6 +40,18 @@ pub fn keep_new(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
     publish(temporary.as_file())?;
     temporary.persist_noclobber(path).map_err(|error| error.error)?;
     sync_dir(folder_of(path))
+}
+
+/// A temporary file in a folder. Its errors do not name it: nobody asked for it.
+///
+/// # Errors
+/// When the folder is missing or not writable.
+pub fn temporary_in(dir: &Path) -> io::Result<NamedTempFile> {
+    NamedTempFile::new_in(dir).map_err(|error| {
+        let text = error.to_string();
+        let cause = text.split_once(" at path ").map_or(text.as_str(), |(cause, _)| cause);
+        io::Error::new(error.kind(), cause.to_owned())
+    })
 }
 
 /// The folder that holds the file `path`.

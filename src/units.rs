@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -47,21 +48,201 @@ impl From<Duration> for Nanos {
 impl fmt::Display for Nanos {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ns = self.0 as f64;
-        let (value, unit) = match self.0 {
-            0..1_000 => (ns, "ns"),
-            1_000..1_000_000 => (ns / 1e3, "µs"),
-            1_000_000..1_000_000_000 => (ns / 1e6, "ms"),
-            _ => (ns / 1e9, "s"),
+        let (size, unit) = self.unit();
+        let value = self.0 as f64 / size;
+        f.pad(&format!("{value:.*} {unit}", decimals(value, size)))
+    }
+}
+
+impl Nanos {
+    /// The unit that suits a span, with its size in nanoseconds.
+    fn unit(self) -> (f64, &'static str) {
+        match self.0 {
+            0..1_000 => (1.0, "ns"),
+            1_000..1_000_000 => (1e3, "µs"),
+            1_000_000..1_000_000_000 => (1e6, "ms"),
+            _ => (1e9, "s"),
+        }
+    }
+
+    /// The interval from this span to a longer one, in the unit of that: `8.20–9.60 ms`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    pub fn up_to(self, high: Self) -> String {
+        let (size, unit) = high.unit();
+        let [low, high] = [self, high].map(|span| span.0 as f64 / size);
+        let digits = decimals(high, size);
+        format!("{low:.digits$}–{high:.digits$} {unit}")
+    }
+}
+
+/// The decimals of a value in a unit of so many nanoseconds, for three significant digits.
+fn decimals(value: f64, unit: f64) -> usize {
+    match value {
+        _ if unit <= 1.0 => 0,
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    }
+}
+
+/// A rate in requests per second, in whole thousandths from [`Rps::MIN`] to [`Rps::MAX`].
+///
+/// As a JSON or TOML number it is an integer when it is whole, so that the canonical bytes of whole
+/// rates do not depend on this type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rps {
+    milli: u64,
+}
+
+impl Rps {
+    /// The lowest rate, 0.1/s.
+    pub const MIN: Self = Self { milli: 100 };
+    /// The highest rate, ten million a second.
+    pub const MAX: Self = Self { milli: 10_000_000_000 };
+
+    /// The rate of so many thousandths; the nearest limit when it is out of range.
+    #[must_use]
+    pub fn from_milli(milli: u64) -> Self {
+        Self { milli: milli.clamp(Self::MIN.milli, Self::MAX.milli) }
+    }
+
+    /// A rate in whole requests per second; the nearest limit when it is out of range.
+    #[must_use]
+    pub fn whole(rate: u32) -> Self {
+        Self::from_milli(u64::from(rate) * 1000)
+    }
+
+    /// In thousandths of a request per second.
+    #[must_use]
+    pub fn milli(self) -> u64 {
+        self.milli
+    }
+
+    /// The whole number of requests per second; `None` for a fraction.
+    #[must_use]
+    pub fn as_whole(self) -> Option<u64> {
+        self.milli.is_multiple_of(1000).then_some(self.milli / 1000)
+    }
+
+    /// The nearest `f64`: the one that its decimal text stands for.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "at most 10^10")]
+    pub fn as_f64(self) -> f64 {
+        self.milli as f64 / 1000.0
+    }
+
+    /// When the request with this place in the schedule is planned, counted from its beginning.
+    #[must_use]
+    pub fn planned_at(self, index: u64) -> Nanos {
+        let nanos = u128::from(index) * NANOS_IN_1000_SECONDS / u128::from(self.milli);
+        Nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// How many requests a load of this length has: those that are planned before its end.
+    #[must_use]
+    pub fn offered(self, duration: Duration) -> u64 {
+        let requests =
+            (duration.as_nanos() * u128::from(self.milli)).div_ceil(NANOS_IN_1000_SECONDS);
+        u64::try_from(requests).unwrap_or(u64::MAX)
+    }
+
+    /// The place in the schedule of the last request that is planned at a moment or before it.
+    #[must_use]
+    pub fn place_at(self, moment: Nanos) -> u64 {
+        let place = u128::from(moment.0) * u128::from(self.milli) / NANOS_IN_1000_SECONDS;
+        u64::try_from(place).unwrap_or(u64::MAX)
+    }
+
+    /// The shortest duration, in whole seconds, in which at least so many requests are offered.
+    #[must_use]
+    pub fn seconds_for(self, requests: u64) -> Duration {
+        let seconds = (u128::from(requests) * 1000).div_ceil(u128::from(self.milli));
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
+    }
+}
+
+/// Nanoseconds, and a rate in thousandths, multiply to requests times this.
+const NANOS_IN_1000_SECONDS: u128 = 1_000_000_000_000;
+
+/// `0.5`, `1000`.
+impl fmt::Display for Rps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&match self.as_whole() {
+            Some(whole) => whole.to_string(),
+            None => self.as_f64().to_string(),
+        })
+    }
+}
+
+/// Reads `0.5`, `1000`, `1_000`, `2.5k`, `1M` and `1e3`.
+impl FromStr for Rps {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let form = format!(
+            "expected requests per second from {} to {}, such as `0.5`, `1000`, `1_000`, `2.5k` or `1e3`",
+            Self::MIN,
+            Self::MAX
+        );
+        let shown = text.escape_debug();
+        let (number, unit) = match text.trim() {
+            number if number.ends_with(['k', 'K']) => (&number[..number.len() - 1], 1e6),
+            number if number.ends_with('M') => (&number[..number.len() - 1], 1e9),
+            number => (number, 1e3),
         };
-        let decimals = if unit == "ns" || value >= 100.0 {
-            0
-        } else if value >= 10.0 {
-            1
-        } else {
-            2
-        };
-        f.pad(&format!("{value:.decimals$} {unit}"))
+        // `f64` reads words such as `inf` as well.
+        let is_written = |c: char| c.is_ascii_digit() || "._eE+-".contains(c);
+        let milli = number.replace('_', "").parse::<f64>().map(|number| number * unit);
+        let milli = milli.ok().filter(|_| number.chars().all(is_written));
+        let milli = milli.ok_or_else(|| format!("`{shown}` is not a rate: {form}"))?;
+        #[expect(clippy::cast_precision_loss, reason = "at most 10^10")]
+        let allowed = Self::MIN.milli as f64..=Self::MAX.milli as f64;
+        if !allowed.contains(&milli) {
+            return Err(format!("`{shown}` is out of range: {form}"));
+        }
+        // Decimal fractions are not exact: 1.005 times 1000 is 1004.9999999999999.
+        if (milli - milli.round()).abs() > MAX_DECIMAL_ERROR {
+            return Err(format!("`{shown}` has more than three decimals: {form}"));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 100 to 10^10"
+        )]
+        Ok(Self { milli: milli.round() as u64 })
+    }
+}
+
+/// How far from a whole number of thousandths the product of a decimal fraction may be.
+const MAX_DECIMAL_ERROR: f64 = 1e-5;
+
+impl From<Rps> for f64 {
+    fn from(rate: Rps) -> Self {
+        rate.as_f64()
+    }
+}
+
+impl TryFrom<f64> for Rps {
+    type Error = String;
+
+    fn try_from(rate: f64) -> Result<Self, Self::Error> {
+        rate.to_string().parse()
+    }
+}
+
+impl Serialize for Rps {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.as_whole() {
+            Some(whole) => serializer.serialize_u64(whole),
+            None => serializer.serialize_f64(self.as_f64()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Rps {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
     }
 }
 
@@ -75,12 +256,40 @@ impl fmt::Display for HumanDuration {
     }
 }
 
+impl HumanDuration {
+    /// Reads a duration that has to lie in a range.
+    ///
+    /// # Errors
+    /// What is wrong, the range, and a duration that is accepted.
+    pub fn within(text: &str, allowed: &RangeInclusive<Duration>) -> Result<Self, String> {
+        let seconds = text.trim().parse().map(Duration::from_secs).ok();
+        let examples = [seconds, Some(Duration::from_secs(5))].into_iter().flatten();
+        let example = examples.into_iter().find(|one| allowed.contains(one));
+        let form = format!(
+            "expected a duration from {} to {}, such as `{}`",
+            Self(*allowed.start()),
+            Self(*allowed.end()),
+            Self(example.unwrap_or(*allowed.start()))
+        );
+        let shown = text.escape_debug();
+        let duration = humantime::parse_duration(text)
+            .map_err(|_| format!("`{shown}` is not a duration: {form}"))?;
+        match allowed.contains(&duration) {
+            true => Ok(Self(duration)),
+            false => Err(format!("`{shown}` is out of range: {form}")),
+        }
+    }
+}
+
 impl FromStr for HumanDuration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_duration(text).map(Self).map_err(|source| {
-            format!("`{text}` is not a duration ({source}); write it as `20s`, `1m 30s` or `500ms`")
+        humantime::parse_duration(text).map(Self).map_err(|_| {
+            format!(
+                "`{}` is not a duration: expected a number with its unit, such as `20s`, `1m 30s` or `500ms`",
+                text.escape_debug()
+            )
         })
     }
 }
@@ -95,6 +304,13 @@ impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// A share as a percentage without its unit: at most three decimals, and no zeros at their end.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.3}", share * 100.0);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A set of logical CPUs, written as Linux does: `0-3,8`.
@@ -194,6 +410,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_interval_has_one_unit() {
+        let text = |low, high| Nanos(low).up_to(Nanos(high));
+        assert_eq!(text(8_200_000, 9_600_000), "8.20–9.60 ms");
+        assert_eq!(text(812_000, 1_200_000), "0.81–1.20 ms");
+        assert_eq!(text(9_600_000, 10_200_000), "9.6–10.2 ms");
+        assert_eq!(text(7, 812), "7–812 ns");
+    }
+
+    #[test]
     fn spans_read_as_people_say_them() {
         let said: Vec<String> = [7, 812, 1_200, 45_600, 1_204_000, 3_390_000_000]
             .map(|ns| Nanos(ns).to_string())
@@ -202,9 +427,94 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_without_a_unit_is_refused_with_an_example() {
+    fn a_percentage_has_no_digits_that_nobody_wrote() {
+        let shares = [0.0, 0.0015, 0.01, 0.05, 0.07, 0.14, 0.55, 1.0 - 0.9, 1.0, 10.0];
+        let expected = ["0", "0.15", "1", "5", "7", "14", "55", "10", "100", "1000"];
+        assert_eq!(shares.map(percent), expected);
+    }
+
+    #[test]
+    fn a_duration_without_a_unit_is_refused_with_an_example_that_is_accepted() {
         let error = "20".parse::<HumanDuration>().unwrap_err();
-        assert!(error.contains("write it as `20s`"), "{error}");
+        assert!(error.contains("such as `20s`"), "{error}");
+        let range = |from, to| Duration::from_secs(from)..=Duration::from_secs(to);
+        for (text, allowed) in [
+            ("5", range(1, 3600)),
+            ("0", range(1, 3600)),
+            ("500ms", range(1, 3600)),
+            ("2h", range(1, 3600)),
+            ("x", range(60, 3600)),
+            ("99999999999999999999", range(0, 3600)),
+        ] {
+            let error = HumanDuration::within(text, &allowed).unwrap_err();
+            let example = error.split('`').rev().nth(1).unwrap();
+            assert!(HumanDuration::within(example, &allowed).is_ok(), "{error}");
+        }
+        let error = HumanDuration::within("5", &range(1, 3600)).unwrap_err();
+        let expected = "`5` is not a duration: expected a duration from 1s to 1h, such as `5s`";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn rates_are_read_in_every_form_and_written_in_one() {
+        for (text, milli, written) in [
+            ("0.1", 100, "0.1"),
+            ("0.5", 500, "0.5"),
+            ("1.005", 1005, "1.005"),
+            ("1", 1000, "1"),
+            ("1.0", 1000, "1"),
+            ("1_000", 1_000_000, "1000"),
+            ("1k", 1_000_000, "1000"),
+            ("2.5k", 2_500_000, "2500"),
+            ("1e3", 1_000_000, "1000"),
+            ("5e-1", 500, "0.5"),
+            ("1M", 1_000_000_000, "1000000"),
+            ("10000000", 10_000_000_000, "10000000"),
+        ] {
+            let rate: Rps = text.parse().unwrap();
+            assert_eq!((rate.milli(), rate.to_string().as_str()), (milli, written), "{text}");
+            let json = serde_json::to_string(&rate).unwrap();
+            assert_eq!((json.as_str(), serde_json::from_str(&json).unwrap()), (written, rate));
+        }
+    }
+
+    #[test]
+    fn a_rate_is_refused_with_the_form_and_the_range() {
+        let refused = [
+            ("", "is not a rate"),
+            ("k", "is not a rate"),
+            ("_", "is not a rate"),
+            ("inf", "is not a rate"),
+            ("nan", "is not a rate"),
+            ("1/s", "is not a rate"),
+            ("1kk", "is not a rate"),
+            ("0", "is out of range"),
+            ("-1", "is out of range"),
+            ("0.09", "is out of range"),
+            ("10000001", "is out of range"),
+            ("1e400", "is out of range"),
+            ("0.3333", "has more than three decimals"),
+        ];
+        let form = "expected requests per second from 0.1 to 10000000, such as `0.5`, `1000`, `1_000`, `2.5k` or `1e3`";
+        for (text, wrong) in refused {
+            let error = text.parse::<Rps>().unwrap_err();
+            assert_eq!(error, format!("`{text}` {wrong}: {form}"));
+        }
+    }
+
+    #[test]
+    fn a_rate_plans_its_requests_at_equal_distances() {
+        let rate: Rps = "0.5".parse().unwrap();
+        let times: Vec<u64> = (0..3).map(|index| rate.planned_at(index).0).collect();
+        assert_eq!(times, [0, 2_000_000_000, 4_000_000_000]);
+        assert_eq!([3, 4, 5].map(|s| rate.offered(Duration::from_secs(s))), [2, 2, 3]);
+        assert_eq!(rate.place_at(Nanos(3_999_999_999)), 1);
+        assert_eq!(rate.place_at(Nanos(4_000_000_000)), 2);
+        assert_eq!(Rps::MIN.seconds_for(1), Duration::from_secs(10));
+        assert_eq!(Rps::whole(300).seconds_for(1000), Duration::from_secs(4));
+        // Whole rates are planned as they were before there were others.
+        assert_eq!(Rps::whole(3).planned_at(2), Nanos(666_666_666));
+        assert_eq!(Rps::whole(1000).offered(Duration::from_millis(2500)), 2500);
     }
 
     #[test]
@@ -215,6 +525,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn rates_survive_a_round_trip(milli in 100_u64..=10_000_000_000) {
+            let rate = Rps::from_milli(milli);
+            prop_assert_eq!(rate.to_string().parse::<Rps>().unwrap(), rate);
+            prop_assert_eq!(Rps::try_from(rate.as_f64()).unwrap(), rate);
+            let json = serde_json::to_string(&rate).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Rps>(&json).unwrap(), rate);
+        }
+
         #[test]
         fn cpu_lists_survive_a_round_trip(cpus in proptest::collection::btree_set(0_usize..512, 0..40)) {
             let set: CpuSet = cpus.into_iter().collect();

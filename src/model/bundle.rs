@@ -1,12 +1,14 @@
 //! Components, and the pinned set of them that a run uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::ComponentName;
 use crate::id::{BundleId, ComponentId};
+use crate::units::HumanDuration;
 
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,8 +37,40 @@ pub struct HttpPaths {
     pub ready: String,
     /// Answers a flat JSON object: versions of interpreter, framework and client.
     pub about: Option<String>,
+    /// The field of that object that names the pinned version; `None` when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about_version: Option<String>,
     /// The path that is measured.
     pub endpoint: String,
+}
+
+/// How long a component may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// From its start until it is ready.
+    pub ready: HumanDuration,
+    /// For one answer to this program: when it is started, warmed up and checked.
+    pub answer: HumanDuration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // A JVM that compiles, a large model that is loaded.
+            ready: HumanDuration(Duration::from_secs(120)),
+            // One second more than the 5 s after which an app has to answer 503.
+            answer: HumanDuration(Duration::from_secs(6)),
+        }
+    }
+}
+
+impl Limits {
+    /// Whether no limit was set.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a store is told from another that speaks the same protocol: by the fields of its INFO.
@@ -62,6 +96,9 @@ pub struct ProcessTemplate {
     pub env: BTreeMap<String, String>,
     /// Its working folder.
     pub dir: PathBuf,
+    /// The arguments that make the program print the pinned version; `None` in older bundles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Vec<String>>,
 }
 
 /// An image, pinned by its id, or by the digest that it is pulled by.
@@ -135,6 +172,9 @@ pub struct Component {
     pub http: Option<HttpPaths>,
     /// What tells a store from another.
     pub store: Option<StoreIdentity>,
+    /// How long it may take.
+    #[serde(default, skip_serializing_if = "Limits::is_default")]
+    pub limits: Limits,
     /// How to start it as a process, unless it cannot be had here.
     pub process: Option<ProcessTemplate>,
     /// Why it cannot be had here as a process.
@@ -142,6 +182,23 @@ pub struct Component {
     /// How to start it in a container, if there is an image.
     #[serde(default)]
     pub container: Option<ContainerTemplate>,
+}
+
+/// What the names of facts about installed files begin with. Older bundles have no such fact.
+pub const INSTALLED_FACT: &str = "installed";
+
+/// The names of the facts that two components do not share, in order. Facts about installed files count
+/// only where both sides have some.
+#[must_use]
+pub fn differing_facts<'a>(
+    one: &'a BTreeMap<String, String>,
+    other: &'a BTreeMap<String, String>,
+) -> BTreeSet<&'a str> {
+    let is_installed = |name: &String| name.starts_with(INSTALLED_FACT);
+    let counts = [one, other].iter().all(|facts| facts.keys().any(is_installed));
+    let names = one.keys().chain(other.keys());
+    let differing = names.filter(|name| one.get(*name) != other.get(*name));
+    differing.filter(|name| counts || !is_installed(name)).map(String::as_str).collect()
 }
 
 /// The pinned set of components that a run uses: `bundle.json`.
@@ -162,5 +219,33 @@ impl Bundle {
     #[must_use]
     pub fn component(&self, name: &ComponentName) -> Option<&Component> {
         self.components.iter().find(|component| component.name == *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn installed_files_are_compared_only_where_both_sides_recorded_them() {
+        let facts = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let older = facts(&[("program", "1")]);
+        let venv = facts(&[("program", "1"), ("installed .venv", "a")]);
+        let other_venv = facts(&[("program", "1"), ("installed .venv", "b")]);
+        let none = facts(&[("program", "1"), ("installed", "nothing")]);
+        let other_program = facts(&[("program", "2"), ("installed .venv", "a")]);
+        for (one, other, differing) in [
+            (&older, &venv, vec![]),
+            (&venv, &older, vec![]),
+            (&venv, &venv, vec![]),
+            (&venv, &other_venv, vec!["installed .venv"]),
+            (&venv, &none, vec!["installed", "installed .venv"]),
+            (&older, &other_program, vec!["program"]),
+        ] {
+            let told: Vec<&str> = differing_facts(one, other).into_iter().collect();
+            assert_eq!(told, differing);
+        }
     }
 }

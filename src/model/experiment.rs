@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Slo;
 use crate::id::TrialId;
-use crate::units::HumanDuration;
+use crate::units::{HumanDuration, Rps};
 
 /// The name of an app or a store: its folder's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -64,7 +64,7 @@ pub struct Experiment {
     /// Factor: connections that the loader keeps open.
     pub concurrency: Vec<u32>,
     /// Factor: target rates, requests per second.
-    pub qps: Vec<u32>,
+    pub qps: Vec<Rps>,
     /// How often each case is measured.
     pub repetitions: u32,
     /// How long load is offered in each trial.
@@ -79,6 +79,10 @@ pub struct Experiment {
     /// What a search for capacity has to keep to; empty for every other experiment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slos: Vec<Slo>,
+    /// Whether it measures the noise of the host: set by `perf-api calibrate`, and by no spec.
+    /// Always false before version 5 of the dataset's schema.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_calibration: bool,
 }
 
 /// The most trials that an experiment may have: more than a month of the shortest ones.
@@ -128,7 +132,7 @@ pub struct Case {
     /// Connections that the loader keeps open.
     pub concurrency: u32,
     /// Target rate, requests per second.
-    pub target_rps: u32,
+    pub target_rps: Rps,
 }
 
 /// `express on redis, 2 workers, 100 connections, 1000 QPS`.

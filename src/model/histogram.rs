@@ -13,7 +13,7 @@ pub struct Bucket {
     pub high: Nanos,
     /// Requests that were answered with a latency in this bucket.
     pub count: u64,
-    /// Requests that the deadline cut off when they had waited this long: their latency is
+    /// Unfinished requests that had waited this long: their latency is
     /// longer.
     pub censored: u64,
     /// Requests that were answered this long after a connection had taken them up.
@@ -47,7 +47,7 @@ impl Histogram {
         self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))
     }
 
-    /// Requests that were cut off.
+    /// Unfinished requests.
     #[must_use]
     pub fn censored(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.censored))

@@ -156,7 +156,7 @@ impl Sample {
             Outcome::Failed(failure) => Some(failure.reason.clone()),
             Outcome::Measured(measured) => {
                 let counts = &measured.counts;
-                let completed = counts.completed as f64;
+                let completed = counts.completed_in_window() as f64;
                 let cpu = |part| {
                     let usage = measured.usage(part)?;
                     (completed > 0.0).then(|| usage.cpu.as_secs_f64() / completed * 1000.0)

@@ -18,9 +18,9 @@
 //! | Sample | what one trial tells a comparison |
 //!
 //! Requests are *planned* (the schedule offers them), *sent* (a connection took them up),
-//! *completed* (answered as expected), *failed* (answered wrongly or not at all before the
-//! deadline's own doing), or *censored* (the deadline came first: their latency is known only to
-//! be longer than some bound).
+//! *completed* (answered as expected), *failed* (answered wrongly, or lost), or *unfinished* (without
+//! an answer when the drain after the window ended: their latency is *censored*, known only to be
+//! longer than what they had waited). Columns call unfinished requests `censored`.
 //!
 //! Model layer: no behaviour beyond parsing and display.
 
@@ -35,8 +35,8 @@ mod text;
 mod trial;
 
 pub use bundle::{
-    Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, Image, ProcessTemplate,
-    StoreIdentity, Unavailable,
+    Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, INSTALLED_FACT, Image, Limits,
+    ProcessTemplate, StoreIdentity, Unavailable, differing_facts,
 };
 pub use experiment::{
     Case, ComponentName, Experiment, Interleaved, MOST_TRIALS, Order, Plan, Stack, Trial,
@@ -47,7 +47,7 @@ pub use host::{Check, Fingerprint, Part, Placement, State};
 pub use metric::{Figure, Metric, Sample};
 pub use row::{RowFailure, TrialRow, by_quantile};
 pub use slo::{Capacity, Limit, Slo};
-pub use text::{PLACEHOLDERS, fill, line_at, with_causes};
+pub use text::{MAX_LINE_CHARS, PLACEHOLDERS, fill, joined, line_at, one_line, with_causes};
 pub use trial::{
     Ceiling, Counts, Disturbance, Failure, Flag, LatencyFigure, LoaderHealth, Measurement, Outcome,
     PartUsage, ResourceSample, SelfReport, StackTimes, Stage, TimelineLatency, TimelineSecond,
@@ -56,6 +56,8 @@ pub use trial::{
 
 /// The key that is seeded, and the value's size: the reference's 1 KiB.
 pub const KEY: &str = "cached-value";
+/// The status of an answer that holds it.
+pub const ANSWER_STATUS: u16 = 200;
 /// Bytes of the seeded value.
 pub const VALUE_BYTES: usize = 1024;
 
@@ -75,6 +77,39 @@ pub const QUANTILES: [(f64, &str); 6] = [
     (0.9999, "p99_99"),
 ];
 
+/// Requests beyond a quantile that make it a measurement: with fewer, a few requests decide it.
+pub const MIN_TAIL_REQUESTS: u32 = 10;
+
+/// The fewest requests that support a quantile: 1,000 for 0.99, and 10,000 for 0.999.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive count; `as` saturates for a quantile of 1"
+)]
+pub fn min_requests(q: f64) -> u64 {
+    // Rounded, since 1 − 0.99 is not exact.
+    (f64::from(MIN_TAIL_REQUESTS) / (1.0 - q)).round() as u64
+}
+
+/// Whether so many requests support a quantile.
+#[must_use]
+pub fn is_supported(q: f64, requests: u64) -> bool {
+    requests >= min_requests(q)
+}
+
 /// The quantiles of service times, from sending to answer, with the names of their figures.
 pub const SERVICE_QUANTILES: [(f64, &str); 3] =
     [(0.5, "service_p50"), (0.95, "service_p95"), (0.99, "service_p99")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_needs_ten_requests_beyond_it() {
+        let needed = QUANTILES.map(|(q, _)| min_requests(q));
+        assert_eq!(needed, [20, 100, 200, 1000, 10_000, 100_000]);
+        assert!(is_supported(0.99, 1000) && !is_supported(0.99, 999));
+    }
+}

@@ -24,15 +24,17 @@ pub struct TrialRow {
     pub failure: Option<RowFailure>,
     /// Requests that the schedule offered.
     pub planned: Option<u64>,
-    /// Requests that a connection took up before the deadline.
+    /// Requests that a connection took up.
     pub sent: Option<u64>,
     /// Requests that were answered as expected.
     pub completed: Option<u64>,
+    /// Of those, requests that were answered after the end of the window.
+    pub drained: Option<u64>,
     /// Requests that were answered wrongly or not at all.
     pub failed: Option<u64>,
-    /// Requests without an answer at the deadline.
+    /// Requests that were unfinished.
     pub censored: Option<u64>,
-    /// Completed requests per second of load.
+    /// Requests completed within the window, per second of it.
     pub achieved_rps: Option<f64>,
     /// Its own latency percentiles, in the order of [`QUANTILES`].
     #[serde(serialize_with = "by_quantile")]
@@ -95,6 +97,7 @@ impl TrialRow {
             planned: Some(1000),
             sent: Some(1000),
             completed: Some(1000),
+            drained: Some(0),
             failed: Some(0),
             censored: Some(0),
             achieved_rps: None,
@@ -108,11 +111,17 @@ impl TrialRow {
         }
     }
 
-    /// CPU seconds for each thousand completed requests.
+    /// Requests that were completed within the window.
+    #[must_use]
+    pub fn completed_in_window(&self) -> Option<u64> {
+        Some(self.completed?.saturating_sub(self.drained.unwrap_or(0)))
+    }
+
+    /// CPU seconds for each thousand requests that were completed within the window.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
     pub fn per_thousand(&self, cpu_s: Option<f64>) -> Option<f64> {
-        let completed = self.completed.filter(|&completed| completed > 0)?;
+        let completed = self.completed_in_window().filter(|&completed| completed > 0)?;
         Some(cpu_s? / completed as f64 * 1000.0)
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{QUANTILES, Stack};
-use crate::units::{HumanDuration, Nanos};
+use crate::units::{HumanDuration, Nanos, Rps};
 
 /// Limits that hold together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct Capacity {
     /// What was to be kept.
     pub slo: Slo,
     /// The highest rate that kept it; `None` when none did.
-    pub low_rps: Option<u32>,
+    pub low_rps: Option<Rps>,
     /// The lowest rate above that did not; `None` when none did not.
-    pub high_rps: Option<u32>,
+    pub high_rps: Option<Rps>,
     /// Whether the search came to its end; otherwise trials failed, or ran out.
     pub is_final: bool,
     /// Whether it was the loader that did not keep up at the higher rate.
@@ -66,16 +66,28 @@ impl FromStr for Slo {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let limits = text.split(',').map(limit).collect::<Result<_, _>>();
-        let limits = limits.map_err(|wrong| {
-            format!("`{}`: {wrong}; one is written `p99<50ms,errors<0.1%`", text.escape_debug())
-        })?;
+        let limits = limits
+            .map_err(|wrong| format!("`{}`: {wrong}: expected {}", text.escape_debug(), form()))?;
         Ok(Self { text: text.to_owned(), limits })
     }
 }
 
+/// What limits look like, and what may be limited.
+fn form() -> String {
+    let figures: Vec<String> = QUANTILES.iter().map(|(_, name)| name.replace('_', ".")).collect();
+    format!(
+        "limits separated by commas, such as `p99<50ms,errors<0.1%`, each of them one of {} below a latency or errors below a share from 0.0001% to 100%",
+        figures.join(", ")
+    )
+}
+
 fn limit(text: &str) -> Result<Limit, String> {
-    let (figure, below) = text.split_once('<').ok_or("a limit has a `<`")?;
+    let shown = text.trim().escape_debug();
+    let (figure, below) = text.split_once('<').ok_or_else(|| format!("`{shown}` has no `<`"))?;
     let (figure, below) = (figure.trim(), below.trim());
+    if below.starts_with('=') {
+        return Err(format!("`{shown}` has a `<=`, and a limit is written with `<`"));
+    }
     if figure == "errors" {
         let share = below.strip_suffix('%').and_then(|share| share.trim().parse::<f64>().ok());
         // Less than one in a million is not told apart from none.
@@ -87,18 +99,16 @@ fn limit(text: &str) -> Result<Limit, String> {
         )]
         return share
             .map(|share| Limit::Errors { below_ppm: (share * 10_000.0).round() as u64 })
-            .ok_or_else(|| format!("`{below}` is no share like `0.1%`"));
+            .ok_or_else(|| format!("`{}` is not such a share", below.escape_debug()));
     }
     let named = figure.replace('.', "_");
     let known = QUANTILES.iter().map(|&(_, name)| name).find(|name| *name == named);
-    let figure = known.ok_or_else(|| {
-        format!("there is no `{figure}`, but p50, p90, p95, p99, p99.9, p99.99 and errors")
+    let figure = known.ok_or_else(|| format!("`{}` cannot be limited", figure.escape_debug()))?;
+    let latency: Option<HumanDuration> = below.parse().ok();
+    let latency = latency.filter(|latency| !latency.0.is_zero()).ok_or_else(|| {
+        format!("`{}` is not a latency above zero with its unit", below.escape_debug())
     })?;
-    let below: HumanDuration = below.parse()?;
-    if below.0.is_zero() {
-        return Err("nothing is faster than no time".to_owned());
-    }
-    Ok(Limit::Latency { figure, below: below.0.into() })
+    Ok(Limit::Latency { figure, below: latency.0.into() })
 }
 
 impl Serialize for Slo {
@@ -127,8 +137,19 @@ mod tests {
             Limit::Errors { below_ppm: 1000 },
         ];
         assert_eq!(slo.limits, wanted);
-        let wrong =
-            ["", "p99", "p98<1s", "p99<50", "p99<0s", "errors<2", "errors<200%", "errors<0%"];
+        let wrong = [
+            "",
+            "p99",
+            "p98<1s",
+            "p99<50",
+            "p99<0s",
+            "p99<=50ms",
+            "p99>50ms",
+            "errors<2",
+            "errors<200%",
+            "errors<0%",
+            "p99<1s,errors<=0.1%",
+        ];
         let told = wrong.map(|text| text.parse::<Slo>().unwrap_err());
         insta::assert_snapshot!(told.join("\n"));
     }

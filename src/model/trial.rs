@@ -14,13 +14,16 @@ use crate::units::Nanos;
 pub struct Counts {
     /// Offered by the schedule: target rate × duration.
     pub planned: u64,
-    /// Taken up by a connection before the deadline.
+    /// Taken up by a connection.
     pub sent: u64,
     /// Answered as expected.
     pub completed: u64,
-    /// Answered wrongly, or not at all for a reason other than the deadline, by kind.
+    /// Of those, answered after the end of the window, in the drain.
+    #[serde(default)]
+    pub drained: u64,
+    /// Answered wrongly, or lost, by kind.
     pub failed: BTreeMap<String, u64>,
-    /// Not answered by the deadline.
+    /// Unfinished: without an answer at the end of the drain, or never sent.
     pub censored: u64,
 }
 
@@ -30,6 +33,12 @@ impl Counts {
     #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
     pub fn too_many_failed(&self) -> bool {
         self.failed_total() as f64 > self.planned as f64 * MOST_FAILED
+    }
+
+    /// Requests that were answered as expected within the window: what rates and costs are made of.
+    #[must_use]
+    pub fn completed_in_window(&self) -> u64 {
+        self.completed.saturating_sub(self.drained)
     }
 
     /// Failed requests of every kind.
@@ -42,21 +51,43 @@ impl Counts {
 /// A latency over every request that was planned and did not fail: a quantile, or the mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatencyFigure {
-    /// The latency, or its lower bound.
+    /// The latency, or its lower end.
     pub value: Nanos,
-    /// Whether the true value may be longer, since requests were cut off by the deadline.
+    /// Whether the true value may be longer, since unfinished requests can move it.
     pub is_bound: bool,
+    /// The upper end of a value that may be longer; `None` where there is none, and for a value that
+    /// is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<Nanos>,
 }
 
-/// `1.20 ms`, or `> 3.39 s` for a bound.
-impl std::fmt::Display for LatencyFigure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = if self.is_bound { "> " } else { "" };
-        f.pad(&format!("{sign}{}", self.value))
+impl LatencyFigure {
+    /// A value that is known.
+    #[must_use]
+    pub fn exact(value: Nanos) -> Self {
+        Self { value, is_bound: false, high: None }
+    }
+
+    /// The longest that it may be: the value where that is known, and `None` without an upper end.
+    #[must_use]
+    pub fn longest(self) -> Option<Nanos> {
+        if self.is_bound { self.high } else { Some(self.value) }
     }
 }
 
-/// One second of a trial. Requests count in the second in which they were answered.
+/// `1.20 ms`, `8.20–9.60 ms` for an interval, or `> 3.39 s` for a lower bound.
+impl std::fmt::Display for LatencyFigure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.is_bound, self.high) {
+            (false, _) => self.value.fmt(f),
+            (true, Some(high)) => f.pad(&self.value.up_to(high)),
+            (true, None) => f.pad(&format!("> {}", self.value)),
+        }
+    }
+}
+
+/// One second of a trial, or of the drain after it. Requests count in the second in which they were
+/// answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineSecond {
     /// Which second, counted from 0.
@@ -140,10 +171,17 @@ pub struct Measurement {
     pub timeline: Vec<TimelineSecond>,
     /// What each part used, by time.
     pub resources: Vec<ResourceSample>,
-    /// How long it took from the deadline until the loader's record was read; `None` for a load that
-    /// is computed.
+    /// How long it took from the end of the drain until the loader's record was read; `None` for a
+    /// load that is computed.
     #[serde(default)]
     pub ingest: Option<Nanos>,
+    /// From the end of the window to the last answer, or to the limit of the drain.
+    #[serde(default)]
+    pub drain: Nanos,
+    /// Answers whose body was compared with the expected one: a sample, where the loader checks status
+    /// and length alone.
+    #[serde(default)]
+    pub compared: u64,
     /// How the loader itself fared; `None` for a load that is computed.
     #[serde(default)]
     pub loader: Option<LoaderHealth>,
@@ -175,6 +213,13 @@ impl LoaderHealth {
 }
 
 impl Measurement {
+    /// The seconds of the window, without those of the drain, in which the schedule offers nothing.
+    #[must_use]
+    pub fn window(&self) -> &[TimelineSecond] {
+        let last = self.timeline.iter().rposition(|second| second.planned > 0);
+        &self.timeline[..last.map_or(0, |last| last + 1)]
+    }
+
     /// What `part` used over the trial; `None` when it was not sampled.
     #[must_use]
     pub fn usage(&self, part: Part) -> Option<PartUsage> {
@@ -322,7 +367,7 @@ impl Flag {
                 "more than 1 % of the requests failed, so rate and latency are not those of the work"
             }
             Self::LoaderLimited => {
-                "the rate was above 80 % of what the loader can drive, or a CPU of its own was over 85 % busy"
+                "the loader was late at over 80 % of the rate that it can drive, or a CPU of its own was over 85 % busy"
             }
             Self::PacerLate => {
                 "one request in a hundred left the loader later than 2 ms and 5 % of the p99 after its time"
@@ -331,7 +376,7 @@ impl Flag {
                 "rate or latency changed by a fifth or more from beginning to end, beyond chance (told from 8 s on)"
             }
             Self::HostBusy => {
-                "other processes took over 10 % of the trial's CPUs, or the hypervisor over 1 %"
+                "other processes took over 10 % of the trial's CPUs, the hypervisor over 1 %, or another run measured on them"
             }
             Self::HostSlowed => {
                 "the CPUs lost over a tenth of their frequency from the first half to the second, or were throttled by heat"
@@ -358,12 +403,13 @@ pub enum Outcome {
 /// What a component says of itself at run time, by name.
 pub type SelfReport = BTreeMap<String, String>;
 
-/// The highest rate that the loader held against a server that is no limit.
+/// The highest rate that the loader was seen to drive against a server that is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ceiling {
     /// Requests per second.
     pub rps: u32,
-    /// Whether it was not driven to its limit, since no trial needs more.
+    /// Whether it is a lower bound: the loader drove this rate on time, and may drive more. A lower
+    /// bound limits no trial.
     pub is_bound: bool,
 }
 
@@ -390,6 +436,9 @@ pub struct Disturbance {
     /// The highest temperature of a CPU, in °C; `None` where it cannot be read.
     #[serde(default)]
     pub max_temperature_c: Option<u32>,
+    /// Whether another run of this program measured on the trial's CPUs.
+    #[serde(default)]
+    pub is_beside_another_run: bool,
 }
 
 /// How long it took to bring the stack of a trial to where it could be measured, and to end it.
@@ -429,7 +478,7 @@ pub struct TrialRecord {
     /// What its stack took; `None` when it did not come up, or is computed.
     #[serde(default)]
     pub stack_times: Option<StackTimes>,
-    /// What the loader can drive on its CPUs; `None` when that was not measured.
+    /// What the loader can drive on its CPUs; `None` when that is unknown.
     #[serde(default)]
     pub ceiling: Option<Ceiling>,
     /// How it ended before, when it failed and was repeated; the first time first.

@@ -13,10 +13,14 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-pub use spec::{KnownComponents, Overrides, Source, SpecError, capacity_spec, check, embedded};
+pub use spec::{
+    DURATION, KnownComponents, MAX_REQUESTS, Overrides, Source, SpecError, adapt, capacity_spec,
+    check, embedded,
+};
 
 use crate::id::TrialId;
 use crate::model::{Case, Experiment, Order, Plan, Stack, Trial};
+use crate::units::Rps;
 
 /// Puts every trial of an experiment in order. The same trial has the same id in every order.
 #[must_use]
@@ -55,7 +59,7 @@ pub fn plan(experiment: &Experiment, order: Order) -> Plan {
 }
 
 /// A load point: its place among them, connections and target rate.
-type Point = (usize, (u32, u32));
+type Point = (usize, (u32, Rps));
 
 /// The load points of a stack in a block, in their order.
 type StackRun = (u32, (usize, Stack), Vec<Point>);
@@ -89,7 +93,7 @@ pub fn stacks(experiment: &Experiment) -> Vec<Stack> {
     stacks
 }
 
-fn load_points(experiment: &Experiment) -> Vec<(u32, u32)> {
+fn load_points(experiment: &Experiment) -> Vec<(u32, Rps)> {
     let concurrency = experiment.concurrency.iter();
     concurrency
         .flat_map(|&concurrency| experiment.qps.iter().map(move |&qps| (concurrency, qps)))
@@ -111,6 +115,63 @@ pub fn expected_trials(plan: &Plan) -> usize {
     }
 }
 
+/// How many trials a run will execute, as far as that is known before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrialTotal {
+    /// Every trial of the plan.
+    Exactly(usize),
+    /// A search executes as many as it needs; this is an estimate.
+    About(usize),
+    /// A comparison that ends as soon as it is decided.
+    AtMost(usize),
+}
+
+impl TrialTotal {
+    /// Of a plan that is executed on so many sides.
+    #[must_use]
+    pub fn of(plan: &Plan, sides: u32) -> Self {
+        let total = expected_trials(plan) * to_usize(sides);
+        match plan.order {
+            Order::Search => Self::About(total),
+            _ => Self::Exactly(total),
+        }
+    }
+
+    /// The same total of a run that may end earlier.
+    #[must_use]
+    pub fn at_most(self) -> Self {
+        Self::AtMost(self.count())
+    }
+
+    /// The number alone.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Exactly(total) | Self::About(total) | Self::AtMost(total) => total,
+        }
+    }
+
+    /// How many trials are still to come; `None` when nobody can tell any more.
+    #[must_use]
+    pub fn left(self, done: usize) -> Option<usize> {
+        match self {
+            Self::About(total) if done >= total => None,
+            _ => Some(self.count().saturating_sub(done)),
+        }
+    }
+
+    /// `15 of 40`, `15 of about 19`, `15 of at most 900`; `20` alone beyond an estimate.
+    #[must_use]
+    pub fn progress(self, done: usize) -> String {
+        match self {
+            Self::Exactly(total) => format!("{done} of {total}"),
+            Self::About(total) if done > total => done.to_string(),
+            Self::About(total) => format!("{done} of about {total}"),
+            Self::AtMost(total) => format!("{done} of at most {total}"),
+        }
+    }
+}
+
 /// How long a plan takes: its windows, and what starting, warming up and reading results costs.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a time for people")]
@@ -129,7 +190,7 @@ pub fn estimate(plan: &Plan) -> Duration {
 /// How long one trial takes.
 #[must_use]
 pub fn trial_time(experiment: &Experiment, trial: &Trial) -> Duration {
-    let requests = f64::from(trial.case.target_rps) * experiment.duration.0.as_secs_f64();
+    let requests = trial.case.target_rps.as_f64() * experiment.duration.0.as_secs_f64();
     experiment.duration.0 + TRIAL_OVERHEAD + READING.mul_f64(requests)
 }
 
@@ -198,6 +259,21 @@ mod tests {
         let plan = plan(&experiment("full"), Order::RandomisedBlocks);
         let ids: Vec<u32> = plan.trials.iter().take(8).map(|trial| trial.id.0).collect();
         insta::assert_debug_snapshot!(ids);
+    }
+
+    #[test]
+    fn progress_never_counts_beyond_its_total() {
+        let full = plan(&experiment("full"), Order::RandomisedBlocks);
+        let total = TrialTotal::of(&full, 2);
+        assert_eq!((total.progress(15), total.left(15)), ("15 of 1920".to_owned(), Some(1905)));
+        let at_most = total.at_most();
+        assert_eq!(at_most.progress(15), "15 of at most 1920");
+        // An estimate, which a search may exceed.
+        let search = TrialTotal::of(&plan(&experiment("quick"), Order::Search), 1);
+        let TrialTotal::About(about) = search else { panic!("{search:?}") };
+        assert_eq!(search.progress(about), format!("{about} of about {about}"));
+        assert_eq!(search.left(about), None);
+        assert_eq!(search.progress(about + 6), (about + 6).to_string());
     }
 
     #[test]

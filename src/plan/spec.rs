@@ -5,11 +5,11 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use toml::Spanned;
 
 use crate::model::{ComponentName, Experiment, MOST_TRIALS, line_at};
-use crate::units::HumanDuration;
+use crate::units::{HumanDuration, Rps};
 
 /// A spec file's name and text.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// A spec that comes with the program: `quick`, `full`, `calibrate` or `ab`.
+/// A spec that comes with the program: `quick`, `full`, `calibrate` or `ab`. [`adapt`] fits it to a bundle.
 #[must_use]
 pub fn embedded(name: &str) -> Option<Source> {
     let text = match name {
@@ -40,7 +40,7 @@ pub fn capacity_spec() -> Source {
     Source { name: "capacity.toml (built in)".to_owned(), text }
 }
 
-/// Values from the command line that take the place of a spec's own.
+/// Values from the command line that replace those of a spec, as they were typed.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--apps`
@@ -48,19 +48,19 @@ pub struct Overrides {
     /// `--stores`
     pub stores: Option<Vec<String>>,
     /// `--workers`
-    pub workers: Option<Vec<i64>>,
+    pub workers: Option<Vec<String>>,
     /// `--concurrency`
-    pub concurrency: Option<Vec<i64>>,
+    pub concurrency: Option<Vec<String>>,
     /// `--qps`
-    pub qps: Option<Vec<i64>>,
+    pub qps: Option<Vec<String>>,
     /// `--repetitions`
-    pub repetitions: Option<i64>,
+    pub repetitions: Option<String>,
     /// `--duration`
     pub duration: Option<String>,
     /// `--seed`
-    pub seed: Option<i64>,
+    pub seed: Option<String>,
     /// `--retries`
-    pub retries: Option<i64>,
+    pub retries: Option<String>,
 }
 
 /// The names that a spec may use.
@@ -90,6 +90,59 @@ pub struct SpecError {
     message: String,
 }
 
+/// Adapts a built-in spec to a bundle without the reference components: of the apps that the spec
+/// names, those that the bundle has, or all apps of a bundle that has none of them; services likewise.
+/// Apps and services that `overrides` already has stay as they are.
+///
+/// Gives the values and, for each that differs from the spec, a sentence that says so. What is wrong
+/// with the spec itself is left for [`check`] to report.
+#[must_use]
+pub fn adapt(
+    source: &Source,
+    overrides: Overrides,
+    known: &KnownComponents,
+) -> (Overrides, Vec<String>) {
+    let Ok(spec) = toml::from_str::<Spec>(&source.text) else { return (overrides, vec![]) };
+    let mut messages = Vec::new();
+    let mut fit = |given: Option<Vec<String>>, own: &Spanned<Vec<Spanned<String>>>, kind, known| {
+        given.or_else(|| {
+            let named = own.get_ref().iter().map(|name| name.get_ref().as_str()).collect();
+            let (names, message) = in_bundle(&source.name, kind, named, known)?;
+            messages.push(message);
+            Some(names)
+        })
+    };
+    let apps = fit(overrides.apps, &spec.factors.apps, "app", &known.apps);
+    let stores = fit(overrides.stores, &spec.factors.stores, "store", &known.stores);
+    (Overrides { apps, stores, ..overrides }, messages)
+}
+
+/// What a bundle has instead of the components that a built-in spec names, and a sentence about it;
+/// `None` when it has all of them, or has no component of this kind at all.
+fn in_bundle(
+    spec: &str,
+    kind: &str,
+    named: Vec<&str>,
+    known: &[ComponentName],
+) -> Option<(Vec<String>, String)> {
+    let known: Vec<&str> = known.iter().map(ComponentName::as_str).collect();
+    let (present, absent): (Vec<&str>, Vec<&str>) =
+        named.into_iter().partition(|name| known.contains(name));
+    if absent.is_empty() || known.is_empty() {
+        return None;
+    }
+    let absent = absent.join(", ");
+    let (names, which) = match present.is_empty() {
+        true => (known, "all that it has"),
+        false => (present, "the others"),
+    };
+    let message = format!(
+        "{spec} names {kind} {absent}, which the bundle lacks; using {which}: {}",
+        names.join(", ")
+    );
+    Some((names.into_iter().map(str::to_owned).collect(), message))
+}
+
 /// Checks a spec and the values that replace its own.
 ///
 /// # Errors
@@ -103,35 +156,30 @@ pub fn check(
         let start = error.span().map_or(0, |span| span.start);
         SpecError { place: source.place(start), message: error.message().replace('\n', ", ") }
     })?;
-    let factors = &spec.factors;
-    let names = |flag, given: &Option<Vec<String>>, own| match given {
-        Some(values) => List::from_flag(flag, values),
-        None => List::from_spec(source, own),
-    };
-    let numbers = |flag, given: &Option<Vec<i64>>, own| match given {
-        Some(values) => List::from_flag(flag, values),
-        None => List::from_spec(source, own),
-    };
+    let Factors { apps, stores, workers, concurrency, qps } = &spec.factors;
     let experiment = Experiment {
         name: spec_name(source, &spec.name)?,
-        apps: names("--apps", &overrides.apps, &factors.apps).components("app", &known.apps)?,
-        stores: names("--stores", &overrides.stores, &factors.stores)
+        apps: list(source, "--apps", &overrides.apps, apps).components("app", &known.apps)?,
+        stores: list(source, "--stores", &overrides.stores, stores)
             .components("store", &known.stores)?,
-        workers: numbers("--workers", &overrides.workers, &factors.workers).numbers(WORKERS)?,
-        concurrency: numbers("--concurrency", &overrides.concurrency, &factors.concurrency)
-            .numbers(CONCURRENCY)?,
-        qps: numbers("--qps", &overrides.qps, &factors.qps).numbers(QPS)?,
-        repetitions: given(source, "--repetitions", overrides.repetitions, &spec.repetitions)
-            .number(REPETITIONS)?,
-        duration: given(source, "--duration", overrides.duration.clone(), &spec.duration)
+        workers: list(source, "--workers", &overrides.workers, workers).counts(WORKERS)?,
+        concurrency: list(source, "--concurrency", &overrides.concurrency, concurrency)
+            .counts(CONCURRENCY)?,
+        qps: list(source, "--qps", &overrides.qps, qps).rates()?,
+        repetitions: value(source, "--repetitions", &overrides.repetitions, &spec.repetitions)
+            .count(REPETITIONS)?,
+        duration: value(source, "--duration", &overrides.duration, &spec.duration)
             .duration(DURATION)?,
         warm_up: List::from_spec_value(source, &spec.warm_up).duration(WARM_UP)?,
-        seed: given(source, "--seed", overrides.seed, &spec.seed).seed()?,
+        seed: value(source, "--seed", &overrides.seed, &spec.seed).seed()?,
         slos: vec![],
-        retries: match (overrides.retries, &spec.retries) {
+        is_calibration: false,
+        retries: match (&overrides.retries, &spec.retries) {
             (None, None) => 0,
-            (Some(flag), _) => List::from_flag("--retries", &[flag]).number(RETRIES)?,
-            (None, Some(own)) => List::from_spec_value(source, own).number(RETRIES)?,
+            (Some(flag), _) => {
+                List::from_flag("--retries", std::slice::from_ref(flag)).count(RETRIES)?
+            }
+            (None, Some(own)) => List::from_spec_value(source, own).count(RETRIES)?,
         },
     };
     check_size(source, &experiment)?;
@@ -142,41 +190,39 @@ pub fn check(
 const WORKERS: RangeInclusive<u32> = 1..=1024;
 /// Connections of the loader: as many as one address has ports for.
 const CONCURRENCY: RangeInclusive<u32> = 1..=60_000;
-/// Target rates.
-const QPS: RangeInclusive<u32> = 1..=10_000_000;
 /// Repetitions of each case.
 const REPETITIONS: RangeInclusive<u32> = 1..=10_000;
 /// Repetitions of a trial that failed.
 const RETRIES: RangeInclusive<u32> = 0..=10;
 /// Length of a trial.
-const DURATION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+pub const DURATION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Length of the first load on a started stack.
 const WARM_UP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 /// The largest whole number that every reader of JSON keeps (RFC 8785 writes numbers as doubles).
-const MOST_SEED: u64 = (1 << 53) - 1;
+const MAX_SEED: u64 = (1 << 53) - 1;
 /// Requests of one trial: each is a record that is kept in memory until the trial is over.
-const MOST_REQUESTS: u128 = 20_000_000;
+pub const MAX_REQUESTS: u64 = 20_000_000;
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spec {
     name: Spanned<String>,
-    repetitions: Spanned<i64>,
+    repetitions: Spanned<Written>,
     duration: Spanned<String>,
     warm_up: Spanned<String>,
-    seed: Spanned<i64>,
-    retries: Option<Spanned<i64>>,
+    seed: Spanned<Written>,
+    retries: Option<Spanned<Written>>,
     factors: Factors,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Factors {
     apps: Spanned<Vec<Spanned<String>>>,
     stores: Spanned<Vec<Spanned<String>>>,
-    workers: Spanned<Vec<Spanned<i64>>>,
-    concurrency: Spanned<Vec<Spanned<i64>>>,
-    qps: Spanned<Vec<Spanned<i64>>>,
+    workers: Spanned<Vec<Spanned<Written>>>,
+    concurrency: Spanned<Vec<Spanned<Written>>>,
+    qps: Spanned<Vec<Spanned<Written>>>,
 }
 
 impl Source {
@@ -185,36 +231,81 @@ impl Source {
     }
 }
 
-/// The values of one factor, each with the place where it was given.
-struct List<T> {
-    place: String,
-    values: Vec<(T, String)>,
+/// A number of a spec file as text, so that it is checked like the value of a flag.
+struct Written(String);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-impl<T: Clone + fmt::Display> List<T> {
-    fn from_flag(flag: &str, values: &[T]) -> Self {
-        let placed = |value: &T| (value.clone(), flag.to_owned());
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WrittenVisitor)
+    }
+}
+
+struct WrittenVisitor;
+
+impl Visitor<'_> for WrittenVisitor {
+    type Value = Written;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Written, E> {
+        Ok(Written(value.to_string()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Written, E> {
+        Ok(Written(value.to_string()))
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Written, E> {
+        Ok(Written(value.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Written, E> {
+        Ok(Written(value.to_string()))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Written, E> {
+        Ok(Written(value.to_owned()))
+    }
+}
+
+/// The values of one factor, each with the place where it was given.
+struct List {
+    place: String,
+    values: Vec<(String, String)>,
+}
+
+impl List {
+    fn from_flag(flag: &str, values: &[String]) -> Self {
+        let placed = |value: &String| (value.clone(), flag.to_owned());
         Self { place: flag.to_owned(), values: values.iter().map(placed).collect() }
     }
 
-    fn from_spec(source: &Source, list: &Spanned<Vec<Spanned<T>>>) -> Self {
+    fn from_spec<T: fmt::Display>(source: &Source, list: &Spanned<Vec<Spanned<T>>>) -> Self {
         let placed =
-            |value: &Spanned<T>| (value.get_ref().clone(), source.place(value.span().start));
+            |value: &Spanned<T>| (value.get_ref().to_string(), source.place(value.span().start));
         Self {
             place: source.place(list.span().start),
             values: list.get_ref().iter().map(placed).collect(),
         }
     }
 
-    fn from_spec_value(source: &Source, value: &Spanned<T>) -> Self {
+    fn from_spec_value<T: fmt::Display>(source: &Source, value: &Spanned<T>) -> Self {
         let place = source.place(value.span().start);
-        Self { values: vec![(value.get_ref().clone(), place.clone())], place }
+        Self { values: vec![(value.get_ref().to_string(), place.clone())], place }
     }
 
     /// Each value through `read`; at least one, none twice.
     fn each<V: Ord + Clone>(
         &self,
-        read: impl Fn(&T) -> Result<V, String>,
+        read: impl Fn(&str) -> Result<V, String>,
     ) -> Result<Vec<V>, SpecError> {
         let mut seen = BTreeSet::new();
         let mut values = Vec::new();
@@ -222,7 +313,7 @@ impl<T: Clone + fmt::Display> List<T> {
             let wrong = |message| SpecError { place: place.clone(), message };
             let value = read(given).map_err(wrong)?;
             if !seen.insert(value.clone()) {
-                return Err(wrong(format!("`{given}` stands twice")));
+                return Err(wrong(format!("`{}` is given twice", given.escape_debug())));
             }
             values.push(value);
         }
@@ -235,14 +326,12 @@ impl<T: Clone + fmt::Display> List<T> {
 
     fn single<V: Ord + Clone>(
         &self,
-        read: impl Fn(&T) -> Result<V, String>,
+        read: impl Fn(&str) -> Result<V, String>,
     ) -> Result<V, SpecError> {
         let mut values = self.each(read)?;
         Ok(values.remove(0))
     }
-}
 
-impl List<String> {
     fn components(
         &self,
         kind: &str,
@@ -251,58 +340,75 @@ impl List<String> {
         self.each(|text| {
             let found = known.iter().find(|name| name.as_str() == text);
             found.cloned().ok_or_else(|| {
-                let names: Vec<&str> = known.iter().map(ComponentName::as_str).collect();
                 let text = text.escape_debug();
-                format!("`{text}` is no {kind} of the bundle; it has: {}", names.join(", "))
+                let names: Vec<&str> = known.iter().map(ComponentName::as_str).collect();
+                match names.is_empty() {
+                    true => format!("`{text}` is not in the bundle, which has no {kind} at all"),
+                    false => {
+                        format!("`{text}` is no {kind} of the bundle; it has: {}", names.join(", "))
+                    }
+                }
             })
         })
     }
 
     fn duration(&self, allowed: RangeInclusive<Duration>) -> Result<HumanDuration, SpecError> {
-        self.single(|text| {
-            let duration: HumanDuration = text.parse()?;
-            if !allowed.contains(&duration.0) {
-                let (least, most) =
-                    (HumanDuration(*allowed.start()), HumanDuration(*allowed.end()));
-                return Err(format!("`{text}` is out of range: from {least} to {most}"));
-            }
-            Ok(duration)
-        })
-    }
-}
-
-impl List<i64> {
-    fn numbers(&self, allowed: RangeInclusive<u32>) -> Result<Vec<u32>, SpecError> {
-        self.each(|&value| in_range(value, &allowed))
+        self.single(|text| HumanDuration::within(text, &allowed))
     }
 
-    fn number(&self, allowed: RangeInclusive<u32>) -> Result<u32, SpecError> {
-        self.single(|&value| in_range(value, &allowed))
+    fn rates(&self) -> Result<Vec<Rps>, SpecError> {
+        self.each(str::parse)
+    }
+
+    fn counts(&self, allowed: RangeInclusive<u32>) -> Result<Vec<u32>, SpecError> {
+        self.each(|text| whole_number(text, &allowed))
+    }
+
+    fn count(&self, allowed: RangeInclusive<u32>) -> Result<u32, SpecError> {
+        self.single(|text| whole_number(text, &allowed))
     }
 
     fn seed(&self) -> Result<u64, SpecError> {
-        self.single(|&value| {
-            let fits = u64::try_from(value).ok().filter(|&value| value <= MOST_SEED);
-            fits.ok_or_else(|| format!("`{value}` is out of range: from 0 to {MOST_SEED}"))
-        })
+        self.single(|text| whole_number(text, &(0..=MAX_SEED)))
     }
 }
 
-fn in_range(value: i64, allowed: &RangeInclusive<u32>) -> Result<u32, String> {
-    let fits = u32::try_from(value).ok().filter(|value| allowed.contains(value));
-    fits.ok_or_else(|| {
-        format!("`{value}` is out of range: from {} to {}", allowed.start(), allowed.end())
-    })
+/// Reads a whole number; underscores between its digits are ignored.
+fn whole_number<T>(text: &str, allowed: &RangeInclusive<T>) -> Result<T, String>
+where
+    T: TryFrom<i128> + PartialOrd + fmt::Display,
+{
+    let form = format!("expected a whole number from {} to {}", allowed.start(), allowed.end());
+    let shown = text.escape_debug();
+    let number: i128 = text
+        .trim()
+        .replace('_', "")
+        .parse()
+        .map_err(|_| format!("`{shown}` is not a whole number: {form}"))?;
+    let number = T::try_from(number).ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| format!("`{shown}` is out of range: {form}"))
 }
 
-fn given<T: Clone + fmt::Display>(
+fn list<T: fmt::Display>(
     source: &Source,
     flag: &str,
-    value: Option<T>,
+    given: &Option<Vec<String>>,
+    own: &Spanned<Vec<Spanned<T>>>,
+) -> List {
+    match given {
+        Some(values) => List::from_flag(flag, values),
+        None => List::from_spec(source, own),
+    }
+}
+
+fn value<T: fmt::Display>(
+    source: &Source,
+    flag: &str,
+    given: &Option<String>,
     own: &Spanned<T>,
-) -> List<T> {
-    match value {
-        Some(value) => List::from_flag(flag, &[value]),
+) -> List {
+    match given {
+        Some(value) => List::from_flag(flag, std::slice::from_ref(value)),
         None => List::from_spec_value(source, own),
     }
 }
@@ -316,23 +422,29 @@ fn spec_name(source: &Source, name: &Spanned<String>) -> Result<String, SpecErro
                 "`{text}` is no name: letters, digits, `-`, `_` and `.`, from 1 to 64"
             ));
         }
-        Ok(text.clone())
+        Ok(text.to_owned())
     })
 }
 
 fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError> {
-    let most_qps = experiment.qps.iter().copied().max().unwrap_or(0);
-    let requests = u128::from(most_qps) * experiment.duration.0.as_millis() / 1000;
-    if requests > MOST_REQUESTS {
-        let message = format!(
-            "{most_qps} requests per second for {} are {requests} in one trial: {MOST_REQUESTS} at most",
-            experiment.duration
-        );
-        return Err(SpecError { place: source.name.clone(), message });
+    let wrong = |message| Err(SpecError { place: source.name.clone(), message });
+    let duration = experiment.duration;
+    for rate in &experiment.qps {
+        if rate.planned_at(1) > duration.0.into() {
+            return wrong(format!(
+                "a trial of {duration} at {rate} requests per second is shorter than the time from one request to the next: expected a `--duration` of {} or more",
+                HumanDuration(rate.seconds_for(1)),
+            ));
+        }
+        let requests = rate.offered(duration.0);
+        if requests > MAX_REQUESTS {
+            return wrong(format!(
+                "a trial of {duration} at {rate} requests per second plans {requests} requests: expected at most {MAX_REQUESTS}",
+            ));
+        }
     }
     if experiment.trials().is_none() {
-        let message = format!("more than {MOST_TRIALS} trials are too many");
-        return Err(SpecError { place: source.name.clone(), message });
+        return wrong(format!("more than {MOST_TRIALS} trials are too many"));
     }
     Ok(())
 }
@@ -366,7 +478,13 @@ mod tests {
             ("workers = [1]", ""),
             ("qps = [1000]", "qps = [4294967296]"),
             ("qps = [1000]", "qps = [99999999999999999999]"),
-            ("qps = [1000]", "qps = [1.5]"),
+            ("qps = [1000]", "qps = [1.5555]"),
+            ("qps = [1000]", "qps = [0.05]"),
+            ("qps = [1000]", "qps = [0.1]"),
+            ("qps = [1000]", "qps = [true]"),
+            ("qps = [1000]", "qps = [nan]"),
+            ("qps = [1000]", "qps = [1000, \"1k\"]"),
+            ("workers = [1]", "workers = [1.5]"),
             ("\"redis\"", "\"memcached\""),
             ("\"redis\"", "\"fastapi\""),
             ("\"redis\"", "\"../redis\\u0007\""),
@@ -386,19 +504,80 @@ mod tests {
     fn flags_take_the_place_of_the_spec_and_are_named_in_errors() {
         let source = embedded("quick").unwrap();
         let stores = Some(vec!["redis".to_owned(), "valkey".to_owned()]);
-        let good =
-            Overrides { stores: stores.clone(), qps: Some(vec![20_000]), ..Overrides::default() };
+        let good = Overrides {
+            stores: stores.clone(),
+            qps: Some(vec!["20k".to_owned()]),
+            ..Overrides::default()
+        };
         let experiment = check(&source, &good, &known()).unwrap();
-        assert_eq!(experiment.qps, [20_000]);
+        assert_eq!(experiment.qps, [Rps::whole(20_000)]);
         assert_eq!(experiment.stores, known().stores);
-        let bad = Overrides { qps: Some(vec![0]), ..good };
+        let bad = Overrides { qps: Some(vec!["0".to_owned()]), ..good };
         let error = check(&source, &bad, &known()).unwrap_err().to_string();
-        assert_eq!(error, "--qps: `0` is out of range: from 1 to 10000000");
+        let expected =
+            "--qps: `0` is out of range: expected requests per second from 0.1 to 10000000";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_built_in_spec_takes_what_the_bundle_has() {
+        let names = |spec: &str, overrides: Overrides, apps: &[&str], stores: &[&str]| {
+            let source = embedded(spec).unwrap();
+            let known = KnownComponents::of(apps, stores);
+            let (overrides, messages) = adapt(&source, overrides, &known);
+            let experiment = check(&source, &overrides, &known).unwrap();
+            let joined = |names: &[ComponentName]| {
+                names.iter().map(ComponentName::as_str).collect::<Vec<_>>().join(" ")
+            };
+            (joined(&experiment.apps), joined(&experiment.stores), messages)
+        };
+        // The reference bundle: nothing changes, in the order of the spec.
+        let (apps, stores, messages) = names(
+            "full",
+            Overrides::default(),
+            &["express", "fastapi"],
+            &["dragonfly", "redis", "valkey"],
+        );
+        assert_eq!((&*apps, &*stores), ("fastapi express", "redis dragonfly"));
+        assert!(messages.is_empty(), "{messages:?}");
+        // A part of it.
+        let (apps, stores, messages) =
+            names("quick", Overrides::default(), &["fastapi", "shop"], &["redis"]);
+        assert_eq!((&*apps, &*stores), ("fastapi", "redis"));
+        assert_eq!(
+            messages,
+            [
+                "quick.toml (built in) names app express, which the bundle lacks; using the others: fastapi",
+                "quick.toml (built in) names store dragonfly, which the bundle lacks; using the others: redis",
+            ]
+        );
+        // Nothing of it.
+        for spec in ["quick", "full", "ab", "calibrate"] {
+            let (apps, stores, messages) =
+                names(spec, Overrides::default(), &["cart", "shop"], &["keydb"]);
+            assert_eq!((&*apps, &*stores, messages.len()), ("cart shop", "keydb", 2), "{spec}");
+        }
+        // What was asked for is not replaced.
+        let overrides = Overrides { apps: Some(vec!["shop".to_owned()]), ..Overrides::default() };
+        let (apps, stores, messages) = names("ab", overrides, &["cart", "shop"], &["redis"]);
+        assert_eq!((&*apps, &*stores, messages.len()), ("shop", "redis", 0));
+    }
+
+    #[test]
+    fn a_bundle_without_stores_is_refused_with_that_reason() {
+        let source = embedded("quick").unwrap();
+        let known = KnownComponents::of(&["shop"], &[]);
+        let (overrides, _) = adapt(&source, Overrides::default(), &known);
+        let error = check(&source, &overrides, &known).unwrap_err().to_string();
+        assert!(
+            error.ends_with("`redis` is not in the bundle, which has no store at all"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_matrix_without_bounds_is_refused() {
-        let many = Some((1..=1000).collect::<Vec<i64>>());
+        let many = Some((1..=1000).map(|value: u32| value.to_string()).collect::<Vec<_>>());
         let overrides = Overrides {
             stores: Some(vec!["redis".to_owned()]),
             workers: many.clone(),
