@@ -1,20 +1,22 @@
 //! Child processes: the only place that starts one, and the one that makes sure it ends.
 //!
-//! Ground layer. A [`Child`] leads a process group of its own, is pinned to its CPUs, writes to a
-//! log file, and is ended with everything it started: by [`Child::stop`], by `Drop` when a run
-//! unwinds, by the kernel when the runner dies (`PR_SET_PDEATHSIG`), and by [`sweep`] at the
-//! next start for what slipped through all three. (A program that writes over its environment, as
-//! Redis does to set its title, cannot be found by [`sweep`]; the kernel ends it all the same.)
-//!
-//! Start children from the main thread: the death signal is bound to the thread that forks.
+//! Foundation layer. A component runs below a supervisor, which is this program once more
+//! ([`supervise`]): in a process group of its own, pinned to its CPUs, with a log of bounded size. It is
+//! ended with everything it started, in whatever session or group, by [`Child::stop`], by `Drop` when a
+//! run unwinds, and by the supervisor when the runner is gone. [`sweep`] is for what is left when somebody
+//! kills the supervisors too. It finds processes by their environment, so it does not find a program that
+//! writes over its own, as Redis does to set its title.
 
+mod listening;
+mod log;
 mod owner;
-mod usage;
+mod supervisor;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,12 +25,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use procfs::process::Process;
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdout;
 
+pub use listening::listening_in_namespace_of;
+pub use log::{BoundedLog, MAX_LINE_BYTES, log_tail};
 pub use owner::Owner;
-pub use usage::{ProcessGroup, Usage, sample_usage};
+pub use supervisor::{Supervised, supervise};
+pub use tree::{ProcessTree, Usage, sample_usage};
 
 use crate::clock::Stopwatch;
 use crate::units::CpuSet;
@@ -62,13 +67,11 @@ pub enum ExecError {
         /// Why not.
         source: io::Error,
     },
-    /// The process group outlived SIGKILL.
-    #[error("process group {group} of `{program}` is still there after SIGKILL")]
+    /// A process of a component outlived SIGKILL.
+    #[error("a process of `{program}` is still there {} s after SIGKILL", KILL_LIMIT.as_secs())]
     Immortal {
-        /// The leader's program.
+        /// The component's program.
         program: PathBuf,
-        /// The group's id.
-        group: i32,
     },
     /// The operating system refused.
     #[error("cannot {action}")]
@@ -87,7 +90,7 @@ pub struct ChildSpec {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Its environment beyond `PATH`, `HOME` and `LANG`.
+    /// Its environment beyond `PATH`, `HOME` and `LC_ALL`.
     pub env: BTreeMap<String, String>,
     /// Its working folder.
     pub dir: PathBuf,
@@ -97,74 +100,76 @@ pub struct ChildSpec {
     pub log: PathBuf,
 }
 
-/// A running child process and everything it started.
+/// A running component: a supervisor, the process that it started, and everything below.
 #[derive(Debug)]
 pub struct Child {
-    inner: tokio::process::Child,
+    supervisor: tokio::process::Child,
+    /// The supervisor's standard input. When it closes, the component is killed.
+    orders: File,
     program: PathBuf,
-    group: Pid,
+    tree: ProcessTree,
     log: PathBuf,
 }
 
-/// The environment variable by which [`sweep`] knows what a runner started: `<pid>:<start>`.
+/// The environment variable that holds the [`Owner`] mark of the runner.
 const OWNER_VARIABLE: &str = "PERF_API_RUNNER";
 
 impl Child {
-    /// Starts a child: pinned, in its own process group, bound to the life of this process.
+    /// Starts a component: pinned, in its own process group, bound to the life of this process.
     ///
     /// # Errors
     /// When the log cannot be written or our own executable cannot be run again.
     pub fn spawn(spec: &ChildSpec) -> Result<Self, ExecError> {
-        let own_log_error = |source| ExecError::Log { path: spec.log.clone(), source };
-        let log = File::create(&spec.log).map_err(own_log_error)?;
-        let log_too = log.try_clone().map_err(own_log_error)?;
+        let log_error = |source| ExecError::Log { path: spec.log.clone(), source };
+        // The supervisor works in another folder.
+        let log = std::path::absolute(&spec.log).map_err(log_error)?;
+        File::create(&log).map_err(log_error)?;
+        let own_errors = File::options().append(true).open(&log).map_err(log_error)?;
         let spawn_error = |source| ExecError::Spawn { program: spec.program.clone(), source };
-        let mut command = command(&own_program().map_err(spawn_error)?);
+        let mut command = bare_command(&own_program().map_err(spawn_error)?);
         command
-            .args(["pin", "--cpus", &spec.cpus.to_string(), "--parent"])
-            .arg(std::process::id().to_string())
+            .args(["supervise", "--cpus", &spec.cpus.to_string(), "--log"])
+            .arg(&log)
             .arg("--")
             .arg(&spec.program)
             .args(&spec.args)
             .env_clear()
             .envs(inherited_environment())
+            .env(LOCALE.0, LOCALE.1)
             .envs(&spec.env)
-            .env(OWNER_VARIABLE, owner_mark().map_err(spawn_error)?)
+            .env(OWNER_VARIABLE, this_owner()?.to_string())
             .current_dir(&spec.dir)
             .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(log_too);
-        let inner = tokio::process::Command::from(command)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(spawn_error)?;
-        let group = inner
-            .id()
-            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
-            .expect("a child that was not awaited has a pid");
-        STARTED.lock().unwrap_or_else(PoisonError::into_inner).push(group);
-        Ok(Self { inner, program: spec.program.clone(), group, log: spec.log.clone() })
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(own_errors);
+        let mut supervisor = tokio::process::Command::from(command).spawn().map_err(spawn_error)?;
+        let pid = supervisor.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = pid.expect("a child that was not awaited has a pid");
+        remember(pid);
+        let orders = supervisor.stdin.take().expect("its standard input is a pipe");
+        let orders = File::from(orders.into_owned_fd().map_err(spawn_error)?);
+        Ok(Self { supervisor, orders, program: spec.program.clone(), tree: ProcessTree(pid), log })
     }
 
-    /// Waits until the leader ends by itself.
+    /// Waits until the component ends by itself.
     ///
     /// # Errors
     /// When the operating system cannot tell.
     pub async fn wait(&mut self) -> Result<ExitStatus, ExecError> {
         let tell = |source| ExecError::System { action: "wait for a child", source };
-        self.inner.wait().await.map_err(tell)
+        self.supervisor.wait().await.map_err(tell)
     }
 
-    /// How the leader ended, if it did.
+    /// How the component ended, if it did: as its first process.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.inner.try_wait().ok().flatten()
+        self.supervisor.try_wait().ok().flatten()
     }
 
-    /// The process group that holds the child and what it started.
+    /// The component's processes.
     #[must_use]
-    pub fn group(&self) -> ProcessGroup {
-        ProcessGroup(self.group)
+    pub fn tree(&self) -> ProcessTree {
+        self.tree
     }
 
     /// The last `count` lines that it wrote.
@@ -173,54 +178,30 @@ impl Child {
         log_tail(&self.log, count)
     }
 
-    /// Ends the child and everything in its group: SIGTERM, and SIGKILL after `grace`.
+    /// Ends all processes of the component: SIGTERM, and SIGKILL after `grace`.
     ///
     /// # Errors
-    /// When a process of the group is still there after SIGKILL.
-    pub async fn stop(mut self, grace: Duration) -> Result<(), ExecError> {
-        signal_group(self.group, Signal::TERM);
-        if !self.gone_within(grace).await {
-            signal_group(self.group, Signal::KILL);
-            if !self.gone_within(KILL_GRACE).await {
-                let group = self.group.as_raw_nonzero().get();
-                return Err(ExecError::Immortal { program: self.program.clone(), group });
-            }
+    /// When one of them is still there after SIGKILL.
+    pub async fn stop(self, grace: Duration) -> Result<(), ExecError> {
+        let Self { mut supervisor, mut orders, program, .. } = self;
+        // A supervisor that has ended takes no orders, and needs none.
+        let _ = orders.write_all(&[supervisor::TERMINATE]);
+        if tokio::time::timeout(grace, supervisor.wait()).await.is_ok() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn gone_within(&mut self, span: Duration) -> bool {
-        let watch = Stopwatch::start();
-        // The leader must be reaped, or its group never empties.
-        let _ = tokio::time::timeout(span, self.inner.wait()).await;
-        while group_exists(self.group) {
-            if watch.elapsed() >= span {
-                return false;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        true
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        signal_group(self.group, Signal::KILL);
+        drop(orders);
+        let killed = tokio::time::timeout(KILL_LIMIT, supervisor.wait()).await;
+        killed.map(drop).map_err(|_| ExecError::Immortal { program })
     }
 }
 
 /// How long SIGKILL may take to be carried out.
-const KILL_GRACE: Duration = Duration::from_secs(5);
-/// How often a condition without an event of its own is looked at.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// How often a condition without an event of its own is checked.
 const POLL: Duration = Duration::from_millis(5);
 
-fn signal_group(group: Pid, signal: Signal) {
-    // A group that is gone already is what was wanted.
-    let _ = rustix::process::kill_process_group(group, signal);
-}
-
-fn group_exists(group: Pid) -> bool {
-    rustix::process::test_kill_process_group(group).is_ok()
+fn refused(action: &'static str) -> impl Fn(rustix::io::Errno) -> ExecError {
+    move |errno| ExecError::System { action, source: errno.into() }
 }
 
 /// A loopback address that nothing listens on, for a child that has to be told one.
@@ -231,12 +212,10 @@ pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// What the hidden command `pin` is told.
+/// The arguments of the hidden command `pin`.
 #[derive(Debug)]
 pub struct Pin {
-    /// The CPUs to stay on.
-    pub cpus: CpuSet,
-    /// The runner: when it is gone, so are we.
+    /// The supervisor: when it is gone, so are we.
     pub parent: u32,
     /// The program to become.
     pub program: OsString,
@@ -244,83 +223,80 @@ pub struct Pin {
     pub args: Vec<OsString>,
 }
 
-/// Becomes another program, pinned to CPUs and bound to the runner's life. Returns only on failure.
+/// Becomes another program, bound to the supervisor's life. Returns only on failure.
 #[must_use]
 pub fn become_pinned(pin: &Pin) -> ExecError {
-    let refused =
-        |action| move |errno: rustix::io::Errno| ExecError::System { action, source: errno.into() };
-    let mut cpus = rustix::thread::CpuSet::new();
-    pin.cpus.iter().for_each(|cpu| cpus.set(cpu));
-    let bound = rustix::thread::sched_setaffinity(None, &cpus)
-        .map_err(refused("pin to the CPUs"))
-        .and_then(|()| {
-            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-                .map_err(refused("ask for the parent's death signal"))
-        });
-    if let Err(error) = bound {
-        return error;
+    let bound = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    if let Err(errno) = bound {
+        return refused("ask for the parent's death signal")(errno);
     }
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(pin.parent) {
         let source = io::Error::other("it ended before its child began");
-        return ExecError::System { action: "follow the runner", source };
+        return ExecError::System { action: "follow the supervisor", source };
     }
-    let source = command(Path::new(&pin.program)).args(&pin.args).exec();
+    let source = bare_command(Path::new(&pin.program)).args(&pin.args).exec();
     ExecError::Spawn { program: PathBuf::from(&pin.program), source }
 }
 
-/// Ends the processes that dead runners left behind; gives their pids.
-#[must_use]
-pub fn sweep() -> Vec<i32> {
-    end_marked(owner_is_gone)
+/// Kills the processes that runners of this PID namespace left behind when they ended; gives their pids.
+///
+/// # Errors
+/// When `/proc` does not tell what this process is.
+pub fn sweep() -> Result<Vec<i32>, ExecError> {
+    let own = this_owner()?;
+    Ok(kill_marked(|mark| own.is_gone(mark)))
 }
 
-/// Ends everything that this process started and that is still there, and waits until it is gone.
+/// Kills everything that this process started and that is still there, and waits until it is gone.
 ///
-/// For the moment after an interrupted run was dropped: `Drop` sends the signals, this makes sure.
+/// For the moment after an interrupted run was dropped: the supervisors then end their components, and
+/// this makes sure.
 ///
 /// # Errors
 /// When something is still there after the time that SIGKILL may take.
 pub async fn end_all() -> Result<(), ExecError> {
-    let wrap = |source| ExecError::System { action: "end what was started", source };
-    let own = owner_mark().map_err(wrap)?;
+    let own = this_owner()?.to_string();
     let watch = Stopwatch::start();
-    // What was ended must be reaped too, or it stays in the table of processes until we are gone; and
-    // what is about to end has no environment any more, but still its group.
-    while !end_marked(|mark| mark == own).is_empty() || has_children() || has_group_members() {
-        if watch.elapsed() > KILL_GRACE {
-            return Err(wrap(io::Error::other("a process outlived SIGKILL")));
+    // First what has a supervisor: without one, its processes could not all be found.
+    while end_supervised() || !kill_marked(|mark| mark == own).is_empty() {
+        if watch.elapsed() > KILL_LIMIT {
+            let source = io::Error::other("a process outlived SIGKILL");
+            return Err(ExecError::System { action: "end what was started", source });
         }
         tokio::time::sleep(POLL).await;
     }
     Ok(())
 }
 
-/// The process groups that were ever started.
-static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+/// The supervisors that were started and not reaped since.
+static SUPERVISORS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Whether a process of a group that was started has not ended.
-fn has_group_members() -> bool {
-    let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_ours = |group: i32| Pid::from_raw(group).is_some_and(|group| started.contains(&group));
-    let stats = procfs::process::all_processes().into_iter().flatten().flatten();
-    let mut stats = stats.filter_map(|process| process.stat().ok());
-    stats.any(|stat| is_ours(stat.pgrp) && !matches!(stat.state, 'Z' | 'X'))
+/// Remembers a supervisor, and forgets those that were reaped: their pids may be others' by now.
+fn remember(supervisor: Pid) {
+    let state = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let mut supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
+    supervisors.retain(|&pid| rustix::process::waitid(WaitId::Pid(pid), state).is_ok());
+    supervisors.push(supervisor);
 }
 
-/// Reaps the children that ended; tells whether there are others.
-fn has_children() -> bool {
-    loop {
-        match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some(_)) => {}
-            Ok(None) => return true,
-            Err(_) => return false,
+/// Kills all components and reaps the supervisors that have ended; returns whether there are others.
+fn end_supervised() -> bool {
+    let mut supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
+    supervisors.retain(|&pid| {
+        let is_running =
+            matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(None));
+        if is_running {
+            ProcessTree(pid).signal(Signal::KILL);
         }
-    }
+        is_running
+    });
+    !supervisors.is_empty()
 }
 
-fn end_marked(is_due: impl Fn(&str) -> bool) -> Vec<i32> {
-    let mut ended = Vec::new();
+/// Kills the processes whose mark is due; gives their pids.
+fn kill_marked(is_due: impl Fn(&str) -> bool) -> Vec<i32> {
+    let mut killed = Vec::new();
     for process in procfs::process::all_processes().into_iter().flatten().flatten() {
         // Another user's environment cannot be read, and another user's process is not ours.
         let Ok(environment) = process.environ() else { continue };
@@ -329,39 +305,70 @@ fn end_marked(is_due: impl Fn(&str) -> bool) -> Vec<i32> {
             && let Some(pid) = Pid::from_raw(process.pid)
             && rustix::process::kill_process(pid, Signal::KILL).is_ok()
         {
-            ended.push(process.pid);
+            killed.push(process.pid);
         }
     }
-    ended
+    killed
 }
 
-/// This process's mark: its pid and its start time, which together are never used twice.
-fn owner_mark() -> io::Result<String> {
-    let own = Process::myself().and_then(|own| own.stat());
-    let stat = own.map_err(io::Error::other)?;
-    Ok(format!("{}:{}", stat.pid, stat.starttime))
+fn this_owner() -> Result<Owner, ExecError> {
+    Owner::this().map_err(|source| ExecError::System { action: "read our own /proc entry", source })
 }
 
-fn owner_is_gone(mark: &str) -> bool {
-    let Some((pid, start)) = mark.split_once(':') else { return false };
-    let (Ok(pid), Ok(start)) = (pid.parse(), start.parse::<u64>()) else { return false };
-    let stat = Process::new(pid).and_then(|owner| owner.stat());
-    !stat.is_ok_and(|stat| stat.starttime == start && stat.state != 'Z')
-}
+/// How many lines are shown of what a program writes before it fails.
+const COMPLAINT_LINES: usize = 20;
 
-/// What a program prints on its first line of output when asked `args`, such as its version.
+/// How long a program may take to print its version.
+const FIRST_LINE_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a program prints on its first line of output when asked `args`, such as its version, without
+/// colours. It runs in the environment of a [`Child`].
 ///
 /// # Errors
-/// When it cannot be started, or ends with an error (then with what it wrote).
-pub fn first_line(program: &Path, args: &[String], dir: &Path) -> io::Result<String> {
-    let output = command(program).args(args).current_dir(dir).stdin(Stdio::null()).output()?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(io::Error::other(format!("{}: {text}", output.status)));
+/// When it cannot be started, ends with an error (then with what it wrote), or takes half a minute.
+pub fn first_line(
+    program: &Path,
+    args: &[String],
+    env: &BTreeMap<String, String>,
+    dir: &Path,
+) -> io::Result<String> {
+    // A pipe that nobody empties would stop it.
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut command = bare_command(program);
+    command.args(args).env_clear().envs(inherited_environment());
+    command.env(LOCALE.0, LOCALE.1).envs(env);
+    command.current_dir(dir).stdin(Stdio::null());
+    let mut child = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?;
+    let watch = Stopwatch::start();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if watch.elapsed() >= FIRST_LINE_LIMIT {
+            child.kill().and_then(|()| child.wait())?;
+            let seconds = FIRST_LINE_LIMIT.as_secs();
+            return Err(io::Error::other(format!("it did not end within {seconds} s")));
+        }
+        std::thread::sleep(POLL);
+    };
+    let text = |file: &mut File| -> io::Result<String> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.take(MAX_VERSION_BYTES).read_to_end(&mut bytes)?;
+        Ok(console::strip_ansi_codes(&String::from_utf8_lossy(&bytes)).into_owned())
+    };
+    match status.success() {
+        true => Ok(text(&mut stdout)?.lines().next().unwrap_or_default().trim().to_owned()),
+        false => {
+            let lines =
+                log::last_lines(text(&mut stderr)?.trim().as_bytes(), COMPLAINT_LINES, true);
+            Err(io::Error::other(format!("{status}: {}", lines.join("\n"))))
+        }
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
+
+/// More than a version is long.
+const MAX_VERSION_BYTES: u64 = 64 << 10;
 
 /// Starts a program of the person's own, such as a browser, and leaves it alone: it outlives us, and
 /// an interruption of ours is none of its.
@@ -369,7 +376,7 @@ pub fn first_line(program: &Path, args: &[String], dir: &Path) -> io::Result<Str
 /// # Errors
 /// When it cannot be started.
 pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ExecError> {
-    let mut command = command(program);
+    let mut command = bare_command(program);
     command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = command.process_group(0).spawn();
     let mut child =
@@ -437,8 +444,7 @@ impl Writer {
         let mut text = Vec::new();
         self.complaints.rewind().map_err(tell)?;
         self.complaints.read_to_end(&mut text).map_err(tell)?;
-        let text = String::from_utf8_lossy(&text);
-        let last = text.trim().lines().last().unwrap_or_default().to_owned();
+        let last = log::last_lines(text.trim_ascii(), 1, true).concat();
         Err(ExecError::Failed { program: self.program.clone(), status, last })
     }
 }
@@ -463,15 +469,6 @@ pub fn own_program() -> io::Result<PathBuf> {
     if link.exists() { Ok(link.to_owned()) } else { std::env::current_exe() }
 }
 
-/// The last `count` lines of a log file; nothing when it cannot be read.
-#[must_use]
-pub fn log_tail(path: &Path, count: usize) -> Vec<String> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].iter().map(|&line| line.to_owned()).collect()
-}
-
 /// Whether this process was started with SIGHUP ignored, as `nohup` does.
 #[must_use]
 pub fn ignores_hangup() -> bool {
@@ -480,12 +477,49 @@ pub fn ignores_hangup() -> bool {
     status.is_ok_and(|status| status.sigign & 1 == 1)
 }
 
+/// The locale of every child: the same messages, collation and encoding whatever the caller's is, which may
+/// not even be installed.
+const LOCALE: (&str, &str) = ("LC_ALL", "C.UTF-8");
+
 fn inherited_environment() -> impl Iterator<Item = (&'static str, OsString)> {
-    let kept = ["PATH", "HOME", "LANG"].into_iter();
+    let kept = ["PATH", "HOME"].into_iter();
     kept.filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one wrapper")]
+/// A command in the caller's environment, but for the locale.
 fn command(program: &Path) -> std::process::Command {
+    let mut command = bare_command(program);
+    command.env_remove("LANG").env_remove("LANGUAGE").env(LOCALE.0, LOCALE.1);
+    command
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one wrapper")]
+fn bare_command(program: &Path) -> std::process::Command {
     std::process::Command::new(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a supervisor was reaped its pid may be given to any process.
+    #[test]
+    fn a_pid_that_is_not_of_a_child_is_forgotten_and_not_waited_for() {
+        let other = rustix::process::getppid().unwrap();
+        remember(other);
+        assert!(!end_supervised());
+        rustix::process::test_kill_process(other).unwrap();
+        remember(other);
+        let mut child = bare_command(Path::new("sleep")).arg("600").spawn().unwrap();
+        let running = Pid::from_child(&child);
+        remember(running);
+        assert_eq!(*SUPERVISORS.lock().unwrap(), [running]);
+        // A supervisor ends when nothing is left below it, and this is none.
+        child.kill().unwrap();
+        let watch = Stopwatch::start();
+        while end_supervised() {
+            assert!(watch.elapsed() < Duration::from_secs(60));
+        }
+        child.wait().unwrap_err();
+    }
 }

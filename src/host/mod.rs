@@ -3,11 +3,13 @@
 mod doctor;
 mod placement;
 mod pressure;
+mod reservation;
 mod topology;
 
 pub use doctor::{Asked, examine};
 pub use placement::{Demand, picture, place};
 pub use pressure::{Watched, watch_host};
+pub use reservation::{Claim, Reservation, Sharing, reservations_dir, reserve};
 pub use topology::{Cpu, HostError, Topology};
 
 use crate::model::Fingerprint;

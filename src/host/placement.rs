@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::topology::{Cpu, Topology};
 use crate::model::Placement;
-use crate::units::CpuSet;
+use crate::units::{CpuSet, Rps};
 
 /// How many CPUs each part of a stack wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,11 @@ impl Demand {
     /// One pinned core drives about 15,000 requests per second before the loader itself lags, so
     /// a core is counted for every 10,000.
     #[must_use]
-    pub fn of(workers: u32, target_rps: u32) -> Self {
+    pub fn of(workers: u32, target_rps: Rps) -> Self {
         let count = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
-        Self { loader: count(target_rps.div_ceil(10_000)).max(1), app: count(workers), store: 2 }
+        let loaders = target_rps.milli().div_ceil(10_000_000);
+        let loader = usize::try_from(loaders).unwrap_or(usize::MAX);
+        Self { loader, app: count(workers), store: 2 }
     }
 }
 
@@ -166,7 +168,7 @@ mod tests {
     }
 
     fn placed(topology: &Topology, workers: u32, qps: u32) -> String {
-        let place = place(topology, Demand::of(workers, qps));
+        let place = place(topology, Demand::of(workers, Rps::whole(qps)));
         let shared = if place.shared { " shared" } else { "" };
         format!("loader {} app {} store {}{shared}", place.loader, place.app, place.store)
     }
@@ -191,7 +193,7 @@ mod tests {
             let path = format!("{}/tests/fixtures/topology/{name}.txt", env!("CARGO_MANIFEST_DIR"));
             let topology = Topology::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
             let stacks = [(1, 1000), (4, 20_000)].map(|(workers, qps)| {
-                let placement = place(&topology, Demand::of(workers, qps));
+                let placement = place(&topology, Demand::of(workers, Rps::whole(qps)));
                 let words = placed(&topology, workers, qps);
                 format!("{workers} workers, {qps} QPS: {words}\n{}", picture(&topology, &placement))
             });
@@ -215,7 +217,7 @@ mod tests {
             workers in 1_u32..16, qps in 1_u32..50_000,
         ) {
             let topology = host(nodes, cores, threads);
-            let demand = Demand::of(workers, qps);
+            let demand = Demand::of(workers, Rps::whole(qps));
             let placement = place(&topology, demand);
             let core_sets = [&placement.loader, &placement.app, &placement.store]
                 .map(|set| set.iter().map(|cpu| cpu % (nodes * cores)).collect::<CpuSet>());

@@ -65,6 +65,7 @@ impl Watched {
             max_temperature_c: self
                 .max_temperature_millic
                 .and_then(|millic| u32::try_from(millic / 1000).ok()),
+            is_beside_another_run: false,
         }
     }
 }
@@ -236,6 +237,7 @@ mod tests {
             frequency_kept_permille: Some(850),
             thermal_throttles: Some(2),
             max_temperature_c: Some(61),
+            is_beside_another_run: false,
         };
         assert_eq!(told, expected);
         // More than there was to use is told of ticks that are coarse.

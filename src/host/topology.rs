@@ -23,6 +23,14 @@ pub enum HostError {
         /// Why not.
         source: io::Error,
     },
+    /// The CPUs of a run could not be reserved.
+    #[error("cannot reserve CPUs in {dir}")]
+    Reserve {
+        /// The folder of reservations.
+        dir: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The limit of open files could not be raised.
     #[error("cannot raise the limit of open files")]
     OpenFiles {
