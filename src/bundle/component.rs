@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::BundleError;
 use crate::model::{
-    ComponentKind, ComponentName, HttpPaths, Image, PLACEHOLDERS, StoreIdentity, fill, line_at,
+    ComponentKind, ComponentName, HttpPaths, Image, Limits, PLACEHOLDERS, StoreIdentity, fill,
+    line_at,
 };
+use crate::units::HumanDuration;
 
 /// A component folder's own description.
 #[derive(Debug, Deserialize)]
@@ -22,6 +25,8 @@ pub(super) struct Manifest {
     pub image: Option<ImageSection>,
     pub http: Option<HttpPaths>,
     pub store: Option<StoreIdentity>,
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// How the component is started as a process.
@@ -138,6 +143,14 @@ impl Manifest {
                 return Err((path.clone(), message));
             }
         }
+        if let Some(http) = &self.http
+            && http.about_version.is_some()
+            && http.about.is_none()
+        {
+            let message = "`about_version` names a field of `about`, which is missing";
+            return Err(("about_version".to_owned(), message.to_owned()));
+        }
+        check_limits(&self.limits)?;
         if let Some(section) = &self.image {
             section.image()?;
         }
@@ -148,6 +161,24 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// The shortest and the longest limit.
+const LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3600)];
+
+fn check_limits(limits: &Limits) -> Result<(), (String, String)> {
+    let [min, max] = LIMITS;
+    for (name, limit) in [("ready", limits.ready), ("answer", limits.answer)] {
+        if !(min..=max).contains(&limit.0) {
+            let message = format!(
+                "`limits.{name}` is {limit}: expected a time from {} to {}, such as `30s`",
+                HumanDuration(min),
+                HumanDuration(max)
+            );
+            return Err(("[limits]".to_owned(), message));
+        }
+    }
+    Ok(())
 }
 
 /// Finds the program that a manifest names.
@@ -184,6 +215,9 @@ mod tests {
             ("missing = \"get it\"\n", "missing = \"get it\"\n[image]\nid = \"redis\"\n"),
             ("missing = \"get it\"\n", "missing = \"get it\"\n[image]\nprogram = \"a\"\n"),
             ("missing = \"get it\"\n", "missing = \"get it\"\n[image]\nvolumes = [\"/:/host\"]\n"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[limits]\nready = \"0s\"\n"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[limits]\nanswer = \"5\"\n"),
+            ("missing = \"get it\"\n", "missing = \"get it\"\n[limits]\nstart = \"5s\"\n"),
         ];
         let dir = tempfile::tempdir().unwrap();
         let errors = edits.map(|(from, to)| {

@@ -1,23 +1,25 @@
 //! The bundle: components resolved to what is really there, each with an identity.
 //!
 //! A component's identity is the hash of its *facts*: the hash of each file in its folder (lock
-//! files and source included, installed packages not: the lock files name those by hash), the hash
-//! of the executable that runs it, and the version that it reports. No path of this machine is a
+//! files and source included), one hash for each folder of installed packages, the hash of the
+//! executable that runs it, and the version that it reports. No path of this machine is a
 //! fact, so two checkouts of the same inputs have the same identity. A path in the Nix store is one:
 //! it is the same on every machine, and names all that went into what is there.
 
 mod component;
+mod installed;
+mod version;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::exec;
 use crate::file::write_atomically;
 use crate::id::{BundleId, ComponentId, ContentHash};
 use crate::model::{
-    Bundle, Component, ComponentName, ContainerTemplate, Image, ProcessTemplate, Unavailable,
+    Bundle, Component, ComponentName, ContainerTemplate, INSTALLED_FACT, Image, ProcessTemplate,
+    Unavailable,
 };
 
 /// Where Nix keeps what it has built.
@@ -181,14 +183,19 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
     Ok(bundle)
 }
 
-/// Checks that a component's files and program are still those that the bundle pinned.
+/// Checks that a component's files, installed packages, program and version are still those that the
+/// bundle pinned.
 ///
 /// # Errors
 /// When they differ, with the names of those that do.
 pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
     let Some(process) = &component.process else { return Ok(()) };
-    let mut facts = file_facts(&process.dir)?;
+    let (mut facts, installed) = file_facts(&process.dir)?;
     facts.extend(program_facts(&process.program)?);
+    // An older bundle does not say what was installed.
+    if component.facts.keys().any(|name| name.starts_with(INSTALLED_FACT)) {
+        facts.extend(installed::facts(&process.dir, &installed, &process.program)?);
+    }
     let pinned = |name: &String| component.facts.get(name);
     let mut changes: Vec<String> = facts
         .iter()
@@ -199,10 +206,12 @@ pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
     let is_told = |name: &str| ["version", "definition", "image"].contains(&name);
     let is_gone = |name: &&String| !is_told(name) && !facts.contains_key(*name);
     changes.extend(component.facts.keys().filter(is_gone).cloned());
-    if changes.is_empty() {
-        return Ok(());
+    if !changes.is_empty() {
+        let changes = changes.join(", ");
+        return Err(BundleError::Changed { name: component.name.clone(), changes });
     }
-    Err(BundleError::Changed { name: component.name.clone(), changes: changes.join(", ") })
+    version::check(component)
+        .map_err(|changes| BundleError::Changed { name: component.name.clone(), changes })
 }
 
 fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> {
@@ -217,14 +226,9 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
         );
         return Err(BundleError::Component { path: dir.join("component.toml"), line: 1, message });
     }
-    let mut facts = file_facts(&dir)?;
+    let (mut facts, installed) = file_facts(&dir)?;
     let section = manifest.process;
-    let found = component::find_program(&dir, &section.program).and_then(|program| {
-        let line = exec::first_line(&program, &section.version, &dir);
-        let line = line
-            .map_err(|error| format!("`{}` does not tell its version: {error}", section.program))?;
-        Ok((program, console::strip_ansi_codes(&line).into_owned()))
-    });
+    let found = process_of(&dir, &section);
     let made = images.map(|images| image_of(images, &manifest.name)).transpose()?.flatten();
     // An absolute path is one of the Nix store, which the image has at the same place.
     let is_inside = section.program.contains('/') && !section.program.starts_with('/');
@@ -248,10 +252,10 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
         facts.insert("image".to_owned(), container.image.pin().to_owned());
     }
     let (process, version, unavailable) = match found {
-        Ok((program, version)) => {
-            facts.extend(program_facts(&program)?);
+        Ok((template, version)) => {
+            facts.extend(program_facts(&template.program)?);
+            facts.extend(installed::facts(&dir, &installed, &template.program)?);
             facts.insert("version".to_owned(), version.clone());
-            let template = ProcessTemplate { program, args: section.args, env: section.env, dir };
             (Some(template), Some(version), None)
         }
         Err(reason) => (None, None, Some(Unavailable { reason, remedy: section.missing })),
@@ -266,6 +270,7 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
         facts,
         http: manifest.http,
         store: manifest.store,
+        limits: manifest.limits,
         process,
         unavailable,
         container,
@@ -277,12 +282,32 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
     Ok(component)
 }
 
+/// How a component is started as a process, and the version that its program reports.
+fn process_of(
+    dir: &Path,
+    section: &component::ProcessSection,
+) -> Result<(ProcessTemplate, String), String> {
+    let program = component::find_program(dir, &section.program)?;
+    let version = Some(section.version.clone());
+    let (args, env) = (section.args.clone(), section.env.clone());
+    let template = ProcessTemplate { program, args, env, dir: dir.to_owned(), version };
+    let line = version::reported(&template)
+        .map_err(|error| format!("`{}` does not report its version: {error}", section.program))?;
+    Ok((template, line))
+}
+
 /// The hash of how a component is started and asked, with no path of this machine.
 fn definition_fact(component: &Component) -> String {
     let process = component.process.as_ref().map(|process| (&process.args, &process.env));
     let container = component.container.as_ref();
     let container = container.map(|container| (&container.args, &container.env));
-    canonical_hash(&(process.or(container), &component.http, &component.store)).to_string()
+    let (command, http, store) = (process.or(container), &component.http, &component.store);
+    let hash = match component.limits.is_default() {
+        // As before there were limits.
+        true => canonical_hash(&(command, http, store)),
+        false => canonical_hash(&(command, http, store, component.limits)),
+    };
+    hash.to_string()
 }
 
 /// What `tools/make-images` says of the image of a component; `None` when it made none.
@@ -299,11 +324,15 @@ fn image_of(images: &Path, name: &ComponentName) -> Result<Option<Image>, Bundle
     Ok(Some(image))
 }
 
-/// What installing leaves in a component folder: named by the lock files, so no facts.
-const INSTALLED: [&str; 3] = [".venv", "node_modules", "__pycache__"];
+/// Folders of installed packages: each has one fact of its own.
+const INSTALLED: [&str; 2] = [".venv", "node_modules"];
+/// What running a component leaves in its folder.
+const BYTECODE: &str = "__pycache__";
 
-fn file_facts(dir: &Path) -> Result<BTreeMap<String, String>, BundleError> {
+/// A fact for each file of a component's folder, and the folders of installed packages.
+fn file_facts(dir: &Path) -> Result<(BTreeMap<String, String>, Vec<PathBuf>), BundleError> {
     let mut facts = BTreeMap::new();
+    let mut installed = Vec::new();
     facts.extend(store_path(dir).map(|path| ("store path".to_owned(), path)));
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -313,12 +342,16 @@ fn file_facts(dir: &Path) -> Result<BTreeMap<String, String>, BundleError> {
             let path = entry.path();
             let kind = entry.file_type().map_err(wrap)?;
             let is_installed = INSTALLED.iter().any(|name| entry.file_name() == *name);
-            if kind.is_dir() && !is_installed {
+            if is_installed && path.is_dir() {
+                installed.push(path);
+            } else if entry.file_name() == BYTECODE {
+                continue;
+            } else if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() {
                 let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
                 facts.insert(format!("file {name}"), hash_of_file(&path)?.to_string());
-            } else if kind.is_symlink() && !is_installed {
+            } else if kind.is_symlink() {
                 let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
                 if !path.is_file() {
                     let message = format!("`{name}` is a link to what is no file: copy it instead");
@@ -329,7 +362,8 @@ fn file_facts(dir: &Path) -> Result<BTreeMap<String, String>, BundleError> {
             }
         }
     }
-    Ok(facts)
+    installed.sort();
+    Ok((facts, installed))
 }
 
 fn program_facts(program: &Path) -> Result<BTreeMap<String, String>, BundleError> {
@@ -420,18 +454,28 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_is_found_and_an_installed_package_is_none() {
+    fn changed_files_and_changed_packages_are_found() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
+        let changes = |component: &Component| check_unchanged(component).unwrap_err().to_string();
+        let pin = || make("make", std::slice::from_ref(&folder), None).unwrap();
         std::fs::write(folder.join("main.py"), "1").unwrap();
-        let bundle = make("make", std::slice::from_ref(&folder), None).unwrap();
-        check_unchanged(&bundle.components[0]).unwrap();
+        let bare = pin().components.remove(0);
+        check_unchanged(&bare).unwrap();
         std::fs::create_dir(folder.join(".venv")).unwrap();
         std::fs::write(folder.join(".venv/x"), "1").unwrap();
-        check_unchanged(&bundle.components[0]).unwrap();
+        let told = changes(&bare);
+        assert_eq!(told, "`a` is not what the bundle pinned: installed .venv, installed");
+
+        let mut component = pin().components.remove(0);
+        check_unchanged(&component).unwrap();
+        std::fs::write(folder.join(".venv/x"), "2").unwrap();
+        assert_eq!(changes(&component), "`a` is not what the bundle pinned: installed .venv");
+        // As an older version pinned it.
+        component.facts.retain(|name, _| !name.starts_with(INSTALLED_FACT));
+        check_unchanged(&component).unwrap();
         std::fs::write(folder.join("main.py"), "2").unwrap();
-        let error = check_unchanged(&bundle.components[0]).unwrap_err().to_string();
-        assert_eq!(error, "`a` is not what the bundle pinned: file main.py");
+        assert_eq!(changes(&component), "`a` is not what the bundle pinned: file main.py");
     }
 
     #[test]

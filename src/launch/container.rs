@@ -5,17 +5,18 @@
 //! the way through a published port costs a third of the rate and triples the p99 (measured). Only
 //! where the host cannot reach that address (Docker Desktop) a loopback port is published.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::models::{
-    ContainerCreateBody, ContainerStatsResponse, HostConfig, NetworkCreateRequest, PortBinding,
-    ResourcesUlimits,
+    ContainerCreateBody, ContainerStatsResponse, HostConfig, HostConfigLogConfig,
+    NetworkCreateRequest, PortBinding, ResourcesUlimits,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions,
@@ -26,18 +27,17 @@ use bollard::query_parameters::{
 use chrono::{DateTime, FixedOffset};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use super::docker::{answering, ensure_image, image_id};
 use super::part::{
-    STOP_GRACE, STORE_MEMORY_MIB, Starting, TAIL_LINES, Vessel, filled, placeholders, unsupported,
+    STOP_GRACE, Starting, TAIL_LINES, Vessel, filled, placeholders, store_memory_mib, unsupported,
 };
 use super::stack::{self, Launch};
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{Owner, Usage, log_tail};
+use crate::exec::{BoundedLog, Owner, Usage, listening_in_namespace_of, log_tail};
 use crate::model::{Component, ContainerTemplate, Image, Part, with_causes};
 use crate::units::Nanos;
 
@@ -60,6 +60,8 @@ const WORKER_MEMORY_MIB: i64 = 512;
 const MOST_PROCESSES: i64 = 1024;
 /// Open files beside two for each connection: logs, libraries, pipes.
 const FILES_BESIDE: i64 = 1024;
+/// How large each of the two files may be in which the daemon keeps a container's output.
+const MAX_LOG_FILE: &str = "4m";
 /// The user that nothing on the host is.
 const USER: &str = "10001:10001";
 /// How long the first container may take until the host reaches it, and how often it is tried.
@@ -74,8 +76,13 @@ pub struct ContainerLauncher {
     docker: Docker,
     owner: Owner,
     way: Way,
+    /// Tells its networks from those of other launchers of this process: `ab` has one for each side.
+    number: u32,
     network: Option<String>,
 }
+
+/// How many launchers this process has made.
+static LAUNCHERS: AtomicU32 = AtomicU32::new(0);
 
 /// How the host reaches a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +99,8 @@ impl ContainerLauncher {
     /// A launcher on a daemon that answers.
     #[must_use]
     pub fn new(docker: Docker, owner: Owner, way: Way) -> Self {
-        Self { docker, owner, way, network: None }
+        let number = LAUNCHERS.fetch_add(1, Ordering::Relaxed);
+        Self { docker, owner, way, number, network: None }
     }
 
     /// Removes containers and networks of runners that are gone; gives how many.
@@ -137,7 +145,8 @@ impl ContainerLauncher {
             }
         }
         let request = NetworkCreateRequest {
-            name: format!("perf-api-{}", self.owner.short()),
+            // Docker 25 and newer refuse a name that is in use; older ones take it twice.
+            name: format!("perf-api-{}-{}", self.owner.short(), self.number),
             driver: Some("bridge".to_owned()),
             // No way out: what is measured asks nobody else. Docker publishes no ports of such.
             internal: Some(self.way != Way::Published),
@@ -177,8 +186,7 @@ impl ContainerLauncher {
         let started =
             self.docker.start_container(&container.id, None::<StartContainerOptions>).await;
         if let Err(error) = started {
-            container.end().await?;
-            return Err(refused("start a container")(error));
+            return Err(refused("start a container")(error).stopped(container.end().await));
         }
         container.watch();
         Ok(container)
@@ -219,7 +227,7 @@ fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError
         _ => &request.placement.app,
     };
     let memory_mib = match part {
-        Part::Store => i64::from(STORE_MEMORY_MIB) + STORE_OVERHEAD_MIB,
+        Part::Store => i64::from(store_memory_mib(cpus.len())) + STORE_OVERHEAD_MIB,
         _ => APP_MEMORY_MIB + WORKER_MEMORY_MIB * i64::from(request.stack.workers),
     };
     let files = 2 * i64::from(request.connections) + FILES_BESIDE;
@@ -239,6 +247,7 @@ fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError
             let any_port = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: None };
             HashMap::from([(format!("{port}/tcp"), Some(vec![any_port]))])
         }),
+        log_config: Some(log_config()),
         ulimits: Some(vec![ResourcesUlimits {
             name: Some("nofile".to_owned()),
             soft: Some(files),
@@ -263,6 +272,16 @@ fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError
         host_config: Some(host),
         ..ContainerCreateBody::default()
     })
+}
+
+/// What the daemon keeps of a container's output: two files of bounded size, in a form that can be read
+/// back whatever the daemon's default is.
+fn log_config() -> HostConfigLogConfig {
+    let options = [("max-size", MAX_LOG_FILE), ("max-file", "2")];
+    HostConfigLogConfig {
+        typ: Some("json-file".to_owned()),
+        config: Some(options.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+    }
 }
 
 #[async_trait]
@@ -327,16 +346,16 @@ impl Launch for ContainerLauncher {
             let mut vessel = self.create(body, log.clone()).await?;
             let (address, inside) = match vessel.addresses(&network, port, is_published).await {
                 Ok(addresses) => addresses,
-                Err(error) => {
-                    vessel.end().await?;
-                    return Err(error);
-                }
+                Err(error) => return Err(error.stopped(vessel.end().await)),
             };
             if self.way == Way::Unknown {
                 match vessel.can_be_reached(address).await {
                     Some(true) => self.way = Way::Direct,
                     Some(false) => {
-                        vessel.end().await?;
+                        vessel
+                            .end()
+                            .await
+                            .map_err(|stop| unreachable_container().stopped(Err(stop)))?;
                         self.change_way(Way::Published).await?;
                         continue;
                     }
@@ -367,6 +386,13 @@ impl Vessel for Container {
 
     fn log_tail(&self) -> Vec<String> {
         log_tail(&self.log, TAIL_LINES)
+    }
+
+    async fn listening(&self) -> BTreeSet<SocketAddr> {
+        let seen = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
+        let pid = seen.ok().and_then(|seen| i32::try_from(seen.state?.pid?).ok());
+        // A daemon elsewhere has processes that are not ours.
+        pid.filter(|&pid| pid > 0).map(listening_in_namespace_of).unwrap_or_default()
     }
 
     fn sample(&self, window: Duration) -> BoxFuture<'static, Vec<(Nanos, Usage)>> {
@@ -455,11 +481,9 @@ impl Drop for Container {
 async fn follow_log(docker: Docker, id: String, path: PathBuf) {
     let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
     let mut pieces = std::pin::pin!(docker.logs(&id, Some(options)));
-    let Ok(mut file) = tokio::fs::File::create(&path).await else { return };
+    let Ok(mut log) = BoundedLog::create(&path) else { return };
     while let Some(Ok(piece)) = pieces.next().await {
-        if file.write_all(&piece.into_bytes()).await.and(file.flush().await).is_err() {
-            return;
-        }
+        log.append(&piece.into_bytes());
     }
 }
 
@@ -493,6 +517,13 @@ fn gone_is_fine(
         Err(DockerResponseServerError { status_code: 304 | 404 | 409, .. }) => Ok(()),
         result => result.map_err(refused(action)),
     }
+}
+
+/// Why a container is replaced by one whose port is published.
+fn unreachable_container() -> LaunchError {
+    let err = std::io::Error::other("this host has no way to it");
+    let source = bollard::errors::Error::IOError { err };
+    LaunchError::Docker { action: "reach a container by its own address", source }
 }
 
 fn refused(action: &'static str) -> impl FnOnce(bollard::errors::Error) -> LaunchError {

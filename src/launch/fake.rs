@@ -5,22 +5,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{LaunchError, Launcher, RunningStack, StackRequest};
+use super::{ComparedAnswers, Contract, LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Clock;
-use crate::model::{Part, ResourceSample, SelfReport, StackTimes};
+use crate::model::{ComponentName, Part, ResourceSample, SelfReport, StackTimes};
 use crate::units::Nanos;
 
 /// Starts nothing, and lets simulated time pass.
 #[derive(Debug)]
 pub struct FakeLauncher {
     clock: Clock,
+    broken: Vec<ComponentName>,
 }
 
 impl FakeLauncher {
     /// A launcher whose starts take half a second of `clock`.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock }
+        Self { clock, broken: vec![] }
+    }
+
+    /// A launcher of which these components break their contract.
+    #[must_use]
+    pub fn breaking(self, broken: &[ComponentName]) -> Self {
+        Self { broken: broken.to_vec(), ..self }
     }
 }
 
@@ -36,6 +43,17 @@ impl Launcher for FakeLauncher {
     ) -> Result<Box<dyn RunningStack>, LaunchError> {
         self.clock.advance(Duration::from_millis(500));
         let stack = request.stack;
+        for (part, name) in [(Part::Store, &stack.store), (Part::App, &stack.app)] {
+            if self.broken.contains(name) {
+                return Err(LaunchError::Seed {
+                    part,
+                    name: name.to_string(),
+                    contract: Contract::Endpoint,
+                    reason: "GET /cached-value was answered with status 404".to_owned(),
+                    log_tail: ["listening", "Press CTRL+C to quit"].map(str::to_owned).into(),
+                });
+            }
+        }
         let report = |name: &str| SelfReport::from([("fake".to_owned(), name.to_owned())]);
         Ok(Box::new(FakeStack {
             endpoint: format!("fake://{}/{}/{}", stack.app, stack.store, stack.workers),
@@ -78,6 +96,12 @@ impl RunningStack for FakeStack {
 
     async fn check(&mut self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn begin_comparing(&mut self, _: Duration) {}
+
+    async fn compared_answers(&mut self) -> ComparedAnswers {
+        ComparedAnswers::default()
     }
 
     fn begin_sampling(&mut self, window: Duration) {

@@ -3,7 +3,9 @@
 //! A [`Launcher`] gives a [`RunningStack`] whose store holds the seeded value and whose app was
 //! seen to answer it byte for byte. Readiness is awaited, never slept for.
 
+mod answers;
 mod container;
+mod contract;
 mod docker;
 mod fake;
 mod part;
@@ -17,8 +19,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
+pub use answers::ComparedAnswers;
 pub use container::{ContainerLauncher, Way};
+pub use contract::{Contract, Waiting};
 pub use docker::{Origin, connect, cpus, ensure_image, version};
 pub use fake::FakeLauncher;
 pub use probe::{HttpAnswer, ask_info, get, seed};
@@ -27,8 +32,10 @@ pub use process::ProcessLauncher;
 use crate::exec::ExecError;
 use crate::id::RunId;
 use crate::model::{
-    Component, Part, Placement, ResourceSample, SelfReport, Stack, StackTimes, Stage,
+    Component, Part, Placement, ResourceSample, SelfReport, Stack, StackTimes, Stage, one_line,
+    with_causes,
 };
+use crate::units::HumanDuration;
 
 /// What is to be started.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +54,8 @@ pub struct StackRequest<'run> {
     pub run: &'run RunId,
     /// Where logs go.
     pub log_dir: &'run Path,
+    /// Where it is reported, about once a second, that a component is waited for.
+    pub waiting: &'run watch::Sender<Option<Waiting>>,
 }
 
 /// A place where stacks can be started.
@@ -58,7 +67,8 @@ pub trait Launcher: Send {
     /// Starts a store and an app, seeds the store and checks the app's answer.
     ///
     /// # Errors
-    /// Whatever kept the stack from answering; nothing of it is left running then.
+    /// Whatever kept the stack from answering. Nothing of it is left running then, unless it is
+    /// [`LaunchError::NotStopped`].
     async fn start(
         &mut self,
         request: &StackRequest<'_>,
@@ -92,6 +102,13 @@ pub trait RunningStack: Send {
     /// What it answers instead, for seconds on end, in words.
     async fn check(&mut self) -> Result<(), String>;
 
+    /// Begins to compare an answer a second with the expected one, for `window`.
+    fn begin_comparing(&mut self, window: Duration);
+
+    /// Compares some answers in a row; gives what came of them, and of those since
+    /// [`Self::begin_comparing`].
+    async fn compared_answers(&mut self) -> ComparedAnswers;
+
     /// Begins to sample what app and store use, once a second for `window`.
     fn begin_sampling(&mut self, window: Duration);
 
@@ -114,6 +131,18 @@ pub trait RunningStack: Send {
 /// Why a stack could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    /// A start failed, and what it had started could not be stopped.
+    #[error(
+        "{}; then stopping what had been started failed: {}",
+        with_causes(start),
+        with_causes(stop)
+    )]
+    NotStopped {
+        /// Why the start failed.
+        start: Box<LaunchError>,
+        /// Why the stop failed.
+        stop: Box<LaunchError>,
+    },
     /// A component has no form that this launcher can start.
     #[error("`{name}` cannot be started as a {launcher}: {reason}")]
     Unsupported {
@@ -157,8 +186,20 @@ pub enum LaunchError {
         /// Why not.
         source: io::Error,
     },
+    /// A program or an app is not of the version that the bundle pinned.
+    #[error("{part} `{name}` is not what the bundle pinned: {reason}")]
+    OtherVersion {
+        /// Which part.
+        part: Part,
+        /// The component.
+        name: String,
+        /// What reports which version instead of which.
+        reason: String,
+        /// Its last lines; empty before it was started.
+        log_tail: Vec<String>,
+    },
     /// A component ended while it was waited for.
-    #[error("{part} `{name}` ended before it was ready ({status})")]
+    #[error("{part} `{name}` ended before it was ready ({status}){}", last_line(log_tail))]
     Ended {
         /// Which part.
         part: Part,
@@ -170,35 +211,43 @@ pub enum LaunchError {
         log_tail: Vec<String>,
     },
     /// A component did not become ready.
-    #[error("{part} `{name}` was not ready after {} s: {last}", waited.as_secs())]
+    #[error(
+        "{part} `{name}` was not ready within {limit} (`limits.ready` in its component.toml): {last}; expected {contract}; {listening}"
+    )]
     NotReady {
         /// Which part.
         part: Part,
         /// The component.
         name: String,
         /// How long it was waited for.
-        waited: Duration,
+        limit: HumanDuration,
+        /// What it had to answer.
+        contract: Contract,
         /// What the last attempt gave.
         last: String,
+        /// Where it listens, in words.
+        listening: String,
         /// Its last lines.
         log_tail: Vec<String>,
     },
     /// The store is not what its component says.
-    #[error("the store that runs as `{name}` is something else: {reason}")]
+    #[error("the store that runs as `{name}` is another product: {reason}")]
     Impostor {
         /// The component.
         name: String,
         /// What it reports, or does not.
         reason: String,
     },
-    /// The store would not take or give the value, or the app answered something else.
-    #[error("{part} `{name}`: {reason}")]
+    /// A component is ready, and does not do what else is expected of it.
+    #[error("{part} `{name}`: {reason}; expected {contract}")]
     Seed {
         /// Which part.
         part: Part,
         /// The component.
         name: String,
-        /// What was wrong.
+        /// What it had to answer.
+        contract: Contract,
+        /// What it did instead.
         reason: String,
         /// Its last lines.
         log_tail: Vec<String>,
@@ -206,6 +255,15 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// This error of a start, after what it had started was to be stopped.
+    #[must_use]
+    pub(crate) fn stopped(self, stopped: Result<(), Self>) -> Self {
+        match stopped {
+            Ok(()) => self,
+            Err(stop) => Self::NotStopped { start: Box::new(self), stop: Box::new(stop) },
+        }
+    }
+
     /// At which stage of a trial this is.
     #[must_use]
     pub fn stage(&self) -> Stage {
@@ -219,10 +277,20 @@ impl LaunchError {
     #[must_use]
     pub fn log_tail(&self) -> &[String] {
         match self {
-            Self::Ended { log_tail, .. }
+            Self::OtherVersion { log_tail, .. }
+            | Self::Ended { log_tail, .. }
             | Self::NotReady { log_tail, .. }
             | Self::Seed { log_tail, .. } => log_tail,
             _ => &[],
         }
     }
 }
+
+/// The last line that says something, for the reason why a component ended; empty without one.
+fn last_line(log_tail: &[String]) -> String {
+    let last = log_tail.iter().rfind(|line| !line.trim().is_empty());
+    last.map_or(String::new(), |line| format!(": {}", one_line(line.trim(), MAX_LINE_CHARS)))
+}
+
+/// Characters of somebody else's text in a reason.
+const MAX_LINE_CHARS: usize = 200;

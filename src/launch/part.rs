@@ -1,7 +1,7 @@
 //! What starting a store or an app takes, wherever it runs: wait until it is ready, see that it is
 //! what it should be, seed it or check its answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,21 +9,27 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
-use super::{LaunchError, StackRequest, probe};
+use super::{Contract, LaunchError, StackRequest, Waiting, last_line, probe};
 use crate::clock::Stopwatch;
 use crate::exec::Usage;
 use crate::model::{Component, HttpPaths, KEY, Part, SelfReport, fill};
-use crate::units::Nanos;
+use crate::units::{HumanDuration, Nanos};
 
-/// How long a component may take until it is ready.
-const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How often readiness is asked for.
 const READY_POLL: Duration = Duration::from_millis(10);
+/// How often it is reported that a component is waited for.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a component may take to stop when it is told to.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(10);
-/// What a store may hold: far more than one key, and enough for Dragonfly's least of 256 MiB a
-/// thread on two threads.
-pub(super) const STORE_MEMORY_MIB: u32 = 1024;
+/// What a store may hold on so many CPUs, in MiB: far more than one key, and the minimum of Dragonfly, which
+/// has a thread on each CPU.
+pub(super) fn store_memory_mib(cpus: usize) -> u32 {
+    const MIN_MIB: u32 = 1024;
+    const MIN_MIB_PER_CPU: u32 = 256;
+    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+    cpus.saturating_mul(MIN_MIB_PER_CPU).max(MIN_MIB)
+}
+
 /// Lines of a log that are kept of a failure.
 pub(super) const TAIL_LINES: usize = 10;
 
@@ -35,6 +41,9 @@ pub(super) trait Vessel: Send {
 
     /// The last lines that it wrote.
     fn log_tail(&self) -> Vec<String>;
+
+    /// The addresses on which it listens, as far as they can be seen from here.
+    async fn listening(&self) -> BTreeSet<SocketAddr>;
 
     /// What it has used, once a second for `window`, and at its end.
     fn sample(&self, window: Duration) -> BoxFuture<'static, Vec<(Nanos, Usage)>>;
@@ -70,19 +79,23 @@ pub(super) struct Running<V> {
 }
 
 impl<V: Vessel> Starting<V> {
-    /// Waits for a store, sees that it is what its component says, and seeds it. One that is not is
+    /// Waits for a store, checks that it is what its component says, and seeds it. One that is not is
     /// stopped.
     pub(super) async fn into_store(
         mut self,
-        component: &Component,
+        request: &StackRequest<'_>,
     ) -> Result<Running<V>, LaunchError> {
-        let report = self.store_report(component).await;
+        let report = self.store_report(request).await;
         self.running_or_stopped(report).await
     }
 
-    /// Waits for an app and sees that it answers what was stored. One that does not is stopped.
-    pub(super) async fn into_app(mut self, http: &HttpPaths) -> Result<Running<V>, LaunchError> {
-        let report = self.app_report(http).await;
+    /// Waits for an app and checks that it answers what was stored. One that does not is stopped.
+    pub(super) async fn into_app(
+        mut self,
+        request: &StackRequest<'_>,
+        http: &HttpPaths,
+    ) -> Result<Running<V>, LaunchError> {
+        let report = self.app_report(request, http).await;
         self.running_or_stopped(report).await
     }
 
@@ -96,51 +109,66 @@ impl<V: Vessel> Starting<V> {
                 let seed = watch.elapsed().saturating_sub(ready);
                 Ok(Running { name, vessel, address, inside, report, ready, seed })
             }
-            Err(error) => {
-                vessel.stop().await?;
-                Err(error)
-            }
+            Err(error) => Err(error.stopped(vessel.stop().await)),
         }
     }
 
     async fn store_report(
         &mut self,
-        component: &Component,
+        request: &StackRequest<'_>,
     ) -> Result<(SelfReport, Duration), LaunchError> {
-        let address = self.address;
-        let ready = self.ready(|| probe::store_ready(address)).await?;
-        let report = probe::ask_info(address).await.map_err(|reason| self.seed_error(reason))?;
+        let (component, address) = (request.store, self.address);
+        let limit = component.limits.answer.0;
+        let ask = || probe::store_ready(address, limit);
+        let ready = self.ready(request, component, Contract::Ping, ask).await?;
+        let report = probe::ask_info_within(address, limit).await;
+        let report = report.map_err(|reason| self.broken(Contract::Info, reason))?;
         if let Some(identity) = &component.store {
             let name = component.name.to_string();
             probe::check_identity(&report, identity)
                 .map_err(|reason| LaunchError::Impostor { name, reason })?;
         }
-        probe::seed(address, KEY).await.map_err(|reason| self.seed_error(reason))?;
+        let seeded = probe::seed_within(address, KEY, limit).await;
+        seeded.map_err(|reason| self.broken(Contract::Value, reason))?;
         Ok((report, ready))
     }
 
     async fn app_report(
         &mut self,
+        request: &StackRequest<'_>,
         http: &HttpPaths,
     ) -> Result<(SelfReport, Duration), LaunchError> {
-        let address = self.address;
-        let ready = self.ready(|| probe::app_ready(address, &http.ready)).await?;
-        probe::check_answer(address, &http.endpoint)
-            .await
-            .map_err(|reason| self.seed_error(reason))?;
+        let (component, address) = (request.app, self.address);
+        let limit = component.limits.answer.0;
+        let ask = || probe::app_ready(address, &http.ready, limit);
+        let ready = self.ready(request, component, Contract::Ready, ask).await?;
+        let checked = probe::check_answer(address, &http.endpoint, limit).await;
+        checked.map_err(|reason| self.broken(Contract::Endpoint, reason))?;
         let report = match &http.about {
-            Some(path) => probe::ask_about(address, path).await,
+            Some(path) => probe::ask_about(address, path, limit).await,
             None => Ok(SelfReport::new()),
         };
-        let report = report.map_err(|reason| self.seed_error(reason))?;
+        let report = report.map_err(|reason| self.broken(Contract::About, reason))?;
+        probe::check_version(&report, http, component.version.as_deref()).map_err(|reason| {
+            let (part, name, log_tail) = (self.part, self.name.clone(), self.vessel.log_tail());
+            LaunchError::OtherVersion { part, name, reason, log_tail }
+        })?;
         Ok((report, ready))
     }
 
     /// Waits until it answers; gives how long that took from its start.
-    async fn ready<F>(&mut self, ask: impl Fn() -> F) -> Result<Duration, LaunchError>
+    async fn ready<F>(
+        &mut self,
+        request: &StackRequest<'_>,
+        component: &Component,
+        contract: Contract,
+        ask: impl Fn() -> F,
+    ) -> Result<Duration, LaunchError>
     where
         F: Future<Output = Result<(), String>>,
     {
+        let limit = component.limits.ready;
+        let mut next_report = REPORT_EVERY;
         loop {
             if let Some(status) = self.vessel.ended() {
                 return Err(LaunchError::Ended {
@@ -151,23 +179,59 @@ impl<V: Vessel> Starting<V> {
                 });
             }
             let Err(last) = ask().await else { return Ok(self.watch.elapsed()) };
-            if self.watch.elapsed() >= READY_LIMIT {
-                return Err(LaunchError::NotReady {
-                    part: self.part,
-                    name: self.name.clone(),
-                    waited: READY_LIMIT,
-                    last,
-                    log_tail: self.vessel.log_tail(),
-                });
+            let waited = self.watch.elapsed();
+            if waited >= limit.0 {
+                return Err(self.not_ready(limit, contract, last).await);
+            }
+            if waited >= next_report {
+                next_report = waited + REPORT_EVERY;
+                let (part, name) = (self.part, self.name.clone());
+                let last = format!("{last}; {}", self.listening().await);
+                request.waiting.send_replace(Some(Waiting { part, name, waited, limit, last }));
             }
             tokio::time::sleep(READY_POLL).await;
         }
     }
 
-    fn seed_error(&self, reason: String) -> LaunchError {
+    async fn not_ready(
+        &self,
+        limit: HumanDuration,
+        contract: Contract,
+        last: String,
+    ) -> LaunchError {
+        LaunchError::NotReady {
+            part: self.part,
+            name: self.name.clone(),
+            limit,
+            contract,
+            last,
+            listening: self.listening().await,
+            log_tail: self.vessel.log_tail(),
+        }
+    }
+
+    /// Where it listens, in words.
+    async fn listening(&self) -> String {
+        let asked = self.inside;
+        let addresses = self.vessel.listening().await;
+        let is_asked = |address: &SocketAddr| {
+            let ip = address.ip();
+            address.port() == asked.port() && (ip == asked.ip() || ip.is_unspecified())
+        };
+        let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let listed = listed.join(" and ");
+        match addresses.iter().any(is_asked) {
+            _ if addresses.is_empty() => "it was not seen to listen on any address".to_owned(),
+            true => format!("it listens on {listed}"),
+            false => format!("it listens on {listed} instead of {asked}"),
+        }
+    }
+
+    fn broken(&self, contract: Contract, reason: String) -> LaunchError {
         LaunchError::Seed {
             part: self.part,
             name: self.name.clone(),
+            contract,
             reason,
             log_tail: self.vessel.log_tail(),
         }
@@ -178,7 +242,11 @@ impl<V: Vessel> Running<V> {
     /// How it ended, if it did, in words.
     pub(super) fn ended(&mut self, part: Part) -> Option<String> {
         let status = self.vessel.ended()?;
-        Some(format!("{part} `{}` ended ({status})", self.name))
+        Some(format!(
+            "{part} `{}` ended ({status}){}",
+            self.name,
+            last_line(&self.vessel.log_tail())
+        ))
     }
 
     /// The last lines that it wrote, each with the part's name.
@@ -205,7 +273,7 @@ pub(super) fn placeholders(
         ("connections", request.connections.to_string()),
         ("key", KEY.to_owned()),
         ("cpus", cpus.len().to_string()),
-        ("memory_mib", STORE_MEMORY_MIB.to_string()),
+        ("memory_mib", store_memory_mib(cpus.len()).to_string()),
     ]);
     if let Some(store) = store {
         values.insert("store_host", store.ip().to_string());
@@ -253,5 +321,16 @@ pub(super) fn unsupported(
         name: component.name.to_string(),
         launcher,
         reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_store_follows_its_cpus() {
+        let told = [0, 1, 2, 4, 5, 8].map(store_memory_mib);
+        assert_eq!(told, [1024, 1024, 1024, 1024, 1280, 2048]);
     }
 }

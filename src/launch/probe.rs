@@ -1,82 +1,160 @@
 //! Talking to what was started: is it ready, what is it, does it answer what was stored?
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
+use hyper::header::{self, HeaderName};
 use hyper_util::rt::TokioIo;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use tokio::net::TcpStream;
 
-use crate::model::{SelfReport, StoreIdentity, VALUE_BYTES, stored_value};
+use crate::model::{
+    HttpPaths, Limits, SelfReport, StoreIdentity, one_line, stored_value, with_causes,
+};
+use crate::units::HumanDuration;
 
-/// How long one question may take.
-const QUESTION_LIMIT: Duration = Duration::from_secs(2);
 /// More than any answer to a probe has.
-const MOST_BODY_BYTES: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Characters of a header or a body in a message.
+const MAX_SHOWN_CHARS: usize = 200;
 
 /// An HTTP answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
+    /// Where a redirect leads, if it is one.
+    pub location: Option<String>,
+    /// The content encoding, if there is one.
+    pub content_encoding: Option<String>,
     /// The content type, if there is one.
     pub content_type: Option<String>,
     /// The body, whole.
     pub body: Vec<u8>,
 }
 
+/// What came instead of what was expected, on one line.
+impl fmt::Display for HttpAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}", self.status)?;
+        for (name, value) in [
+            ("Location", &self.location),
+            ("Content-Encoding", &self.content_encoding),
+            ("Content-Type", &self.content_type),
+        ] {
+            if let Some(value) = value {
+                write!(f, ", {name} `{}`", one_line(value, MAX_SHOWN_CHARS))?;
+            }
+        }
+        match self.body.len() {
+            0 => f.write_str(", no body"),
+            1 => write!(f, ", 1 byte: {}", shown(&self.body)),
+            count => write!(f, ", {count} bytes: {}", shown(&self.body)),
+        }
+    }
+}
+
+/// The beginning of a body on one line: its text, or its bytes where it is none.
+fn shown(body: &[u8]) -> String {
+    let start = &body[..body.len().min(4 * MAX_SHOWN_CHARS)];
+    match std::str::from_utf8(start) {
+        Err(error) if error.error_len().is_some() || error.valid_up_to() == 0 => {
+            let cut = start.len().min(MAX_SHOWN_BYTES);
+            let more = if cut < body.len() { "…" } else { "" };
+            format!("{}{more}", start[..cut].escape_ascii())
+        }
+        // What is cut may end in the middle of a character.
+        _ => one_line(&String::from_utf8_lossy(start), MAX_SHOWN_CHARS),
+    }
+}
+
+/// Bytes of a binary body in a message.
+const MAX_SHOWN_BYTES: usize = 32;
+
 /// Asks an HTTP server for a path.
 ///
 /// # Errors
-/// When there is no whole answer within two seconds, in words.
+/// When there is no whole answer within the default of `limits.answer`, in words.
 pub async fn get(address: SocketAddr, path: &str) -> Result<HttpAnswer, String> {
-    let question = ask(address, path);
-    let answer = tokio::time::timeout(QUESTION_LIMIT, question).await;
-    answer.map_err(|_| format!("GET {path} was not answered in {} s", QUESTION_LIMIT.as_secs()))?
+    get_within(address, path, Limits::default().answer.0).await
+}
+
+async fn get_within(
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> Result<HttpAnswer, String> {
+    let answer = tokio::time::timeout(limit, ask(address, path)).await;
+    answer.map_err(|_| format!("GET {path} at {address} {}", unanswered(limit)))?
+}
+
+/// That nothing came in time, and which key changes that.
+fn unanswered(limit: Duration) -> String {
+    let limit = HumanDuration(limit);
+    format!("was not answered within {limit} (`limits.answer` in its component.toml)")
 }
 
 async fn ask(address: SocketAddr, path: &str) -> Result<HttpAnswer, String> {
-    let words = |error: &dyn std::fmt::Display| format!("GET {path}: {error}");
+    let words = |error: &dyn std::error::Error| {
+        format!("GET {path} at {address}: {}", one_line(&with_causes(error), MAX_SHOWN_CHARS))
+    };
     let stream = TcpStream::connect(address).await.map_err(|error| words(&error))?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(|error| words(&error))?;
     let connection = tokio::spawn(connection);
     let request = hyper::Request::get(path)
-        .header(hyper::header::HOST, address.to_string())
+        .header(header::HOST, address.to_string())
         .body(Empty::<Bytes>::new())
         .map_err(|error| words(&error))?;
     let answer = sender.send_request(request).await.map_err(|error| words(&error))?;
     let (head, body) = answer.into_parts();
-    let body =
-        Limited::new(body, MOST_BODY_BYTES).collect().await.map_err(|error| words(&error))?;
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    let body = body.map_err(|error| words(&*error))?;
     connection.abort();
-    let content_type = head.headers.get(hyper::header::CONTENT_TYPE);
+    let text = |name: HeaderName| {
+        let value = head.headers.get(name);
+        value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
     Ok(HttpAnswer {
         status: head.status.as_u16(),
-        content_type: content_type
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+        location: text(header::LOCATION),
+        content_encoding: text(header::CONTENT_ENCODING),
+        content_type: text(header::CONTENT_TYPE),
         body: body.to_bytes().to_vec(),
     })
 }
 
 /// Whether an app says that it is ready.
-pub(super) async fn app_ready(address: SocketAddr, path: &str) -> Result<(), String> {
-    let answer = get(address, path).await?;
+pub(super) async fn app_ready(
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> Result<(), String> {
+    let answer = get_within(address, path, limit).await?;
     match answer.status {
         200 => Ok(()),
-        status => Err(format!("GET {path} answered {status}")),
+        _ => Err(format!("GET {path} at {address} answered with {answer}")),
     }
 }
 
 /// What an app says of itself: a flat JSON object, values as text.
-pub(super) async fn ask_about(address: SocketAddr, path: &str) -> Result<SelfReport, String> {
-    let answer = get(address, path).await?;
-    let fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&answer.body)
-        .map_err(|error| format!("GET {path} answered no JSON object: {error}"))?;
+pub(super) async fn ask_about(
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> Result<SelfReport, String> {
+    let answer = get_within(address, path, limit).await?;
+    let wrong = || format!("GET {path} answered with {answer}");
+    if answer.status != 200 {
+        return Err(wrong());
+    }
+    let fields: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(&answer.body).map_err(|_| wrong())?;
     let text = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => text,
         other => other.to_string(),
@@ -84,20 +162,59 @@ pub(super) async fn ask_about(address: SocketAddr, path: &str) -> Result<SelfRep
     Ok(fields.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
+/// Checks that an app names the pinned version in the field of its report that is meant for it.
+pub(super) fn check_version(
+    report: &SelfReport,
+    http: &HttpPaths,
+    pinned: Option<&str>,
+) -> Result<(), String> {
+    let (Some(field), Some(pinned)) = (&http.about_version, pinned) else { return Ok(()) };
+    let path = http.about.as_deref().unwrap_or_default();
+    match report.get(field) {
+        Some(value) if names_version(value, pinned) => Ok(()),
+        Some(value) => Err(format!(
+            "`{field}` of GET {path} is `{}`, and version `{pinned}` was pinned",
+            one_line(value, MAX_SHOWN_CHARS)
+        )),
+        None => {
+            Err(format!("GET {path} has no field `{field}`, which has to name version `{pinned}`"))
+        }
+    }
+}
+
+/// Whether a text names a version, and not only one that begins or ends so.
+fn names_version(text: &str, version: &str) -> bool {
+    let continues = |c: char| c.is_alphanumeric() || ['.', '-', '+'].contains(&c);
+    text.match_indices(version).any(|(start, _)| {
+        let before = text[..start].chars().next_back().filter(|&c| c != 'v');
+        let after = text[start + version.len()..].chars().next();
+        !before.is_some_and(continues) && !after.is_some_and(continues)
+    })
+}
+
 /// Whether a store answers PING.
-pub(super) async fn store_ready(address: SocketAddr) -> Result<(), String> {
-    let mut store = connect(address).await?;
-    store.ping::<String>().await.map(drop).map_err(|error| error.to_string())
+pub(super) async fn store_ready(address: SocketAddr, limit: Duration) -> Result<(), String> {
+    let mut store = connect(address, limit).await?;
+    store.ping::<String>().await.map(drop).map_err(|error| refused("PING", address, &error))
 }
 
 /// What a store says of itself: the fields of INFO that tell what it is.
 ///
 /// # Errors
-/// When it does not answer, in words.
+/// When it does not answer within the default of `limits.answer`, in words.
 pub async fn ask_info(address: SocketAddr) -> Result<SelfReport, String> {
-    let mut store = connect(address).await?;
-    let text: String =
-        redis::cmd("INFO").query_async(&mut store).await.map_err(|error| error.to_string())?;
+    ask_info_within(address, Limits::default().answer.0).await
+}
+
+pub(super) async fn ask_info_within(
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<SelfReport, String> {
+    let mut store = connect(address, limit).await?;
+    let text: String = redis::cmd("INFO")
+        .query_async(&mut store)
+        .await
+        .map_err(|error| refused("INFO", address, &error))?;
     let fields = text.lines().filter_map(|line| line.trim_end().split_once(':'));
     let kept = fields.filter(|(name, _)| INFO_FIELDS.contains(name));
     Ok(kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
@@ -134,41 +251,95 @@ pub(super) fn check_identity(report: &SelfReport, identity: &StoreIdentity) -> R
 /// Stores the value under `key` and reads it back.
 ///
 /// # Errors
-/// When the store does not take or give it, in words.
+/// When the store does not take or give it within the default of `limits.answer`, in words.
 pub async fn seed(address: SocketAddr, key: &str) -> Result<(), String> {
-    let mut store = connect(address).await?;
+    seed_within(address, key, Limits::default().answer.0).await
+}
+
+pub(super) async fn seed_within(
+    address: SocketAddr,
+    key: &str,
+    limit: Duration,
+) -> Result<(), String> {
+    let mut store = connect(address, limit).await?;
     let value = stored_value();
-    store.set::<_, _, ()>(key, &value[..]).await.map_err(|error| format!("SET: {error}"))?;
-    let back: Vec<u8> = store.get(key).await.map_err(|error| format!("GET: {error}"))?;
+    let stored = store.set::<_, _, ()>(key, &value[..]).await;
+    stored.map_err(|error| refused("SET", address, &error))?;
+    let back: Vec<u8> = store.get(key).await.map_err(|error| refused("GET", address, &error))?;
     match back == value {
         true => Ok(()),
-        false => Err("it does not give back what was stored".to_owned()),
+        false => Err(format!("GET gave back {} other bytes", back.len())),
     }
 }
 
 /// Checks that an app answers the stored value byte for byte.
-pub(super) async fn check_answer(address: SocketAddr, path: &str) -> Result<(), String> {
-    let answer = get(address, path).await?;
-    if answer.status != 200 {
-        let body = String::from_utf8_lossy(&answer.body);
-        let start: String = body.chars().take(200).collect();
-        return Err(format!("GET {path} answered {}: {start}", answer.status));
+pub(super) async fn check_answer(
+    address: SocketAddr,
+    path: &str,
+    limit: Duration,
+) -> Result<(), String> {
+    let answer = get_within(address, path, limit).await?;
+    match answer.status == 200 && answer.body == stored_value() {
+        true => Ok(()),
+        false => Err(format!("GET {path} answered with {answer}")),
     }
-    if answer.body != stored_value() {
-        let bytes = answer.body.len();
-        return Err(format!(
-            "GET {path} answered {bytes} bytes that are not the {VALUE_BYTES} bytes that were stored"
-        ));
-    }
-    Ok(())
 }
 
-async fn connect(address: SocketAddr) -> Result<MultiplexedConnection, String> {
-    let client =
-        redis::Client::open(format!("redis://{address}")).map_err(|error| error.to_string())?;
+/// That a store refused a command, or was silent.
+fn refused(command: &str, address: SocketAddr, error: &redis::RedisError) -> String {
+    format!("{command} at {address}: {}", one_line(&error.to_string(), MAX_SHOWN_CHARS))
+}
+
+async fn connect(address: SocketAddr, limit: Duration) -> Result<MultiplexedConnection, String> {
+    let words = |error: redis::RedisError| refused("a connection", address, &error);
+    let client = redis::Client::open(format!("redis://{address}")).map_err(words)?;
     let config = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(QUESTION_LIMIT))
-        .set_response_timeout(Some(QUESTION_LIMIT));
-    let connection = client.get_multiplexed_async_connection_with_config(&config);
-    connection.await.map_err(|error| error.to_string())
+        .set_connection_timeout(Some(limit))
+        .set_response_timeout(Some(limit));
+    client.get_multiplexed_async_connection_with_config(&config).await.map_err(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_described_on_one_line() {
+        let plain = HttpAnswer {
+            status: 302,
+            location: Some("/cached-value/".to_owned()),
+            content_encoding: None,
+            content_type: Some("text/html".to_owned()),
+            body: vec![],
+        };
+        let told = "status 302, Location `/cached-value/`, Content-Type `text/html`, no body";
+        assert_eq!(plain.to_string(), told);
+        let mut other = HttpAnswer { status: 200, location: None, content_type: None, ..plain };
+        other.content_encoding = Some("gzip".to_owned());
+        other.body = b"\x1f\x8b\x08\x00rest".to_vec();
+        let told = r"status 200, Content-Encoding `gzip`, 8 bytes: \x1f\x8b\x08\x00rest";
+        assert_eq!(other.to_string(), told);
+        other.content_encoding = None;
+        other.body = b"{\"error\":\n\"\x1b[31m\"}".to_vec();
+        let told = r#"status 200, 18 bytes: {"error":\n"\u{1b}[31m"}"#;
+        assert_eq!(other.to_string(), told);
+        other.body = "ä".repeat(5000).into_bytes();
+        let told = format!("status 200, 10000 bytes: {}…", "ä".repeat(MAX_SHOWN_CHARS));
+        assert_eq!(other.to_string(), told);
+        other.body = stored_value();
+        let told = other.to_string();
+        assert!(told.starts_with(r"status 200, 1024 bytes: \x07&E"), "{told}");
+        assert!(told.len() < 200 && !told.contains(char::is_control), "{told}");
+    }
+
+    #[test]
+    fn a_version_is_named_whole() {
+        for text in ["0.165.0", "FastAPI 0.165.0", "FastAPI v0.165.0, Starlette 1.0", "(0.165.0)"] {
+            assert!(names_version(text, "0.165.0"), "{text}");
+        }
+        for text in ["", "FastAPI 9.9.9", "10.165.0", "0.165.01", "0.165.0.1", "0.165.0-rc1"] {
+            assert!(!names_version(text, "0.165.0"), "{text}");
+        }
+        assert!(names_version("Python 3.11.2", "Python 3.11.2"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Stacks as child processes on loopback ports, pinned by CPU affinity.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use super::part::{STOP_GRACE, Starting, TAIL_LINES, Vessel, filled, placeholders
 use super::stack::{self, Launch};
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{Child, ChildSpec, Usage, free_address, sample_usage};
-use crate::model::{Component, Part};
+use crate::exec::{Child, ChildSpec, Usage, first_line, free_address, sample_usage};
+use crate::model::{Component, Part, ProcessTemplate};
 use crate::units::Nanos;
 
 /// Starts components as child processes.
@@ -55,7 +56,6 @@ impl Launch for ProcessLauncher {
         let template = template.ok_or_else(|| {
             unsupported(component, Self::NAME, &"the bundle has no program for it")
         })?;
-        let watch = Stopwatch::start();
         let address = free_address().map_err(|source| LaunchError::Port { source })?;
         let values = placeholders(request, part, address, store);
         let command = filled(&template.args, &template.env, &values)
@@ -64,6 +64,10 @@ impl Launch for ProcessLauncher {
             Part::Store => &request.placement.store,
             _ => &request.placement.app,
         };
+        check_version(component, template, &command.env).await.map_err(|reason| {
+            LaunchError::OtherVersion { part, name: name.clone(), reason, log_tail: vec![] }
+        })?;
+        let watch = Stopwatch::start();
         let child = Child::spawn(&ChildSpec {
             program: template.program.clone(),
             args: command.args.into_iter().map(Into::into).collect(),
@@ -73,6 +77,27 @@ impl Launch for ProcessLauncher {
             log: request.log_dir.join(format!("{part}-{name}.log")),
         })?;
         Ok(Starting { part, name, vessel: child, address, inside: address, watch })
+    }
+}
+
+/// Checks that a program reports the pinned version in the environment that it is about to be started
+/// in: behind a name on `PATH` may be a shim that chooses by environment and folder.
+async fn check_version(
+    component: &Component,
+    template: &ProcessTemplate,
+    env: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    let (Some(args), Some(pinned)) = (&template.version, &component.version) else { return Ok(()) };
+    let (program, dir) = (template.program.clone(), template.dir.clone());
+    let (args, env) = (args.clone(), env.clone());
+    let asked = tokio::task::spawn_blocking(move || first_line(&program, &args, &env, &dir));
+    match asked.await {
+        Ok(Ok(found)) if found == *pinned => Ok(()),
+        Ok(Ok(found)) => Err(format!(
+            "in the environment of this run its version is `{found}`, and `{pinned}` was pinned"
+        )),
+        Ok(Err(error)) => Err(format!("it does not report its version: {error}")),
+        Err(panicked) => Err(panicked.to_string()),
     }
 }
 
@@ -86,8 +111,12 @@ impl Vessel for Child {
         self.log_tail(TAIL_LINES)
     }
 
+    async fn listening(&self) -> BTreeSet<SocketAddr> {
+        self.tree().listening()
+    }
+
     fn sample(&self, window: Duration) -> BoxFuture<'static, Vec<(Nanos, Usage)>> {
-        sample_usage(self.group(), window).boxed()
+        sample_usage(self.tree(), window).boxed()
     }
 
     async fn stop(self) -> Result<(), LaunchError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
+use super::answers::{AnswerSampler, ComparedAnswers};
 use super::part::{Running, Starting, Vessel, http_paths};
 use super::{LaunchError, RunningStack, StackRequest, probe};
 use crate::clock::Stopwatch;
@@ -14,9 +15,7 @@ use crate::exec::Usage;
 use crate::model::{Component, Part, ResourceSample, SelfReport, StackTimes};
 use crate::units::Nanos;
 
-/// How long an app may take, after a load, until it answers as it should: an overload has to drain.
-const CHECK_LIMIT: Duration = Duration::from_secs(5);
-/// How often it is asked.
+/// How often an app is asked, after a load, until it answers as it should: an overload has to drain.
 const CHECK_POLL: Duration = Duration::from_millis(100);
 
 /// What starts a component in a vessel.
@@ -47,15 +46,17 @@ where
 {
     let http = http_paths(request.app, L::NAME)?;
     let store = launcher.launch(request, Part::Store, request.store, None).await?;
-    let store = store.into_store(request.store).await?;
+    let store = store.into_store(request).await?;
     let app = launcher.launch(request, Part::App, request.app, Some(store.inside)).await;
     let app = match app {
-        Ok(app) => app.into_app(http).await,
+        Ok(app) => app.into_app(request, http).await,
         Err(error) => Err(error),
     };
     match app {
         Ok(app) => Ok(Box::new(ComponentStack {
+            answers: AnswerSampler::of(app.address, &http.endpoint).await,
             endpoint: http.endpoint.clone(),
+            answer_limit: request.app.limits.answer.0,
             url: format!("http://{}{}", app.address, http.endpoint),
             times: StackTimes {
                 store_ready: store.ready.into(),
@@ -71,10 +72,7 @@ where
             store,
             samplers: JoinSet::new(),
         })),
-        Err(error) => {
-            store.vessel.stop().await?;
-            Err(error)
-        }
+        Err(error) => Err(error.stopped(store.vessel.stop().await)),
     }
 }
 
@@ -82,11 +80,14 @@ struct ComponentStack<V> {
     /// The path that is measured, and its URL.
     endpoint: String,
     url: String,
+    /// How long the app may take to answer.
+    answer_limit: Duration,
     times: StackTimes,
     self_reports: BTreeMap<Part, SelfReport>,
     app: Running<V>,
     store: Running<V>,
     /// Ended with the stack, should it end before their window is over.
+    answers: AnswerSampler,
     samplers: JoinSet<(Part, Vec<(Nanos, Usage)>)>,
 }
 
@@ -111,14 +112,23 @@ impl<V: Vessel> RunningStack for ComponentStack<V> {
     async fn check(&mut self) -> Result<(), String> {
         let watch = Stopwatch::start();
         loop {
-            let Err(reason) = probe::check_answer(self.app.address, &self.endpoint).await else {
+            let (address, limit) = (self.app.address, self.answer_limit);
+            let Err(reason) = probe::check_answer(address, &self.endpoint, limit).await else {
                 return Ok(());
             };
-            if watch.elapsed() >= CHECK_LIMIT {
+            if watch.elapsed() >= limit {
                 return Err(reason);
             }
             tokio::time::sleep(CHECK_POLL).await;
         }
+    }
+
+    fn begin_comparing(&mut self, window: Duration) {
+        self.answers.begin(window);
+    }
+
+    async fn compared_answers(&mut self) -> ComparedAnswers {
+        self.answers.finish().await
     }
 
     fn begin_sampling(&mut self, window: Duration) {
@@ -152,5 +162,146 @@ impl<V: Vessel> RunningStack for ComponentStack<V> {
         let app = self.app.vessel.stop().await;
         let store = self.store.vessel.stop().await;
         app.and(store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::exec::ExecError;
+    use crate::id::RunId;
+    use crate::launch::Waiting;
+    use crate::model::{Placement, Stack};
+    use crate::units::CpuSet;
+
+    fn stop_error() -> LaunchError {
+        let source = std::io::Error::other("it outlived SIGKILL");
+        ExecError::System { action: "stop a process", source }.into()
+    }
+
+    /// A component that answers nothing; most end at once, and some cannot be stopped.
+    #[derive(Clone, Copy)]
+    struct Dead {
+        has_ended: bool,
+        can_be_stopped: bool,
+    }
+
+    /// Where it listens instead.
+    const ELSEWHERE: &str = "[::1]:1";
+
+    #[async_trait]
+    impl Vessel for Dead {
+        fn ended(&mut self) -> Option<String> {
+            self.has_ended.then(|| "exit status: 3".to_owned())
+        }
+
+        fn log_tail(&self) -> Vec<String> {
+            vec!["no configuration".to_owned(), String::new()]
+        }
+
+        async fn listening(&self) -> BTreeSet<SocketAddr> {
+            BTreeSet::from([ELSEWHERE.parse().unwrap()])
+        }
+
+        fn sample(&self, _: Duration) -> BoxFuture<'static, Vec<(Nanos, Usage)>> {
+            async { vec![] }.boxed()
+        }
+
+        async fn stop(self) -> Result<(), LaunchError> {
+            match self.can_be_stopped {
+                true => Ok(()),
+                false => Err(stop_error()),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl Launch for Dead {
+        type Vessel = Dead;
+
+        const NAME: &'static str = "dead";
+
+        async fn launch(
+            &mut self,
+            _: &StackRequest<'_>,
+            part: Part,
+            component: &Component,
+            _: Option<SocketAddr>,
+        ) -> Result<Starting<Dead>, LaunchError> {
+            let address = SocketAddr::from(([127, 0, 0, 1], 1));
+            let (vessel, name) = (*self, component.name.to_string());
+            Ok(Starting { part, name, vessel, address, inside: address, watch: Stopwatch::start() })
+        }
+    }
+
+    fn component(kind: &str) -> Component {
+        let http = serde_json::json!({ "ready": "/", "about": null, "endpoint": "/" });
+        let component = serde_json::json!({
+            "name": kind, "kind": kind, "title": "", "summary": "", "version": null,
+            "identity": "0".repeat(64), "facts": {}, "http": http, "store": null,
+            "process": null, "unavailable": null, "limits": { "ready": "1s 100ms" },
+        });
+        serde_json::from_value(component).unwrap()
+    }
+
+    /// Why a stack cannot be started, and the last report that it was waited for.
+    fn start_error(mut launcher: Dead) -> (LaunchError, Option<Waiting>) {
+        let [app, store] = ["app", "store"].map(component);
+        let stack = Stack { app: app.name.clone(), store: store.name.clone(), workers: 1 };
+        let cpus = CpuSet::default();
+        let (loader, shared) = (cpus.clone(), false);
+        let placement = Placement { loader, app: cpus.clone(), store: cpus, shared };
+        let (waiting, waits) = tokio::sync::watch::channel(None);
+        let request = StackRequest {
+            stack: &stack,
+            app: &app,
+            store: &store,
+            placement: &placement,
+            connections: 1,
+            run: &RunId("run".to_owned()),
+            log_dir: Path::new("/"),
+            waiting: &waiting,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let Err(error) = runtime.block_on(start(&mut launcher, &request)) else {
+            panic!("a dead store was started")
+        };
+        (error, waits.borrow().clone())
+    }
+
+    #[test]
+    fn a_failed_start_that_cannot_be_stopped_names_both_errors() {
+        let ended = "store `store` ended before it was ready (exit status: 3): no configuration";
+        let (error, _) = start_error(Dead { has_ended: true, can_be_stopped: true });
+        assert!(matches!(error, LaunchError::Ended { .. }), "{error:?}");
+        assert_eq!(error.to_string(), ended);
+        let (error, _) = start_error(Dead { has_ended: true, can_be_stopped: false });
+        assert!(matches!(error, LaunchError::NotStopped { .. }), "{error:?}");
+        let told = error.to_string();
+        assert!(told.starts_with(ended), "{told}");
+        assert!(told.contains("cannot stop a process: it outlived SIGKILL"), "{told}");
+    }
+
+    #[test]
+    fn what_is_not_ready_in_time_is_reported_meanwhile_and_told_with_its_key_and_addresses() {
+        let (error, waiting) = start_error(Dead { has_ended: false, can_be_stopped: true });
+        let told = error.to_string();
+        for words in [
+            "store `store` was not ready within 1s 100ms (`limits.ready` in its component.toml)",
+            "at 127.0.0.1:1",
+            "expected an answer to PING",
+            "it listens on [::1]:1 instead of 127.0.0.1:1",
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        let waiting = waiting.unwrap().to_string();
+        assert!(waiting.starts_with("waiting for store `store` (1 s of 1s 100ms): "), "{waiting}");
+        assert!(waiting.ends_with("it listens on [::1]:1 instead of 127.0.0.1:1"), "{waiting}");
     }
 }
