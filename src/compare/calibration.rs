@@ -7,6 +7,7 @@ use super::Side;
 use super::effect::{mean, to_scale};
 use crate::model::{Case, Metric, Sample};
 use crate::stats::{Scatter, smallest_ratio};
+use crate::units::Rps;
 
 /// Fewer runs may be alike by luck, and would then promise too much.
 pub const LEAST_SESSIONS: usize = 4;
@@ -69,12 +70,12 @@ impl Calibration {
     /// rate that is nearest to `target_rps`: from the pooled scatter within sessions.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
-    pub fn floor(&self, metric: Metric, target_rps: u32, repetitions: usize) -> Option<f64> {
+    pub fn floor(&self, metric: Metric, target_rps: Rps, repetitions: usize) -> Option<f64> {
         let values = || {
             let own = self.sessions.iter().filter_map(|session| session.get(&metric)).flatten();
             own.filter(|(_, values)| values.len() > 1)
         };
-        let distance = |rate: u32| (f64::from(rate).ln() - f64::from(target_rps).ln()).abs();
+        let distance = |rate: Rps| (rate.as_f64().ln() - target_rps.as_f64().ln()).abs();
         let rates = values().map(|(case, _)| case.target_rps);
         let nearest = rates.min_by(|a, b| distance(*a).total_cmp(&distance(*b)))?;
         let (mut squares, mut df) = (0.0, 0.0);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Side;
-use crate::model::{Fingerprint, Flag, Order};
+use crate::model::{Fingerprint, Flag, Order, joined};
 use crate::store::{Manifest, PinnedComponent};
 
 /// Whether a difference was meant.
@@ -61,12 +61,15 @@ pub fn same_host_class(one: &Fingerprint, other: &Fingerprint) -> bool {
 #[must_use]
 pub fn noted(before: &Side, after: &Side) -> Vec<Noted> {
     let mut noted = Vec::new();
+    let (one, other) = (&before.manifest, &after.manifest);
     for (class, before, after) in [
         (Class::Suspicious, how(before), how(after)),
-        (Class::Harmless, details(&before.manifest), details(&after.manifest)),
-        (Class::Suspicious, host_class(&before.manifest.host), host_class(&after.manifest.host)),
-        (Class::Suspicious, system(&before.manifest), system(&after.manifest)),
-        (Class::Expected, components(&before.manifest), components(&after.manifest)),
+        (Class::Harmless, details(one), details(other)),
+        (Class::Suspicious, host_class(&one.host), host_class(&other.host)),
+        (Class::Suspicious, system(one), system(other)),
+        (Class::Expected, differing(one, other), components(other)),
+        (Class::Suspicious, self_reports(one, other, true), self_reports(other, one, true)),
+        (Class::Expected, self_reports(one, other, false), self_reports(other, one, false)),
     ] {
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for name in names {
@@ -86,7 +89,7 @@ pub fn noted(before: &Side, after: &Side) -> Vec<Noted> {
 /// The stacks whose components are the same on both sides can have changed only by chance, or with the
 /// host: whether an app and a store are.
 pub(super) fn unchanged(before: &Manifest, after: &Manifest, names: [&str; 2]) -> bool {
-    let (before, after) = (components(before), components(after));
+    let (before, after) = (differing(before, after), components(after));
     names.iter().all(|name| {
         let name = format!("component: {name}");
         before.get(&name) == after.get(&name)
@@ -103,10 +106,6 @@ fn fields<const N: usize>(fields: [(&str, String); N]) -> Fields {
 fn how(side: &Side) -> Fields {
     let manifest = &side.manifest;
     let experiment = &manifest.experiment;
-    let list = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-    let names = |names: &[crate::model::ComponentName]| {
-        names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
     let always = [Flag::CpusShared, Flag::PathPublished];
     let flags = always.into_iter().filter(|flag| {
         let carry = side.samples.iter().filter(|sample| sample.flags.contains(flag)).count();
@@ -115,11 +114,11 @@ fn how(side: &Side) -> Fields {
     let differences = manifest.accepted_differences.iter();
     let differences = differences.map(|one| format!("{} {} → {}", one.what, one.before, one.after));
     fields([
-        ("spec: apps", names(&experiment.apps)),
-        ("spec: stores", names(&experiment.stores)),
-        ("spec: workers", list(&experiment.workers)),
-        ("spec: connections", list(&experiment.concurrency)),
-        ("spec: target rates", list(&experiment.qps)),
+        ("spec: apps", joined(&experiment.apps, ", ")),
+        ("spec: stores", joined(&experiment.stores, ", ")),
+        ("spec: workers", joined(&experiment.workers, ", ")),
+        ("spec: connections", joined(&experiment.concurrency, ", ")),
+        ("spec: target rates", joined(&experiment.qps, ", ")),
         ("spec: duration", experiment.duration.to_string()),
         ("spec: warm-up", experiment.warm_up.to_string()),
         ("order", order(manifest.order).to_owned()),
@@ -210,14 +209,58 @@ const SETTINGS: [&str; 10] = [
     "mitigations",
 ];
 
-/// What each component is that was measured.
-fn components(manifest: &Manifest) -> Fields {
+/// The components that were measured.
+fn used(manifest: &Manifest) -> impl Iterator<Item = &PinnedComponent> {
     let experiment = &manifest.experiment;
     let is_used = |one: &&PinnedComponent| {
         experiment.apps.contains(&one.name) || experiment.stores.contains(&one.name)
     };
-    let words = |one: &PinnedComponent| (format!("component: {}", one.name), one.in_words());
-    manifest.bundle.components.iter().filter(is_used).map(words).collect()
+    manifest.bundle.components.iter().filter(is_used)
+}
+
+/// What each component is that was measured.
+fn components(manifest: &Manifest) -> Fields {
+    used(manifest).map(|one| (format!("component: {}", one.name), one.in_words())).collect()
+}
+
+/// The same in the words of another dataset, for components that are the same there, as far as both were
+/// recorded.
+fn differing(manifest: &Manifest, other: &Manifest) -> Fields {
+    let words = |one: &PinnedComponent| {
+        let same = used(other).find(|there| there.name == one.name && there.is_same(one));
+        (format!("component: {}", one.name), same.unwrap_or(one).in_words())
+    };
+    used(manifest).map(words).collect()
+}
+
+/// What components said of themselves at run time, of those that are the same on both sides or of the
+/// others: the same program can find other things on its host, such as the kernel's interface for many
+/// connections. Only fields count that both sides have.
+fn self_reports(manifest: &Manifest, other: &Manifest, are_same: bool) -> Fields {
+    let mut fields = Fields::new();
+    for one in used(manifest) {
+        let there = used(other).find(|there| there.name == one.name);
+        if there.is_none_or(|there| there.is_same(one) != are_same) {
+            continue;
+        }
+        let [own, theirs] = [manifest, other].map(|manifest| said(manifest, one.name.as_str()));
+        for (field, values) in own.into_iter().filter(|(field, _)| theirs.contains_key(field)) {
+            let values: Vec<&str> = values.into_iter().collect();
+            fields.insert(format!("component: {} reports {field}", one.name), values.join(", "));
+        }
+    }
+    fields
+}
+
+/// The values of each field of a component's reports.
+fn said<'a>(manifest: &'a Manifest, name: &str) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut said: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let reports = manifest.reports.get(name).into_iter().flatten().flatten();
+    // How many workers there are is a factor.
+    for (field, value) in reports.filter(|(field, _)| *field != "workers") {
+        said.entry(field).or_default().insert(value);
+    }
+    said
 }
 
 #[cfg(test)]
@@ -234,6 +277,73 @@ mod tests {
             kernel: "6.1".to_owned(),
             arch: "x86_64".to_owned(),
         }
+    }
+
+    /// A side of the oldest dataset that there is.
+    fn old_side() -> Side {
+        let manifest = include_bytes!(
+            "../../tests/fixtures/version-1/32eee67ad1bba445f1618e608548e34f7b23134fb9cc54b19555e9f0c2c17cc6/manifest.json"
+        );
+        let dataset = Manifest::id_of(manifest);
+        Side { dataset, manifest: serde_json::from_slice(manifest).unwrap(), samples: vec![] }
+    }
+
+    /// The component of the app that was measured.
+    fn app(side: &mut Side) -> &mut PinnedComponent {
+        let name = side.manifest.experiment.apps[0].clone();
+        side.manifest.bundle.components.iter_mut().find(|one| one.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_component_whose_installed_files_were_not_recorded_before_is_the_same() {
+        let before = old_side();
+        let mut after = old_side();
+        let fact = |value: &str| ("installed .venv".to_owned(), value.to_owned());
+        let identity = |digit: &str| serde_json::from_value(digit.repeat(64).into()).unwrap();
+        app(&mut after).facts.extend([fact("a")]);
+        app(&mut after).identity = identity("a");
+        assert_eq!(noted(&before, &after), []);
+        assert_eq!(noted(&after, &before), []);
+        let name = after.manifest.experiment.apps[0].to_string();
+        let store = after.manifest.experiment.stores[0].to_string();
+        assert!(unchanged(&before.manifest, &after.manifest, [&name, &store]));
+
+        let mut other = old_side();
+        app(&mut other).facts.extend([fact("b")]);
+        app(&mut other).identity = identity("b");
+        let told = noted(&after, &other);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(
+            (told[0].class, &*told[0].what),
+            (Class::Expected, &*format!("component: {name}"))
+        );
+        assert!(!unchanged(&after.manifest, &other.manifest, [&name, &store]));
+    }
+
+    #[test]
+    fn the_same_component_that_reports_something_else_is_suspicious() {
+        let report = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            vec![pairs.collect()]
+        };
+        let (mut before, mut after) = (old_side(), old_side());
+        let name = app(&mut before).name.to_string();
+        let what = format!("component: {name} reports multiplexing_api");
+        for (side, api, workers) in [(&mut before, "io_uring", "1"), (&mut after, "epoll", "2")] {
+            let pairs = [("multiplexing_api", api), ("workers", workers), (api, "only here")];
+            side.manifest.reports.insert(name.clone(), report(&pairs));
+        }
+        let (io_uring, epoll) = ("io_uring".to_owned(), "epoll".to_owned());
+        let told = |class| Noted {
+            class,
+            what: what.clone(),
+            before: io_uring.clone(),
+            after: epoll.clone(),
+        };
+        assert_eq!(noted(&before, &after), [told(Class::Suspicious)]);
+        app(&mut after).facts.insert("program".to_owned(), "other".to_owned());
+        app(&mut after).identity = serde_json::from_value("b".repeat(64).into()).unwrap();
+        assert!(noted(&before, &after).contains(&told(Class::Expected)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::model::{Case, Flag, Metric, Sample, Stack};
 use crate::stats::{Estimated, Prior, Scatter, adjusted, fit_prior, moderate, simes, t_quantile};
+use crate::units::Rps;
 
 /// The chance with which the smallest change that could have been seen is seen.
 const POWER: f64 = 0.8;
@@ -106,19 +107,32 @@ fn basis(rules: &Rules) -> Basis {
 /// The cases whose trials failed on a side.
 fn broken(before: &Side, after: &Side) -> Vec<Broken> {
     let (old, new) = (by_case(&before.samples), by_case(&after.samples));
-    let failed = |own: &[&Sample]| own.iter().filter(|sample| sample.failure.is_some()).count();
+    let reasons =
+        |own: &[&Sample]| own.iter().filter_map(|one| one.failure.clone()).collect::<Vec<_>>();
     let of_case = |(case, old): (&&Case, &Vec<&Sample>)| {
         let new = new.get(*case)?;
-        let one = Broken {
+        let (before, after) = (reasons(old), reasons(new));
+        let reason = most_frequent(if after.is_empty() { &before } else { &after })?;
+        Some(Broken {
             case: (*case).clone(),
             trials_before: old.len(),
-            failed_before: failed(old),
+            failed_before: before.len(),
             trials_after: new.len(),
-            failed_after: failed(new),
-        };
-        (one.failed_before + one.failed_after > 0).then_some(one)
+            failed_after: after.len(),
+            reason,
+        })
     };
     old.iter().filter_map(of_case).collect()
+}
+
+/// The reason that most trials have, the first in alphabetical order of several; `None` of no trial.
+fn most_frequent(reasons: &[String]) -> Option<String> {
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    for reason in reasons {
+        *counts.entry(reason).or_default() += 1;
+    }
+    let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
+    most.map(|(reason, _)| reason.clone())
 }
 
 /// Every case that both sides have, with each metric.
@@ -279,8 +293,8 @@ struct Strength {
 
 /// What the cases of each target rate lend each other: it is the load that scatter depends on most.
 /// Where they are too few, all cases do.
-fn strengths(cells: &[&Cell<'_>], scatters: &[Scatter]) -> BTreeMap<u32, Strength> {
-    let mut rates: BTreeMap<u32, Vec<Scatter>> = BTreeMap::new();
+fn strengths(cells: &[&Cell<'_>], scatters: &[Scatter]) -> BTreeMap<Rps, Strength> {
+    let mut rates: BTreeMap<Rps, Vec<Scatter>> = BTreeMap::new();
     for (cell, scatter) in cells.iter().zip(scatters) {
         rates.entry(cell.case.target_rps).or_default().push(*scatter);
     }
@@ -354,11 +368,11 @@ fn judge(families: &[Family<'_>], rules: &Rules) -> Judged {
 fn questions<'a>(family: &'a Family<'a>) -> Vec<Question<'a>> {
     let mut questions = Vec::new();
     for factor in Factor::ALL {
-        let mut levels: BTreeMap<(u32, String), Vec<usize>> = BTreeMap::new();
+        let mut levels: BTreeMap<(u64, String), Vec<usize>> = BTreeMap::new();
         for (place, cell) in family.cells.iter().enumerate() {
             let number = match factor {
-                Factor::Workers => cell.case.stack.workers,
-                Factor::Target => cell.case.target_rps,
+                Factor::Workers => cell.case.stack.workers.into(),
+                Factor::Target => cell.case.target_rps.milli(),
                 Factor::App | Factor::Store => 0,
             };
             levels.entry((number, factor.level(cell.case))).or_default().push(place);

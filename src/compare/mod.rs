@@ -239,6 +239,8 @@ pub struct Broken {
     pub trials_after: usize,
     /// How many of them failed.
     pub failed_after: usize,
+    /// The most frequent reason: of the trials after, or of those before when none failed after.
+    pub reason: String,
 }
 
 impl Broken {
@@ -314,10 +316,8 @@ impl Comparison {
             let words = counts.filter(|(_, count)| *count > 0);
             words.map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
         };
-        let of_groups =
-            |verdict| self.groups.iter().filter(|group| group.finding.verdict == verdict).count();
         let cases = words(&|verdict| self.count(verdict));
-        let groups = words(&of_groups);
+        let groups = words(&|verdict| self.count_groups(verdict));
         let broke = match self.broke() {
             0 => String::new(),
             1 => "1 case broke".to_owned(),
@@ -345,6 +345,12 @@ impl Comparison {
         self.cases.iter().filter(|one| one.finding.verdict == verdict).count()
     }
 
+    /// How many findings on groups have a verdict.
+    #[must_use]
+    pub fn count_groups(&self, verdict: Verdict) -> usize {
+        self.groups.iter().filter(|group| group.finding.verdict == verdict).count()
+    }
+
     /// How many cases broke.
     #[must_use]
     pub fn broke(&self) -> usize {
@@ -354,11 +360,7 @@ impl Comparison {
     /// Whether any group or case has a verdict; a case that broke regressed.
     #[must_use]
     pub fn has(&self, verdict: Verdict) -> bool {
-        if verdict == Verdict::Regressed && self.broke() > 0 {
-            return true;
-        }
-        let groups = self.groups.iter().map(|one| &one.finding);
-        let cases = self.cases.iter().map(|one| &one.finding);
-        groups.chain(cases).any(|finding| finding.verdict == verdict)
+        verdict == Verdict::Regressed && self.broke() > 0
+            || self.count(verdict) + self.count_groups(verdict) > 0
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{Figure, Flag, Stack};
+use crate::units::Rps;
 
 /// A side whose trials have these latencies of p95, in milliseconds, by case and repetition.
 fn side(cases: &[(&str, &[f64])]) -> Side {
@@ -12,7 +13,7 @@ fn side(cases: &[(&str, &[f64])]) -> Side {
     for (app, values) in cases {
         let stack =
             Stack { app: app.parse().unwrap(), store: "redis".parse().unwrap(), workers: 1 };
-        let case = Case { stack, concurrency: 100, target_rps: 1000 };
+        let case = Case { stack, concurrency: 100, target_rps: Rps::whole(1000) };
         for (block, value) in (0..).zip(*values) {
             let mut figures = [None; Metric::ALL.len()];
             figures[Metric::P95 as usize] = Some(Figure { value: value * 1e6, is_bound: false });

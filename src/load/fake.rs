@@ -13,7 +13,9 @@ use rand_chacha::rand_core::SeedableRng;
 use super::tally::{offered, waited_at_deadline};
 use super::{LoadDriver, LoadError, LoadRequest, Recorder};
 use crate::clock::Clock;
-use crate::model::{Counts, Measurement, Part, ResourceSample, TimelineLatency, TimelineSecond};
+use crate::model::{
+    Counts, Disturbance, Measurement, Part, ResourceSample, TimelineLatency, TimelineSecond,
+};
 use crate::units::Nanos;
 
 /// Computes what a server of known capacity would answer.
@@ -22,13 +24,14 @@ pub struct FakeLoad {
     clock: Clock,
     seed: u64,
     slowdown: f64,
+    is_busy: bool,
 }
 
 impl FakeLoad {
     /// A driver that lets `clock` advance by each load, with its own stream of noise.
     #[must_use]
     pub fn new(clock: Clock, seed: u64) -> Self {
-        Self { clock, seed, slowdown: 1.0 }
+        Self { clock, seed, slowdown: 1.0, is_busy: false }
     }
 
     /// One whose answers take so many times as long.
@@ -36,10 +39,18 @@ impl FakeLoad {
     pub fn slowed(self, slowdown: f64) -> Self {
         Self { slowdown, ..self }
     }
+
+    /// One on a host whose CPUs are used by other processes as well.
+    #[must_use]
+    pub fn on_a_busy_host(self) -> Self {
+        Self { is_busy: true, ..self }
+    }
 }
 
 /// Latencies that are drawn for each second.
 const DRAWS: u64 = 200;
+/// How many CPUs other processes use on a busy host: as many as the computed host has.
+const BUSY_CPUS: u32 = 16;
 
 #[async_trait]
 impl LoadDriver for FakeLoad {
@@ -51,7 +62,12 @@ impl LoadDriver for FakeLoad {
         self.clock.advance(request.duration);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(u64::from(request.trial.0));
-        Ok(simulate(request, self.slowdown, &mut rng))
+        let mut measurement = simulate(request, self.slowdown, &mut rng);
+        if self.is_busy {
+            let foreign = Nanos::from(request.duration * BUSY_CPUS);
+            measurement.disturbance = Some(Disturbance { foreign, ..Disturbance::default() });
+        }
+        Ok(measurement)
     }
 }
 
@@ -63,15 +79,18 @@ impl LoadDriver for FakeLoad {
 )]
 fn simulate(request: &LoadRequest<'_>, slowdown: f64, rng: &mut ChaCha8Rng) -> Measurement {
     let capacity = capacity_rps(request.url) * (1.0 + 0.02 * (rng.random::<f64>() - 0.5));
-    let target = f64::from(request.target_rps);
+    let target = request.target_rps.as_f64();
     let planned = offered(request);
     let seconds = request.duration.as_secs().max(1);
     let mut recorder = Recorder::default();
     let mut timeline = Vec::new();
     let mut completed = 0;
     for second in 0..seconds {
+        // The last second has what is left of a load that is within capacity.
+        let is_last = second + 1 == seconds && target <= capacity;
         let goal = (target.min(capacity) * request.duration.as_secs_f64() / seconds as f64).round();
-        let count = (goal as u64).min(planned - completed);
+        let left = planned - completed;
+        let count = if is_last { left } else { left.min(goal as u64) };
         let mut latencies = Vec::new();
         for draw in 0..DRAWS {
             // Draws share the second's answers; the first ones take the remainder.
@@ -110,6 +129,8 @@ fn simulate(request: &LoadRequest<'_>, slowdown: f64, rng: &mut ChaCha8Rng) -> M
     };
     Measurement {
         ingest: None,
+        drain: Nanos(0),
+        compared: 0,
         loader: None,
         disturbance: None,
         counts,

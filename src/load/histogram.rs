@@ -8,7 +8,7 @@ use crate::units::Nanos;
 /// Digits that a bucket keeps: its width is at most 0.1 % of its value.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Collects latencies, answered and cut off, into an HDR histogram with a resolution of 1 ns and
+/// Collects latencies of completed and unfinished requests into an HDR histogram with a resolution of 1 ns and
 /// three significant digits (source: Tene, *HdrHistogram*).
 #[derive(Debug)]
 pub struct Recorder {
@@ -30,12 +30,12 @@ impl Recorder {
         self.completed.record_n(latency.0, count).expect(RESIZES);
     }
 
-    /// Records `count` requests that had waited `waited` when the deadline cut them off.
+    /// Records `count` unfinished requests that had waited `waited`.
     pub fn censored(&mut self, waited: Nanos, count: u64) {
         self.censored.record_n(waited.0, count).expect(RESIZES);
     }
 
-    /// Records `count` answers that came this long after a connection had taken the request up.
+    /// Records `count` answers that came this long after their requests were sent.
     pub fn served(&mut self, service: Nanos, count: u64) {
         self.served.record_n(service.0, count).expect(RESIZES);
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answered_and_cut_off_share_buckets() {
+    fn completed_and_unfinished_requests_share_buckets() {
         let mut recorder = Recorder::default();
         recorder.completed(Nanos(1_000_000), 3);
         recorder.censored(Nanos(1_000_100), 2);

@@ -1,9 +1,10 @@
 //! Offering load: the seam between the runner and what sends requests.
 //!
-//! A [`LoadDriver`] offers requests on a schedule for a fixed time and tells what became of each:
-//! completed, failed, or cut off by the deadline.
+//! A [`LoadDriver`] offers requests on a schedule for a fixed window, waits a bounded time for those
+//! in flight at its end (the drain), and gives what became of each: completed, failed, or unfinished.
 
 mod ceiling;
+mod drain;
 mod fake;
 mod histogram;
 mod oha;
@@ -15,16 +16,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use ceiling::{CeilingRequest, ceiling};
+pub use ceiling::{CEILING_WINDOW, CeilingRequest, LoaderTarget};
 pub use fake::FakeLoad;
 pub use histogram::Recorder;
-pub use oha::{OhaLoad, run_loader};
+pub use oha::{LoaderRequest, OhaLoad, run_loader};
 pub use target::{Behaviour, Distribution, Stall, serve};
 
 use crate::exec::ExecError;
 use crate::id::TrialId;
 use crate::model::Measurement;
-use crate::units::CpuSet;
+use crate::units::{CpuSet, Rps};
 
 /// The load of one trial.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +37,13 @@ pub struct LoadRequest<'run> {
     /// Connections to keep open.
     pub connections: u32,
     /// Requests per second to offer.
-    pub target_rps: u32,
+    pub target_rps: Rps,
     /// For how long.
     pub duration: Duration,
     /// The CPUs that the loader may use.
     pub cpus: &'run CpuSet,
+    /// The status that every answer must have.
+    pub answer_status: u16,
     /// The length that every answer must have, in bytes.
     pub answer_bytes: u64,
     /// A folder for files that are needed only while the load goes on.

@@ -1,7 +1,9 @@
 //! oha as the loader: our own executable, run again as a pinned child process.
 //!
-//! oha drops what its deadline cuts off from every figure of its own, so none of them is used:
-//! counts and latencies come from its record of single requests and from the schedule.
+//! oha leaves unfinished requests out of every figure of its own, so none of them is used: counts
+//! and latencies come from its record of single requests and from the schedule. oha waits for the
+//! requests that are in flight at the end of the window (`-w`), without a limit; [`super::drain`]
+//! sets one.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,6 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
+use super::drain::{DRAIN_LIMIT, end_connections};
 use super::tally::{Answer, Unanswered, tally};
 use super::{LoadDriver, LoadError, LoadRequest};
 use crate::clock::Stopwatch;
@@ -27,14 +30,21 @@ pub struct OhaLoad;
 
 /// The version that Cargo.toml asks for; a test keeps the two equal.
 const OHA_VERSION: &str = "1.16.0";
+/// How long the pacer goes on after the window, so that its timer being late drops no request of the
+/// schedule. What it releases beyond the schedule is not counted.
+const PACER_SLACK: Duration = Duration::from_millis(5);
 /// How long the loader may write down what it saw, after its deadline.
 const WRITING_LIMIT: Duration = Duration::from_secs(120);
 /// How long one request may take to be written down.
 const WRITING: Duration = Duration::from_micros(20);
-/// What oha calls a connection that the deadline cut off.
-const CUT_OFF: &str = "aborted due to deadline";
-/// Longer words of oha's are cut: they name a kind of failure, and kinds are counted.
-const MOST_KIND_CHARS: usize = 120;
+/// What oha says of a request whose connection ended: before its answer, or within it.
+const CONNECTION_ENDED: [&str; 3] = [
+    "connection closed before message completed",
+    "error reading a body from connection",
+    "end of file before message length reached",
+];
+/// A longer error message of oha's is cut: it names a kind of failure, and kinds are counted.
+const MAX_KIND_CHARS: usize = 120;
 
 #[async_trait]
 impl LoadDriver for OhaLoad {
@@ -45,12 +55,13 @@ impl LoadDriver for OhaLoad {
     async fn drive(&mut self, request: &LoadRequest<'_>) -> Result<Measurement, LoadError> {
         let files = Files::within(request.scratch_dir);
         files.remove();
-        let seconds = u32::try_from(request.duration.as_secs()).unwrap_or(u32::MAX);
         let watch = Stopwatch::start();
         let mut child = Child::spawn(&child_spec(request, &files)?)?;
         let mut usage = JoinSet::new();
-        usage.spawn(sample_usage(child.group(), request.duration));
-        let limit = request.duration + WRITING_LIMIT + WRITING * request.target_rps * seconds;
+        usage.spawn(sample_usage(child.tree(), request.duration));
+        let offered = request.target_rps.offered(request.duration);
+        let offered = u32::try_from(offered).unwrap_or(u32::MAX);
+        let limit = drained_after(request) + WRITING_LIMIT + WRITING * offered;
         let Ok(status) = tokio::time::timeout(limit, child.wait()).await else {
             return Err(LoadError::Late { waited: WRITING_LIMIT });
         };
@@ -60,11 +71,13 @@ impl LoadDriver for OhaLoad {
             return Err(LoadError::Ended { status: status.to_string(), words });
         }
         let mut answers = read_answers(&files.record)?;
-        let unanswered = read_unanswered(&files.summary)?;
+        let unanswered = read_unanswered(&files)?;
         files.remove();
         let mut measurement = tally(request, &mut answers, &unanswered);
         let readings = usage.join_next().await.and_then(Result::ok).unwrap_or_default();
-        measurement.ingest = Some(Nanos::from(watch.elapsed().saturating_sub(request.duration)));
+        let loaded = Nanos::from(request.duration).0.saturating_add(measurement.drain.0);
+        let ingest = Nanos::from(watch.elapsed()).0.saturating_sub(loaded);
+        measurement.ingest = Some(Nanos(ingest));
         measurement.resources = ResourceSample::series(Part::Loader, &readings);
         Ok(measurement)
     }
@@ -74,6 +87,8 @@ impl LoadDriver for OhaLoad {
 struct Files {
     record: PathBuf,
     summary: PathBuf,
+    /// How many requests were in flight when the drain ended; absent when none was.
+    unfinished: PathBuf,
     log: PathBuf,
 }
 
@@ -82,6 +97,7 @@ impl Files {
         Self {
             record: dir.join("oha.sqlite"),
             summary: dir.join("oha.json"),
+            unfinished: dir.join("oha.unfinished"),
             log: dir.join("loader.log"),
         }
     }
@@ -90,12 +106,16 @@ impl Files {
         // A file that is not there is as good as removed.
         let _ = std::fs::remove_file(&self.record);
         let _ = std::fs::remove_file(&self.summary);
+        let _ = std::fs::remove_file(&self.unfinished);
     }
 }
 
 fn child_spec(request: &LoadRequest<'_>, files: &Files) -> Result<ChildSpec, LoadError> {
     let program = own_program().map_err(|source| LoadError::Summary { source })?;
-    let mut args: Vec<OsString> = vec!["loader".into()];
+    let drained_after = format!("{}ms", drained_after(request).as_millis());
+    let mut args: Vec<OsString> = vec!["loader".into(), "--drained-after".into()];
+    args.extend([drained_after.into(), "--unfinished".into(), files.unfinished.clone().into()]);
+    args.push("--".into());
     args.extend(oha_arguments(request).into_iter().map(OsString::from));
     args.extend(["--output".into(), files.summary.clone().into()]);
     args.extend(["--db-url".into(), files.record.clone().into()]);
@@ -110,7 +130,7 @@ fn child_spec(request: &LoadRequest<'_>, files: &Files) -> Result<ChildSpec, Loa
 }
 
 fn oha_arguments(request: &LoadRequest<'_>) -> Vec<String> {
-    let millis = format!("{}ms", request.duration.as_millis());
+    let millis = format!("{}ms", (request.duration + PACER_SLACK).as_millis());
     let rate = request.target_rps.to_string();
     let connections = request.connections.to_string();
     let threads = request.cpus.len().max(1).to_string();
@@ -127,19 +147,41 @@ fn oha_arguments(request: &LoadRequest<'_>) -> Vec<String> {
         .flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()])
         .collect();
     args.extend(
-        ["--latency-correction", "--no-tui", "--disable-compression", request.url]
+        ["--latency-correction", "-w", "--no-tui", "--disable-compression", request.url]
             .map(str::to_owned),
     );
     args
+}
+
+/// When the drain of a load ends, from its start. oha's idle workers leave when its pacer does, up
+/// to one interval of the schedule after the window; from then on a connection means a request.
+fn drained_after(request: &LoadRequest<'_>) -> Duration {
+    let interval = Duration::from_nanos(request.target_rps.planned_at(1).0);
+    request.duration + PACER_SLACK + interval + DRAIN_LIMIT
+}
+
+/// What the hidden command `loader` is given.
+#[derive(Debug)]
+pub struct LoaderRequest {
+    /// When connections are ended whose requests are still in flight, from the start.
+    pub drained_after: Duration,
+    /// The file that gets the number of those requests, if there are any.
+    pub unfinished: PathBuf,
+    /// oha's own arguments.
+    pub args: Vec<OsString>,
 }
 
 /// Becomes the loader: what the hidden command `loader` does.
 ///
 /// # Errors
 /// What oha fails with, in its words.
-pub fn run_loader(args: Vec<OsString>) -> Result<(), String> {
+pub fn run_loader(request: LoaderRequest) -> Result<(), String> {
     let name = OsString::from("oha");
-    let opts = oha::Opts::parse_from(std::iter::once(name).chain(args));
+    let opts = oha::Opts::parse_from(std::iter::once(name).chain(request.args));
+    std::thread::spawn(move || {
+        std::thread::sleep(request.drained_after);
+        end_connections(&request.unfinished);
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(opts.worker_threads.get())
         .enable_all()
@@ -173,20 +215,34 @@ struct Summary {
     errors: BTreeMap<String, u64>,
 }
 
-fn read_unanswered(summary: &Path) -> Result<Unanswered, LoadError> {
+fn read_unanswered(files: &Files) -> Result<Unanswered, LoadError> {
     let wrap = |source| LoadError::Summary { source };
-    let text = std::fs::read(summary).map_err(wrap)?;
+    let text = std::fs::read(&files.summary).map_err(wrap)?;
     let summary: Summary = serde_json::from_slice(&text).map_err(|error| wrap(error.into()))?;
+    let in_flight = match std::fs::read_to_string(&files.unfinished) {
+        Ok(count) => count.trim().parse().map_err(|error| wrap(std::io::Error::other(error)))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(wrap(error)),
+    };
+    Ok(unanswered(summary.errors, in_flight))
+}
+
+/// Tells the requests that failed from the `in_flight` ones whose connections [`end_connections`]
+/// ended: oha reports both as errors.
+fn unanswered(errors: BTreeMap<String, u64>, in_flight: u64) -> Unanswered {
     let mut unanswered = Unanswered::default();
-    for (words, count) in summary.errors {
-        if words == CUT_OFF {
-            unanswered.cut_off = count;
-        } else {
-            let kind = words.chars().take(MOST_KIND_CHARS).collect();
-            *unanswered.failed.entry(kind).or_default() += count;
-        }
+    for (message, count) in errors {
+        let kind = message.chars().take(MAX_KIND_CHARS).collect();
+        *unanswered.failed.entry(kind).or_default() += count;
     }
-    Ok(unanswered)
+    for kind in CONNECTION_ENDED {
+        let Some(count) = unanswered.failed.get_mut(kind) else { continue };
+        let own = (*count).min(in_flight - unanswered.in_flight);
+        *count -= own;
+        unanswered.in_flight += own;
+    }
+    unanswered.failed.retain(|_, count| *count > 0);
+    unanswered
 }
 
 #[cfg(test)]
@@ -198,5 +254,22 @@ mod tests {
         let lock = include_str!("../../Cargo.lock");
         let package = format!("name = \"oha\"\nversion = \"{OHA_VERSION}\"");
         assert!(lock.contains(&package), "OHA_VERSION is not what Cargo.lock pins");
+    }
+
+    #[test]
+    fn requests_in_flight_at_the_end_of_the_drain_did_not_fail() {
+        let errors = |kinds: &[(&str, u64)]| -> BTreeMap<String, u64> {
+            kinds.iter().map(|&(kind, count)| (kind.to_owned(), count)).collect()
+        };
+        let reset = "Connection reset by peer (os error 104)";
+        let told = errors(&[(CONNECTION_ENDED[0], 7), (reset, 2), (CONNECTION_ENDED[1], 1)]);
+        let found = unanswered(told.clone(), 0);
+        assert_eq!((&found.failed, found.in_flight), (&told, 0));
+        let found = unanswered(told.clone(), 5);
+        let failed = errors(&[(CONNECTION_ENDED[0], 2), (reset, 2), (CONNECTION_ENDED[1], 1)]);
+        assert_eq!((found.failed, found.in_flight), (failed, 5));
+        // One was answered in the moment between counting and ending.
+        let found = unanswered(told, 9);
+        assert_eq!((found.failed, found.in_flight), (errors(&[(reset, 2)]), 8));
     }
 }

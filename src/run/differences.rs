@@ -23,7 +23,11 @@ pub fn differences(before: &Header, request: &RunRequest<'_>) -> Vec<Difference>
     for (what, before, after) in [
         ("spec", fields(&before.experiment), fields(&after.experiment)),
         ("host", fields(&before.host), fields(&after.host)),
-        ("component", identities(&before.bundle), identities(&after.bundle)),
+        (
+            "component",
+            identities(&before.bundle, &after.bundle),
+            identities(&after.bundle, &after.bundle),
+        ),
     ] {
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for name in names {
@@ -47,12 +51,42 @@ fn fields(data: &impl serde::Serialize) -> BTreeMap<String, String> {
     fields.map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 
-/// What each component of a bundle is, and whether it can be had.
-fn identities(bundle: &PinnedBundle) -> BTreeMap<String, String> {
+/// What each component of a bundle is, and whether it can be had. One that is the same as in `current`, as far
+/// as both were recorded, has the identity that it has there.
+fn identities(bundle: &PinnedBundle, current: &PinnedBundle) -> BTreeMap<String, String> {
     let components = bundle.components.iter();
     let identity = |component: &PinnedComponent| match &component.unavailable {
-        None => format!("identity {}", component.identity.short()),
+        None => {
+            let mut others = current.components.iter();
+            let same = others.find(|one| one.name == component.name && one.is_same(component));
+            format!("identity {}", same.unwrap_or(component).identity.short())
+        }
         Some(unavailable) => unavailable.reason.clone(),
     };
     components.map(|component| (component.name.to_string(), identity(component))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_is_the_same_where_only_the_record_of_installed_files_is_new() {
+        let bundle = |facts: &[(&str, &str)], digit: &str| -> PinnedBundle {
+            let facts: BTreeMap<&str, &str> = facts.iter().copied().collect();
+            let component = serde_json::json!({
+                "name": "app", "kind": "app", "title": "", "version": null, "unavailable": null,
+                "identity": digit.repeat(64), "facts": facts,
+            });
+            let bundle = serde_json::json!({
+                "id": digit.repeat(64), "provider": "make", "components": [component],
+            });
+            serde_json::from_value(bundle).unwrap()
+        };
+        let before = bundle(&[("program", "1")], "a");
+        let after = bundle(&[("program", "1"), ("installed", "nothing")], "b");
+        let replaced = bundle(&[("program", "1"), ("installed .venv", "2")], "c");
+        assert_eq!(identities(&before, &after), identities(&after, &after));
+        assert_ne!(identities(&after, &replaced), identities(&replaced, &replaced));
+    }
 }

@@ -1,20 +1,25 @@
 //! What a reader must know before trusting a trial: the flags that its record raises.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Disturbance, Flag, Measurement, Outcome, Part, TrialRecord};
+use crate::model::{
+    Ceiling, Disturbance, Flag, LatencyFigure, Measurement, Outcome, Part, TrialRecord,
+};
 use crate::stats::drifts;
 use crate::units::Nanos;
 
 /// The share of the loader's ceiling above which a trial says as much of the loader as of the app.
 pub const MOST_OF_CEILING: f64 = 0.8;
+/// The share of requests that has to be answered in a load that the loader drove.
+const LEAST_DRIVEN: f64 = 0.98;
 /// How busy the loader may be, on all of its CPUs and on each.
 const MOST_LOADER_BUSY: f64 = 0.85;
 /// How late one request in a hundred may be released: the larger of a time and of a share of the
 /// latency that as many exceed.
 const MOST_LAG: Nanos = Nanos(2_000_000);
 const MOST_LAG_SHARE: f64 = 0.05;
-/// The share of cut-off requests from which on the load is more than the stack can take.
+/// The share of unfinished requests from which on the load is more than the stack can take.
 const SATURATED: f64 = 0.01;
 /// How much of the trial's CPUs others may use, and the hypervisor may take.
 const MOST_FOREIGN: f64 = 0.10;
@@ -41,18 +46,54 @@ pub(super) fn of(record: &TrialRecord, duration: Duration, is_published: bool) -
         (_, None) => false,
         (Flag::RequestsFailed, Some(measured)) => measured.counts.too_many_failed(),
         (Flag::LoaderLimited, Some(measured)) => trial.is_loader_limited(measured),
-        (Flag::PacerLate, Some(measured)) => trial.is_pacer_late(measured),
+        (Flag::PacerLate, Some(measured)) => is_late(measured, &record.figures),
         (Flag::NotSteady, Some(measured)) => is_unsteady(measured),
-        (Flag::HostBusy, Some(measured)) => trial.is_host_busy(measured),
-        (Flag::HostSlowed, Some(measured)) => measured.disturbance.is_some_and(is_slowed),
-        (Flag::HostSwapped, Some(measured)) => {
-            let swapped = measured.disturbance.and_then(|others| others.swapped_bytes);
-            swapped.is_some_and(|bytes| bytes > MOST_SWAPPED)
+        (Flag::HostBusy, Some(measured)) => {
+            let cpus = record.placement.all().len();
+            measured.disturbance.is_some_and(|others| is_busy(others, duration, cpus))
         }
+        (Flag::HostSlowed, Some(measured)) => measured.disturbance.is_some_and(is_slowed),
+        (Flag::HostSwapped, Some(measured)) => measured.disturbance.is_some_and(has_swapped),
         (Flag::Inconsistent, Some(measured)) => trial.is_inconsistent(measured),
     };
     Flag::ALL.into_iter().filter(is_raised).collect()
 }
+
+/// The rate of a trial that the loader drove on time and that was answered: a lower bound of what it
+/// can drive.
+#[must_use]
+pub fn driven_rps(record: &TrialRecord) -> Option<u32> {
+    match &record.outcome {
+        Outcome::Measured(measured) if is_driven(measured, &record.figures) => {
+            u32::try_from(record.trial.case.target_rps.milli() / 1000).ok().filter(|&rps| rps > 0)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the loader kept to its schedule, and nearly all requests were answered.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+pub(super) fn is_driven(measured: &Measurement, figures: &Figures) -> bool {
+    let counts = &measured.counts;
+    let is_answered = counts.completed_in_window() as f64 >= counts.planned as f64 * LEAST_DRIVEN;
+    measured.loader.is_some() && !is_late(measured, figures) && is_answered
+}
+
+/// Whether the loader released requests too late.
+#[expect(clippy::cast_precision_loss, reason = "times stay below 2^53")]
+fn is_late(measured: &Measurement, figures: &Figures) -> bool {
+    let p99 = figures.get("p99").map_or(0.0, |figure| figure.value.0 as f64);
+    let most = (p99 * MOST_LAG_SHARE).max(MOST_LAG.0 as f64);
+    measured.loader.is_some_and(|loader| loader.lag_p99.0 as f64 > most)
+}
+
+/// Whether the host disturbed a load on so many CPUs.
+pub(super) fn is_disturbed(others: Disturbance, duration: Duration, cpus: usize) -> bool {
+    is_busy(others, duration, cpus) || is_slowed(others) || has_swapped(others)
+}
+
+/// Latency figures by name.
+type Figures = BTreeMap<String, LatencyFigure>;
 
 struct Look<'trial> {
     record: &'trial TrialRecord,
@@ -63,11 +104,13 @@ struct Look<'trial> {
 #[expect(clippy::cast_precision_loss, reason = "counts and times stay below 2^53")]
 impl Look<'_> {
     fn is_loader_limited(&self, measured: &Measurement) -> bool {
-        let target = f64::from(self.record.trial.case.target_rps);
-        let is_near = self
-            .record
-            .ceiling
-            .is_some_and(|ceiling| target > f64::from(ceiling.rps) * MOST_OF_CEILING);
+        let target = self.record.trial.case.target_rps.as_f64();
+        // A loader that kept to its schedule was not limited, whatever was measured before.
+        let is_limit = |ceiling: Ceiling| {
+            !ceiling.is_bound && target > f64::from(ceiling.rps) * MOST_OF_CEILING
+        };
+        let is_near =
+            is_late(measured, &self.record.figures) && self.record.ceiling.is_some_and(is_limit);
         let room = self.duration.as_secs_f64() * self.record.placement.loader.len() as f64;
         let used = measured.usage(Part::Loader).map_or(0.0, |usage| usage.cpu.as_secs_f64());
         // Where parts share CPUs, what a CPU did says nothing of the loader.
@@ -79,22 +122,8 @@ impl Look<'_> {
             || busiest.is_some_and(|busy| busy.as_secs_f64() > most)
     }
 
-    fn is_pacer_late(&self, measured: &Measurement) -> bool {
-        let p99 = self.record.figures.get("p99").map_or(0.0, |figure| figure.value.0 as f64);
-        let most = (p99 * MOST_LAG_SHARE).max(MOST_LAG.0 as f64);
-        measured.loader.is_some_and(|loader| loader.lag_p99.0 as f64 > most)
-    }
-
-    fn is_host_busy(&self, measured: &Measurement) -> bool {
-        let room = self.duration.as_secs_f64() * self.record.placement.all().len() as f64;
-        measured.disturbance.is_some_and(|others| {
-            others.foreign.as_secs_f64() > room * MOST_FOREIGN
-                || others.steal.as_secs_f64() > room * MOST_STEAL
-        })
-    }
-
-    /// Little 1961, *A Proof for the Queuing Formula L = λW*. What was cut off in flight is in
-    /// neither side.
+    /// Little 1961, *A Proof for the Queuing Formula L = λW*, over window and drain. Unfinished
+    /// requests are on neither side.
     fn is_inconsistent(&self, measured: &Measurement) -> bool {
         let Some(loader) = measured.loader else { return false };
         let served = measured.latency.service();
@@ -103,12 +132,26 @@ impl Look<'_> {
             .iter()
             .map(|bucket| bucket.low.0 as f64 * bucket.count as f64 / 1e9)
             .sum();
-        let expected = time / self.duration.as_secs_f64();
+        let expected = time / (self.duration.as_secs_f64() + measured.drain.as_secs_f64());
         // Wrong answers are in flight as well, and have no service time that is kept.
         let apart = (loader.in_flight() - expected).abs();
         measured.counts.failed_total() == 0
             && apart > (expected * MOST_APART).max(MOST_APART_REQUESTS)
     }
+}
+
+/// Whether others used so many CPUs.
+#[expect(clippy::cast_precision_loss, reason = "counts of CPUs stay below 2^53")]
+fn is_busy(others: Disturbance, duration: Duration, cpus: usize) -> bool {
+    let room = duration.as_secs_f64() * cpus as f64;
+    others.is_beside_another_run
+        || others.foreign.as_secs_f64() > room * MOST_FOREIGN
+        || others.steal.as_secs_f64() > room * MOST_STEAL
+}
+
+/// Whether memory went to swap or came from it.
+fn has_swapped(others: Disturbance) -> bool {
+    others.swapped_bytes.is_some_and(|bytes| bytes > MOST_SWAPPED)
 }
 
 /// Whether the CPUs were slower at the end than at the beginning, or too hot.
@@ -122,7 +165,7 @@ fn is_slowed(others: Disturbance) -> bool {
 #[expect(clippy::cast_precision_loss, reason = "counts and times stay below 2^53")]
 fn is_unsteady(measured: &Measurement) -> bool {
     let is_saturated = measured.counts.censored as f64 > measured.counts.planned as f64 * SATURATED;
-    let values = measured.timeline.iter().filter_map(|second| match is_saturated {
+    let values = measured.window().iter().filter_map(|second| match is_saturated {
         true => Some(second.completed as f64),
         false => second.latency.map(|latency| latency.p50.0 as f64),
     });
@@ -131,15 +174,14 @@ fn is_unsteady(measured: &Measurement) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::clock::UnixMillis;
     use crate::id::TrialId;
     use crate::model::{
-        Bucket, Case, Ceiling, Counts, Histogram, LatencyFigure, LoaderHealth, Placement,
-        ResourceSample, Stack, TimelineLatency, TimelineSecond, Trial,
+        Bucket, Case, Counts, Histogram, LoaderHealth, Placement, ResourceSample, Stack,
+        TimelineLatency, TimelineSecond, Trial,
     };
+    use crate::units::Rps;
 
     const DURATION: Duration = Duration::from_secs(10);
     const MILLISECOND: u64 = 1_000_000;
@@ -178,13 +220,13 @@ mod tests {
         let stack =
             Stack { app: "express".parse().unwrap(), store: "redis".parse().unwrap(), workers: 1 };
         let cpus = |cpus: &str| cpus.parse().unwrap();
-        let p99 = LatencyFigure { value: Nanos(10 * MILLISECOND), is_bound: false };
+        let p99 = LatencyFigure::exact(Nanos(10 * MILLISECOND));
         TrialRecord {
             trial: Trial {
                 id: TrialId(0),
                 position: 0,
                 block: 0,
-                case: Case { stack, concurrency: 10, target_rps: 100 },
+                case: Case { stack, concurrency: 10, target_rps: Rps::whole(100) },
             },
             started: UnixMillis(0),
             placement: Placement {
@@ -211,9 +253,6 @@ mod tests {
         };
         assert_eq!(raised(|_| {}), []);
         assert_eq!(of(&record(measured(), 1000), DURATION, true), [Flag::PathPublished]);
-        // 100 of 124 is above four fifths, 100 of 125 is not.
-        assert_eq!(of(&record(measured(), 124), DURATION, false), [Flag::LoaderLimited]);
-        assert_eq!(of(&record(measured(), 125), DURATION, false), []);
         let busy_loader = raised(|measured| {
             measured.resources = vec![ResourceSample {
                 part: Part::Loader,
@@ -263,6 +302,59 @@ mod tests {
         assert_eq!(apart, [Flag::Inconsistent]);
     }
 
+    /// A trial of 100 requests per second that the loader released so late.
+    fn late(lag: Nanos, ceiling: Option<Ceiling>) -> TrialRecord {
+        let loader = LoaderHealth { lag_p99: lag, in_flight_milli: 1000, ..Default::default() };
+        let measurement = Measurement { loader: Some(loader), ..measured() };
+        TrialRecord { ceiling, ..record(measurement, 0) }
+    }
+
+    #[test]
+    fn a_ceiling_limits_a_trial_only_when_the_loader_was_late_and_it_is_no_lower_bound() {
+        let on_time = Nanos(2 * MILLISECOND);
+        let too_late = Nanos(2 * MILLISECOND + 1);
+        let limit = |rps| Some(Ceiling { rps, is_bound: false });
+        let bound = |rps| Some(Ceiling { rps, is_bound: true });
+        for (lag, ceiling, flags) in [
+            (on_time, limit(1), &[][..]),
+            (on_time, limit(124), &[][..]),
+            // 100 of 124 is above four fifths, 100 of 125 is not.
+            (too_late, limit(124), &[Flag::LoaderLimited, Flag::PacerLate][..]),
+            (too_late, limit(125), &[Flag::PacerLate][..]),
+            (too_late, bound(1), &[Flag::PacerLate][..]),
+            (too_late, None, &[Flag::PacerLate][..]),
+        ] {
+            let record = late(lag, ceiling);
+            assert_eq!(of(&record, DURATION, false), flags, "{lag:?} {ceiling:?}");
+        }
+        // One request in twenty of a p99 of 100 ms: 5 ms.
+        for (lag, is_late) in [(5 * MILLISECOND, false), (5 * MILLISECOND + 1, true)] {
+            let mut record = late(Nanos(lag), limit(124));
+            record.figures.get_mut("p99").unwrap().value = Nanos(100 * MILLISECOND);
+            let flags = of(&record, DURATION, false);
+            assert_eq!(flags.contains(&Flag::LoaderLimited), is_late, "{lag}");
+        }
+    }
+
+    #[test]
+    fn a_trial_that_was_driven_on_time_and_answered_proves_its_rate() {
+        let answered = |completed, lag| {
+            let mut record = late(Nanos(lag), None);
+            let Outcome::Measured(measured) = &mut record.outcome else { unreachable!() };
+            measured.counts.completed = completed;
+            driven_rps(&record)
+        };
+        assert_eq!(answered(1000, 2 * MILLISECOND), Some(100));
+        assert_eq!(answered(1000, 2 * MILLISECOND + 1), None);
+        // Of 1000 that were planned.
+        assert_eq!(answered(980, 0), Some(100));
+        assert_eq!(answered(979, 0), None);
+        let mut computed = late(Nanos(0), None);
+        let Outcome::Measured(measured) = &mut computed.outcome else { unreachable!() };
+        measured.loader = None;
+        assert_eq!(driven_rps(&computed), None, "a computed load proves nothing");
+    }
+
     #[test]
     fn what_the_host_does_raises_its_flags() {
         for (busy, flags) in [(8_500, &[][..]), (8_501, &[Flag::LoaderLimited][..])] {
@@ -281,6 +373,7 @@ mod tests {
         };
         assert_eq!(host(|others| others.frequency_kept_permille = Some(900)), []);
         assert_eq!(host(|others| others.frequency_kept_permille = Some(899)), [Flag::HostSlowed]);
+        assert_eq!(host(|others| others.is_beside_another_run = true), [Flag::HostBusy]);
         assert_eq!(host(|others| others.thermal_throttles = Some(0)), []);
         assert_eq!(host(|others| others.thermal_throttles = Some(1)), [Flag::HostSlowed]);
         assert_eq!(host(|others| others.swapped_bytes = Some(1 << 20)), []);

@@ -6,7 +6,9 @@ use super::{Runner, StackContext};
 use crate::host::watch_host;
 use crate::launch::RunningStack;
 use crate::load::LoadRequest;
-use crate::model::{Failure, Measurement, Part, Stage, Trial, VALUE_BYTES, with_causes};
+use crate::model::{
+    ANSWER_STATUS, Failure, Measurement, Part, Stage, Trial, VALUE_BYTES, with_causes,
+};
 use crate::units::Nanos;
 
 impl Runner<'_, '_> {
@@ -27,13 +29,20 @@ impl Runner<'_, '_> {
             target_rps: trial.case.target_rps,
             duration,
             cpus: &context.placement.loader,
+            answer_status: ANSWER_STATUS,
             answer_bytes: VALUE_BYTES as u64,
             scratch_dir: self.journal.dir(),
         };
         let cpus = context.placement.all();
+        let reservation = self.request.reservation;
+        let has_neighbour = || reservation.is_some_and(|own| !own.others().is_empty());
+        let mut is_beside_another_run = has_neighbour();
         // To the deadline, and not to the end of what the loader has to write down.
         let watch = self.request.watches_host.then(|| tokio::spawn(watch_host(cpus, duration)));
         live.begin_sampling(duration);
+        if stage == Stage::Load && trial.case.target_rps.as_f64() >= MIN_RPS_TO_COMPARE {
+            live.begin_comparing(duration);
+        }
         let failed = |reason: String, live: &dyn RunningStack| Failure {
             stage,
             reason,
@@ -50,15 +59,24 @@ impl Runner<'_, '_> {
         let mut measurement = driven.map_err(|error| failed(with_causes(&error), live))?;
         let samples = live.end_sampling().await;
         measurement.resources.extend(samples);
-        let own = [Part::Loader, Part::App, Part::Store].map(|part| measurement.usage(part));
-        let own = own.iter().flatten().map(|usage| usage.cpu.0).sum();
+        let own = own_cpu(&measurement);
         if let Some(watch) = watch {
             let seen = watch.await.ok().flatten();
             let loader = &context.placement.loader;
-            measurement.disturbance = seen.map(|seen| seen.disturbance(loader, Nanos(own)));
+            measurement.disturbance = seen.map(|seen| seen.disturbance(loader, own));
+        }
+        is_beside_another_run |= has_neighbour();
+        if is_beside_another_run {
+            measurement.disturbance.get_or_insert_default().is_beside_another_run = true;
         }
         Ok(measurement)
     }
+}
+
+/// CPU time of all parts.
+pub(super) fn own_cpu(measurement: &Measurement) -> Nanos {
+    let used = Part::ALL.iter().filter_map(|&part| measurement.usage(part));
+    Nanos(used.map(|usage| usage.cpu.0).sum())
 }
 
 /// Waits until a part of a stack ends by itself, and tells which and how.
@@ -70,6 +88,9 @@ async fn first_end(live: &mut dyn RunningStack) -> String {
         tokio::time::sleep(LIFE_POLL).await;
     }
 }
+
+/// From this rate on one request more a second does not count.
+const MIN_RPS_TO_COMPARE: f64 = 100.0;
 
 /// How often the parts of a stack are looked at while a load goes on.
 const LIFE_POLL: Duration = Duration::from_millis(200);

@@ -4,37 +4,39 @@
 //! each record is on the disk before the next trial begins. Progress is told as [`Event`]s; nothing
 //! here prints.
 
+mod ceiling;
 mod differences;
 mod flags;
 mod interleave;
 mod load;
 mod search;
+mod start;
 mod warm_up;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use ceiling::{LoaderLimit, loader_limit};
 pub use differences::differences;
-pub use flags::MOST_OF_CEILING;
+pub use flags::{MOST_OF_CEILING, driven_rps};
 pub use interleave::{Look, end_interleaved, interleave};
 
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
-use crate::host::{Demand, Topology, place};
+use crate::host::{Demand, Reservation, Topology, place};
 use crate::id::{DatasetId, RunId, TrialId};
-use crate::launch::{LaunchError, Launcher, RunningStack, StackRequest};
+use crate::launch::{LaunchError, Launcher, RunningStack, Waiting};
 use crate::load::LoadDriver;
 use crate::model::{
     Bundle, Ceiling, Check, ComponentName, Failure, Fingerprint, Interleaved, Measurement, Order,
-    Outcome, Part, Placement, Plan, Sample, Stack, StackTimes, Stage, Trial, TrialRecord,
-    stack_runs, with_causes,
+    Outcome, Placement, Plan, Sample, Stack, StackTimes, Stage, Trial, TrialRecord, stack_runs,
 };
 use crate::plan::stacks;
 use crate::stats::{latency_figures, service_figures};
 use crate::store::{
     Difference, Entry, Header, Journal, PinnedBundle, Store, StoreError, count_failure,
 };
-use crate::units::{CpuSet, Nanos};
+use crate::units::{CpuSet, Nanos, Rps};
 
 /// How a run begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub struct RunRequest<'run> {
     pub unavailable: Vec<ComponentName>,
     /// The host's CPUs.
     pub topology: &'run Topology,
-    /// What the loader can drive, by the CPUs of loader and app; empty where that was not measured.
+    /// What the loader can drive, by the CPUs of loader and app; without those where it is unknown.
     pub ceilings: BTreeMap<(CpuSet, CpuSet), Ceiling>,
     /// Whether containers are to be loaded through published ports.
     pub is_published: bool,
@@ -70,6 +72,8 @@ pub struct RunRequest<'run> {
     pub interleaved: Option<Interleaved>,
     /// Whether to look at who else uses the trials' CPUs.
     pub watches_host: bool,
+    /// The CPUs of this run; `None` for a run that is computed.
+    pub reservation: Option<&'run Reservation>,
     /// What the host is.
     pub host: Fingerprint,
     /// What was found of it that can disturb a measurement.
@@ -91,6 +95,8 @@ pub enum Event<'run> {
     Begun(&'run Path, usize),
     /// A stack is being started.
     Starting(&'run Stack),
+    /// A component of it is not ready yet.
+    Waiting(&'run Waiting),
     /// A stack is being warmed up.
     WarmingUp(&'run Stack),
     /// A trial begins.
@@ -121,14 +127,23 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A stack could not be stopped, so what follows could not be trusted.
-    #[error("a stack could not be stopped")]
-    Stop(#[source] LaunchError),
+    #[error("a stack could not be stopped{}", failed_before(failure.as_deref()))]
+    Stop {
+        /// Why it had to be stopped, if it had failed before.
+        failure: Option<String>,
+        /// Why it could not be.
+        source: Box<LaunchError>,
+    },
     /// The journal has a trial that the plan has not.
     #[error("trial {0} of the journal is not the one of the plan: this program orders otherwise")]
     OtherPlan(TrialId),
     /// The plan names what the bundle does not have.
     #[error("the bundle has no `{0}`")]
     NoComponent(ComponentName),
+}
+
+fn failed_before(failure: Option<&str>) -> String {
+    failure.map_or(String::new(), |reason| format!(" after it had failed ({reason})"))
 }
 
 /// Runs a plan from the first trial to the sealed dataset.
@@ -193,7 +208,7 @@ pub fn placement(topology: &Topology, plan: &Plan, stack: &Stack) -> Placement {
 #[must_use]
 pub fn demand(plan: &Plan, stack: &Stack) -> Demand {
     let rates = plan.experiment.qps.iter().copied();
-    Demand::of(stack.workers, rates.max().unwrap_or(0))
+    Demand::of(stack.workers, rates.max().unwrap_or(Rps::MIN))
 }
 
 fn header(request: &RunRequest<'_>) -> Header {
@@ -406,61 +421,15 @@ impl<'run, 'event> Runner<'run, 'event> {
     /// Stops a stack, and writes down how long that took.
     async fn stop(&mut self, live: Live) -> Result<(), RunError> {
         let watch = Stopwatch::start();
-        live.stack.stop().await.map_err(RunError::Stop)?;
+        live.stack
+            .stop()
+            .await
+            .map_err(|error| RunError::Stop { failure: None, source: error.into() })?;
         if live.times.is_some() {
             let took = Nanos::from(watch.elapsed());
             self.journal.append(&Entry::Stopped { trials: live.trials, took })?;
         }
         Ok(())
-    }
-
-    /// Starts and warms up a stack; the inner error is why it could not be.
-    async fn start(
-        &mut self,
-        context: &StackContext<'_>,
-    ) -> Result<Result<Live, Failure>, RunError> {
-        (self.on_event)(&Event::Starting(context.stack));
-        let component = |name: &ComponentName| {
-            self.request.bundle.component(name).ok_or_else(|| RunError::NoComponent(name.clone()))
-        };
-        let connections = self.request.plan.experiment.concurrency.iter().copied().max();
-        let request = StackRequest {
-            stack: context.stack,
-            app: component(&context.stack.app)?,
-            store: component(&context.stack.store)?,
-            placement: &context.placement,
-            connections: connections.unwrap_or(1),
-            run: &self.request.id,
-            log_dir: self.journal.dir(),
-        };
-        let mut live = match self.request.launcher.start(&request).await {
-            Ok(live) => live,
-            Err(error) => return Ok(Err(launch_failure(&error))),
-        };
-        for (part, report) in live.self_reports() {
-            let component = match part {
-                Part::Store => &context.stack.store,
-                _ => &context.stack.app,
-            };
-            let entry = Entry::Report { component: component.clone(), report: report.clone() };
-            self.journal.append(&entry)?;
-        }
-        let warm_up = self.request.plan.experiment.warm_up.0;
-        let watch = Stopwatch::start();
-        let mut is_warm = true;
-        if !warm_up.is_zero() {
-            (self.on_event)(&Event::WarmingUp(context.stack));
-            is_warm = match self.warm_up(context, live.as_mut(), warm_up).await {
-                Ok(is_warm) => is_warm,
-                Err(failure) => {
-                    live.stop().await.map_err(RunError::Stop)?;
-                    return Ok(Err(failure));
-                }
-            };
-        }
-        let warm_up = Nanos::from(watch.elapsed());
-        let times = live.times().map(|times| StackTimes { warm_up, is_warm, ..times });
-        Ok(Ok(Live { stack: live, times, trials: vec![] }))
     }
 
     /// The load of a trial, after which the app has to answer as before.
@@ -471,18 +440,30 @@ impl<'run, 'event> Runner<'run, 'event> {
         live: &mut dyn RunningStack,
     ) -> Result<Measurement, Failure> {
         let duration = self.request.plan.experiment.duration.0;
-        let measurement = self.load(context, trial, live, duration, Stage::Load).await?;
-        match live.check().await {
-            Ok(()) => Ok(measurement),
-            Err(reason) => Err(Failure {
-                stage: Stage::Load,
-                reason: format!(
-                    "the app does not answer as it did before the load: {reason} ({} of {} requests were answered as expected)",
-                    measurement.counts.completed, measurement.counts.planned
-                ),
-                log_tail: live.log_tail(),
-            }),
+        let mut measurement = self.load(context, trial, live, duration, Stage::Load).await?;
+        let counts = &measurement.counts;
+        let in_load = format!(
+            "in the load, {} of {} requests had the expected status and length, which is all that the loader checks",
+            counts.completed, counts.planned
+        );
+        let failed = |reason: String, live: &dyn RunningStack| Failure {
+            stage: Stage::Load,
+            reason: format!("{reason} ({in_load})"),
+            log_tail: live.log_tail(),
+        };
+        if let Err(reason) = live.check().await {
+            let reason = format!("the app does not answer as it did before the load: {reason}");
+            return Err(failed(reason, live));
         }
+        let compared = live.compared_answers().await;
+        if let Some(first) = compared.first_wrong {
+            let (wrong, count) = (compared.wrong, compared.count);
+            let reason =
+                format!("{wrong} of {count} answers that were compared are wrong: {first}");
+            return Err(failed(reason, live));
+        }
+        measurement.compared = compared.count;
+        Ok(measurement)
     }
 
     fn record(
@@ -544,13 +525,5 @@ fn given_up(stack: &Stack) -> Failure {
         stage: Stage::GivenUp,
         reason: format!("not executed: {MOST_FAILURES} trials of {stack} had failed in a row"),
         log_tail: vec![],
-    }
-}
-
-fn launch_failure(error: &LaunchError) -> Failure {
-    Failure {
-        stage: error.stage(),
-        reason: with_causes(error),
-        log_tail: error.log_tail().to_vec(),
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{
 use crate::plan::stacks;
 use crate::stats::{Interval, Ladder, Tried, interval, next_place};
 use crate::store::Entry;
-use crate::units::Nanos;
+use crate::units::{Nanos, Rps};
 
 /// A rate is sustained when, after the first second, answers come at this share of it.
 const SUSTAINED: f64 = 0.99;
@@ -56,18 +56,18 @@ fn is_held(measured: &Measurement, slo: &Slo) -> bool {
 }
 
 /// Whether answers come as fast as requests are planned. The first second is left out: what is in
-/// flight at its end is in flight at the deadline as well, and no backlog.
+/// flight at its end is in flight at the end of the window as well, and no backlog.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
 fn is_sustained(measured: &Measurement) -> bool {
-    let skipped = usize::from(measured.timeline.len() > 1);
-    let seconds = || measured.timeline.iter().skip(skipped);
+    let window = measured.window();
+    let seconds = || window.iter().skip(usize::from(window.len() > 1));
     let planned: u64 = seconds().map(|second| second.planned).sum();
     let answered: u64 = seconds().map(|second| second.completed + second.failed).sum();
     answered as f64 >= planned as f64 * SUSTAINED
 }
 
 /// Whether the share that a latency figure stands for was answered within `below`, of all requests
-/// of which that is known: one that was cut off before it had waited so long says nothing.
+/// of which that is known: an unfinished one that had not waited so long says nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
 fn is_below(measured: &Measurement, figure: &str, below: Nanos) -> bool {
     let share = QUANTILES.iter().find(|(_, name)| *name == figure).map_or(1.0, |(share, _)| *share);
@@ -81,7 +81,7 @@ fn is_below(measured: &Measurement, figure: &str, below: Nanos) -> bool {
 }
 
 /// The trials of one search: by rate, lowest first, and then by repetition.
-type Rungs<'plan> = BTreeMap<u32, Vec<&'plan Trial>>;
+type Rungs<'plan> = BTreeMap<Rps, Vec<&'plan Trial>>;
 
 impl Runner<'_, '_> {
     /// Searches every stack, and writes down what each can sustain.

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use super::{Runner, StackContext};
 use crate::launch::RunningStack;
-use crate::model::{Failure, Measurement, Stage};
+use crate::model::{Failure, Limits, Measurement, Stage};
 use crate::stats::latency_quantile;
 
 /// A window of the warm-up; it is doubled until an app that is slow has answered in one.
 const SECOND: Duration = Duration::from_secs(1);
-/// An app may take so many seconds to its first answer.
-const SILENT_SECONDS: u32 = 5;
 /// The first load may take this many times what the spec asks for.
 const WARM_UP_PATIENCE: u32 = 5;
 /// How much two windows may differ in rate, and in median latency, to be alike: as shares, and
@@ -28,6 +26,9 @@ impl Runner<'_, '_> {
         live: &mut dyn RunningStack,
         least: Duration,
     ) -> Result<bool, Failure> {
+        // An app may take so long to its first answer.
+        let app = self.request.bundle.component(&context.stack.app);
+        let answer_limit = app.map_or_else(Limits::default, |app| app.limits).answer.0;
         let mut before: Option<Measurement> = None;
         let mut passed = Duration::ZERO;
         let mut window = SECOND;
@@ -35,7 +36,7 @@ impl Runner<'_, '_> {
             let now = self.load(context, context.first, live, window, Stage::WarmUp).await?;
             passed += window;
             if now.counts.completed == 0 && before.is_none() {
-                if passed < least.max(SECOND * SILENT_SECONDS) {
+                if passed < least.max(answer_limit) {
                     window *= 2;
                     continue;
                 }
@@ -73,7 +74,7 @@ fn are_alike(before: &Measurement, now: &Measurement) -> bool {
     let median = |window: &Measurement| {
         latency_quantile(&window.latency, 0.5).map_or(0.0, |figure| figure.value.0 as f64)
     };
-    let rate = |window: &Measurement| window.counts.completed as f64;
+    let rate = |window: &Measurement| window.counts.completed_in_window() as f64;
     !differ(rate(before), rate(now), ALIKE_RATE, 1.0)
         && !differ(median(before), median(now), ALIKE_MEDIAN, ALIKE_NANOS)
 }

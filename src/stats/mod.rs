@@ -1,6 +1,7 @@
 //! Statistics: plain data in, estimates out. No I/O, no clock, no randomness that is not seeded.
 
 mod bootstrap;
+mod change_date;
 mod change_point;
 mod moderated;
 mod multiple;
@@ -13,6 +14,7 @@ mod search;
 mod trend;
 
 pub use bootstrap::{bootstrap_interval, bootstrap_mean};
+pub use change_date::{Change, change_dates};
 pub use change_point::change_points;
 pub use moderated::{Estimated, Prior, Scatter, fit_prior, moderate, t_quantile};
 pub use multiple::{adjusted, simes};

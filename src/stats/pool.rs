@@ -18,7 +18,7 @@ pub struct Pool {
 struct Cumulated {
     /// Answered ones.
     answered: Vec<u64>,
-    /// Answered ones, and those that were cut off when they had waited this long.
+    /// Completed ones, and unfinished ones that had waited this long.
     all: Vec<u64>,
 }
 
@@ -67,7 +67,7 @@ impl Pool {
         // A bound is the least that a value can be: at the low end it stands where it is, and at the
         // high end above all that is known.
         let (low, _) = ends(|one| (false, one.value))?;
-        let (_, high) = ends(|one| (one.is_bound, one.value))?;
+        let (_, high) = ends(|one| (one.longest().is_none(), one.longest().unwrap_or(one.value)))?;
         low.zip(high)
     }
 
@@ -124,24 +124,35 @@ mod tests {
     use crate::stats::latency_quantile;
     use crate::stats::quantile::histogram;
 
+    /// The interval of the median: only what is known of either end counts.
+    fn told(pool: &Pool) -> Option<String> {
+        let (low, high) = pool.interval(0.5, 0.95)?;
+        let open = || format!("> {}", high.value);
+        Some(format!(
+            "{} to {}",
+            low.value,
+            high.longest().map_or_else(open, |one| one.to_string())
+        ))
+    }
+
     #[test]
     fn the_interval_holds_what_repetitions_differ_by() {
         let three = [1, 2, 3].map(|ms| histogram(&[(ms, 100, 0)]));
         let pool = Pool::new(&three.iter().collect::<Vec<_>>());
-        let told = pool.interval(0.5, 0.95).map(|(low, high)| format!("{low} to {high}"));
+        let text = told(&pool);
         assert_eq!(pool.quantile(0.5).map(|q| q.to_string()), Some("2.00 ms".to_owned()));
-        assert_eq!(told, Some("1.00 ms to 3.00 ms".to_owned()));
-        // One whose tail was cut off leaves the upper end open.
+        assert_eq!(text, Some("1.00 ms to 3.00 ms".to_owned()));
+        // One with a censored tail leaves the upper end open.
         let two = [histogram(&[(1, 100, 0)]), histogram(&[(1, 10, 0), (5, 0, 90)])];
         let pool = Pool::new(&two.iter().collect::<Vec<_>>());
-        let told = pool.interval(0.5, 0.95).map(|(low, high)| format!("{low} to {high}"));
-        assert_eq!(told, Some("1.00 ms to > 5.00 ms".to_owned()));
+        let text = told(&pool);
+        assert_eq!(text, Some("1.00 ms to > 5.00 ms".to_owned()));
         assert!(Pool::new(&[]).quantile(0.5).is_none());
         // A bound may be the lowest of all.
         let two = [histogram(&[(1, 10, 0), (2, 0, 90)]), histogram(&[(4, 100, 0)])];
         let pool = Pool::new(&two.iter().collect::<Vec<_>>());
-        let told = pool.interval(0.5, 0.95).map(|(low, high)| format!("{low} to {high}"));
-        assert_eq!(told, Some("> 2.00 ms to > 2.00 ms".to_owned()));
+        let text = told(&pool);
+        assert_eq!(text, Some("2.00 ms to > 2.00 ms".to_owned()));
     }
 
     proptest! {

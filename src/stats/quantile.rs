@@ -1,4 +1,4 @@
-//! Quantiles of a latency distribution whose tail the deadline cut off.
+//! Quantiles of a latency distribution whose tail is censored: some requests were unfinished.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use super::pool::Pool;
 use crate::model::{Bucket, Histogram, LatencyFigure, QUANTILES, SERVICE_QUANTILES};
 use crate::units::Nanos;
 
-/// How far the cut-off requests may move a quantile before it is told as a bound, as a ratio.
-const BOUND_TOLERANCE: f64 = 1.01;
+/// How far unfinished requests may move a quantile that is given as a number, as a ratio.
+const NUMBER_TOLERANCE: f64 = 1.01;
 
-/// The `q` quantile (nearest rank) of every request that was answered or cut off; `None` for an
+/// The `q` quantile (nearest rank) of every request that was completed or unfinished; `None` for an
 /// empty distribution.
 ///
-/// The latency of a request that was cut off is known only to be longer than what it had waited.
-/// With each put at what it had waited, the quantile is at its lowest; with each put at infinity,
-/// at its highest (source: the bounds of Manski 2003, *Partial Identification of Probability
-/// Distributions*, ch. 1, which assume nothing about the requests that were not seen). Where the
-/// two agree to 1 % the quantile is a number; otherwise the lower one is given, as a bound. The
-/// histogram adds an error of at most 0.1 %.
+/// The latency of an unfinished request is known only to be longer than what it had waited. With
+/// each put at what it had waited, the quantile is at its lowest; with each put at infinity, at its
+/// highest (source: the bounds of Manski 2003, *Partial Identification of Probability
+/// Distributions*, ch. 1, which assume nothing about the requests that were not seen). Where the two
+/// agree to 1 % the quantile is a number. Otherwise it is an interval, or a lower bound where the
+/// highest is infinite. The histogram adds an error of at most 0.1 %.
 #[must_use]
 pub fn latency_quantile(histogram: &Histogram, q: f64) -> Option<LatencyFigure> {
     let (lowest, highest) = ends(histogram, q)?;
@@ -25,22 +25,20 @@ pub fn latency_quantile(histogram: &Histogram, q: f64) -> Option<LatencyFigure> 
     Some(figure_between(bounds(lowest), highest.map(bounds)))
 }
 
-/// What is told of a quantile that lies between two buckets, each with its bounds: a number where they
-/// agree, and a lower bound otherwise.
+/// A quantile that lies between two buckets, each with its bounds: a number where they agree, an
+/// interval where they do not, and a lower bound without the second.
 pub(super) fn figure_between(
     (low, high): (Nanos, Nanos),
     highest: Option<(Nanos, Nanos)>,
 ) -> LatencyFigure {
     match highest {
-        Some((_, highest)) if agree(high, highest) => {
-            LatencyFigure { value: high, is_bound: false }
-        }
-        _ => LatencyFigure { value: low, is_bound: true },
+        Some((_, highest)) if agree(high, highest) => LatencyFigure::exact(high),
+        _ => LatencyFigure { value: low, is_bound: true, high: highest.map(|(_, high)| high) },
     }
 }
 
-/// The latencies between which the `q` quantile lies, whatever became of the requests that were cut
-/// off; see [`latency_quantile`]. The second is `None` where it may be any length.
+/// The latencies between which the `q` quantile lies, whatever became of the unfinished requests;
+/// see [`latency_quantile`]. The second is `None` where it may be any length.
 #[must_use]
 pub fn latency_quantile_ends(histogram: &Histogram, q: f64) -> Option<(Nanos, Option<Nanos>)> {
     let (lowest, highest) = ends(histogram, q)?;
@@ -72,8 +70,9 @@ pub fn service_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure>
     figures.filter_map(|&(q, name)| Some((name.to_owned(), pool.quantile(q)?))).collect()
 }
 
-/// The mean latency of every request that was answered or cut off; `None` for an empty
-/// distribution. A bound as soon as one request was cut off: it counts with what it had waited.
+/// The mean latency of every request that was completed or unfinished; `None` for an empty
+/// distribution. A lower bound as soon as one request was unfinished: it counts with what it had
+/// waited.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -92,12 +91,13 @@ pub fn latency_mean(histogram: &Histogram) -> Option<LatencyFigure> {
         })
         .sum();
     let value = Nanos((sum / total as f64) as u64);
-    (total > 0).then_some(LatencyFigure { value, is_bound: histogram.censored() > 0 })
+    let is_bound = histogram.censored() > 0;
+    (total > 0).then_some(LatencyFigure { value, is_bound, high: None })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "latencies are told to three digits")]
 fn agree(low: Nanos, high: Nanos) -> bool {
-    high.0 as f64 <= low.0 as f64 * BOUND_TOLERANCE
+    high.0 as f64 <= low.0 as f64 * NUMBER_TOLERANCE
 }
 
 /// The smallest rank, counted from 1, that covers a share `q` of `total`.
@@ -162,7 +162,11 @@ mod tests {
         assert_eq!(told(&tail, 0.9), "1.00 ms");
         assert_eq!(told(&tail, 0.95), "> 50.0 ms");
         // 10 cut off at once: whether the median is 1 ms or 9 ms is not known.
-        assert_eq!(told(&[(0, 0, 10), (1, 5, 0), (9, 6, 0)], 0.5), "> 1.00 ms");
+        assert_eq!(told(&[(0, 0, 10), (1, 5, 0), (9, 6, 0)], 0.5), "1.00–9.00 ms");
+        // One of 100 cut off at once: the 95th is between the answers at both sides.
+        let one = [(0, 0, 1), (1, 94, 0), (2, 1, 0), (3, 4, 0)];
+        assert_eq!(told(&one, 0.95), "1.00–2.00 ms");
+        assert_eq!(told(&one, 0.5), "1.00 ms");
         assert_eq!(told(&[(3, 0, 7)], 0.5), "> 3.00 ms");
     }
 
@@ -199,6 +203,9 @@ mod tests {
             prop_assert!(told.value.0 <= truth);
             if !told.is_bound {
                 prop_assert!(agree(told.value, Nanos(truth)));
+            }
+            if let Some(high) = told.high {
+                prop_assert!(truth <= high.0 && told.is_bound);
             }
         }
     }

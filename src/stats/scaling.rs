@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::units::Rps;
+
 /// A target is missed when less than this share of it is achieved.
 pub const KEPT: f64 = 0.95;
 
@@ -11,18 +13,18 @@ pub struct Knee {
     /// The highest rate that was achieved beyond it, requests per second.
     pub rate_rps: f64,
     /// The highest target that was achieved; `None` where the lowest was missed already.
-    pub kept_rps: Option<u32>,
+    pub kept_rps: Option<Rps>,
     /// The lowest target that was missed.
-    pub missed_rps: u32,
+    pub missed_rps: Rps,
 }
 
 /// Where the achieved rate levels off, from (target, achieved) in ascending order of targets: from the
 /// lowest target on at which and beyond which less than 95 % is achieved each time. `None` where the
 /// highest target is achieved.
 #[must_use]
-pub fn knee(points: &[(u32, f64)]) -> Option<Knee> {
-    let is_missed = |&&(target, achieved): &&(u32, f64)| achieved < f64::from(target) * KEPT;
-    let missed: Vec<&(u32, f64)> = points.iter().rev().take_while(is_missed).collect();
+pub fn knee(points: &[(Rps, f64)]) -> Option<Knee> {
+    let is_missed = |&&(target, achieved): &&(Rps, f64)| achieved < target.as_f64() * KEPT;
+    let missed: Vec<&(Rps, f64)> = points.iter().rev().take_while(is_missed).collect();
     let &&(missed_rps, _) = missed.last()?;
     let rate_rps = missed.iter().map(|(_, achieved)| *achieved).fold(0.0, f64::max);
     let kept = points.len().checked_sub(missed.len() + 1).map(|place| points[place].0);
@@ -96,12 +98,17 @@ mod tests {
     #[test]
     fn a_line_levels_off_where_it_leaves_its_targets_for_good() {
         let points = [(1000, 999.0), (2000, 1990.0), (5000, 3100.0), (10_000, 3050.0)];
-        let knee_of = |points: &[(u32, f64)]| knee(points);
-        let expected = Knee { rate_rps: 3100.0, kept_rps: Some(2000), missed_rps: 5000 };
-        assert_eq!(knee_of(&points), Some(expected));
+        let knee_of = |points: &[(u32, f64)]| {
+            knee(&points.iter().map(|&(rate, y)| (Rps::whole(rate), y)).collect::<Vec<_>>())
+        };
+        let knee = |rate_rps, kept: Option<u32>, missed| Knee {
+            rate_rps,
+            kept_rps: kept.map(Rps::whole),
+            missed_rps: Rps::whole(missed),
+        };
+        assert_eq!(knee_of(&points), Some(knee(3100.0, Some(2000), 5000)));
         assert_eq!(knee_of(&points[..2]), None);
-        let all = Knee { rate_rps: 400.0, kept_rps: None, missed_rps: 1000 };
-        assert_eq!(knee_of(&[(1000, 400.0)]), Some(all));
+        assert_eq!(knee_of(&[(1000, 400.0)]), Some(knee(400.0, None, 1000)));
         // A hiccup on the way is no knee.
         assert_eq!(knee_of(&[(1000, 500.0), (2000, 2000.0)]), None);
         assert_eq!(knee_of(&[]), None);

@@ -55,7 +55,7 @@ fn sen_slope(values: &[f64]) -> f64 {
     median(pairs(values).map(slope).collect())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     match values.len() % 2 {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::LEVEL;
-use crate::model::{Case, Histogram, LatencyFigure, QUANTILES, TrialRow, by_quantile};
+use crate::model::{
+    Case, Histogram, LatencyFigure, QUANTILES, TrialRow, by_quantile, is_supported,
+};
 use crate::stats::{Pool, bootstrap_mean};
 use crate::units::Nanos;
 
@@ -28,10 +30,14 @@ pub struct Estimate {
 /// A percentile of the merged distribution of all repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LatencyEstimate {
-    /// The percentile, in nanoseconds, or its lower bound.
+    /// The percentile, in nanoseconds, or its lower end.
     pub value_ns: Nanos,
-    /// Whether it is a lower bound.
+    /// Whether it may be longer, since unfinished requests can move it.
     pub is_bound: bool,
+    /// The upper end of one that may be longer, where there is one.
+    pub upper_ns: Option<Nanos>,
+    /// Whether there are enough requests for it: see [`is_supported`].
+    pub is_supported: bool,
     /// Where its bootstrap interval begins; `None` for one repetition.
     pub low_ns: Option<Nanos>,
     /// Where it ends; `None` also where it is open.
@@ -70,7 +76,7 @@ pub struct CaseStudy {
     pub completed: u64,
     /// Requests that failed.
     pub failed: u64,
-    /// Requests that the deadline cut off.
+    /// Requests that were unfinished.
     pub censored: u64,
     /// The merged distribution: latencies at [`share_at`] 0, 1, …, up to where it is known.
     #[serde(skip)]
@@ -81,6 +87,14 @@ pub struct CaseStudy {
 #[must_use]
 pub fn share_at(place: i32) -> f64 {
     1.0 - 10_f64.powf(-f64::from(place) / f64::from(POINTS_A_DECADE))
+}
+
+impl LatencyEstimate {
+    /// The percentile without its bootstrap interval.
+    #[must_use]
+    pub fn figure(&self) -> LatencyFigure {
+        LatencyFigure { value: self.value_ns, is_bound: self.is_bound, high: self.upper_ns }
+    }
 }
 
 impl CaseStudy {
@@ -158,10 +172,10 @@ fn percentile(pool: &Pool, q: f64, repetitions: &[LatencyFigure]) -> Option<Late
     Some(LatencyEstimate {
         value_ns: figure.value,
         is_bound: figure.is_bound,
+        upper_ns: figure.high,
+        is_supported: is_supported(q, pool.requests()),
         low_ns: interval.filter(|_| !figure.is_bound).map(|(low, _)| low.value),
-        high_ns: interval
-            .filter(|(_, high)| !figure.is_bound && !high.is_bound)
-            .map(|(_, high)| high.value),
+        high_ns: interval.filter(|_| !figure.is_bound).and_then(|(_, high)| high.longest()),
         stddev_ns: estimate(&values).and_then(|one| one.stddev).filter(|_| is_known),
     })
 }
@@ -189,6 +203,7 @@ fn distribution(pool: &Pool) -> Vec<Nanos> {
 mod tests {
     use super::*;
     use crate::model::{Bucket, RowFailure, Stack};
+    use crate::units::Rps;
 
     /// A trial that achieved so much, with all its latencies in one bucket.
     fn trial(id: u64, rate: f64, ms: u64, is_valid: bool) -> (TrialRow, Histogram) {
@@ -200,13 +215,13 @@ mod tests {
                 workers: 1,
             },
             concurrency: 100,
-            target_rps: 1000,
+            target_rps: Rps::whole(1000),
         };
         let row = TrialRow {
             is_valid,
             flags: if is_valid { String::new() } else { "host_busy,pacer_late".to_owned() },
             achieved_rps: Some(rate),
-            latency: [Some(LatencyFigure { value, is_bound: false }); QUANTILES.len()],
+            latency: [Some(LatencyFigure::exact(value)); QUANTILES.len()],
             app_cpu_s: Some(0.5),
             ..TrialRow::of(id, case)
         };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::{QUANTILES, Stack, Stage, TrialRow};
-use crate::units::Nanos;
+use crate::units::{Nanos, Rps};
 
 /// A load is held when at least this share of it is completed.
 pub const COMPLETED: f64 = 0.99;
@@ -24,7 +24,7 @@ pub enum Hold {
     Held,
     /// It is not held in one of them, or a trial broke under it.
     Missed,
-    /// No trial of it may be ranked, or requests that were cut off hide what would tell.
+    /// No trial of it may be ranked, or unfinished requests hide its percentile.
     Unknown,
 }
 
@@ -34,9 +34,9 @@ pub struct Held {
     /// The stack.
     pub stack: Stack,
     /// The highest target that it holds, with all those below; `None` when it holds not the lowest.
-    pub rps: Option<u32>,
+    pub rps: Option<Rps>,
     /// The next higher target, and what is known of it; `None` when there is none.
-    pub next: Option<(u32, Hold)>,
+    pub next: Option<(Rps, Hold)>,
 }
 
 impl Held {
@@ -98,7 +98,8 @@ fn hold(trials: &[&(&TrialRow, &PercentileEnds)], limit: LatencyLimit) -> Hold {
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
 fn hold_of(trial: &TrialRow, ends: &PercentileEnds, limit: LatencyLimit) -> Hold {
-    let (completed, planned) = (trial.completed.unwrap_or(0), trial.planned.unwrap_or(0));
+    let (completed, planned) =
+        (trial.completed_in_window().unwrap_or(0), trial.planned.unwrap_or(0));
     if (completed as f64) < planned as f64 * COMPLETED {
         return Hold::Missed;
     }
@@ -123,7 +124,7 @@ mod tests {
     use crate::model::{Case, LatencyFigure, RowFailure};
 
     fn trial(target: u32, completed: u64, ms: u64) -> TrialRow {
-        let figure = LatencyFigure { value: Nanos(ms * 1_000_000), is_bound: false };
+        let figure = LatencyFigure::exact(Nanos(ms * 1_000_000));
         let case = Case {
             stack: Stack {
                 app: "express".parse().unwrap(),
@@ -131,7 +132,7 @@ mod tests {
                 workers: 1,
             },
             concurrency: 100,
-            target_rps: target,
+            target_rps: Rps::whole(target),
         };
         TrialRow {
             completed: Some(completed),
@@ -141,16 +142,16 @@ mod tests {
     }
 
     /// As it is told: each percentile lies where the trial's own figure says, or anywhere above.
-    fn told(trials: &[TrialRow]) -> (Option<u32>, Option<(u32, Hold)>) {
-        let end =
-            |figure: LatencyFigure| (figure.value, (!figure.is_bound).then_some(figure.value));
+    fn told(trials: &[TrialRow]) -> (Option<u64>, Option<(u64, Hold)>) {
+        let end = |figure: LatencyFigure| (figure.value, figure.longest());
         let ends: Vec<PercentileEnds> =
             trials.iter().map(|trial| trial.latency.map(|figure| figure.map(end))).collect();
         let trials: Vec<_> = trials.iter().zip(&ends).collect();
         let limit = LatencyLimit { percentile: 2, longest: Nanos(20_000_000) };
         assert!(held(&trials, 7, limit).is_empty(), "of other connections there is nothing");
         let held = held(&trials, 100, limit);
-        (held[0].rps, held[0].next)
+        let whole = |rate: Rps| rate.as_whole().unwrap();
+        (held[0].rps.map(whole), held[0].next.map(|(rate, hold)| (whole(rate), hold)))
     }
 
     #[test]
@@ -187,7 +188,8 @@ mod tests {
     #[test]
     fn a_bound_is_missed_above_the_limit_and_unknown_below() {
         let bounded = |ms: u64| {
-            let figure = LatencyFigure { value: Nanos(ms * 1_000_000), is_bound: true };
+            let value = Nanos(ms * 1_000_000);
+            let figure = LatencyFigure { value, is_bound: true, high: None };
             [TrialRow { latency: [Some(figure); QUANTILES.len()], ..trial(1000, 1000, 1) }]
         };
         assert_eq!(told(&bounded(5)), (None, Some((1000, Hold::Unknown))));

@@ -15,6 +15,7 @@ pub use held::{Held, Hold, LatencyLimit, PercentileEnds, held};
 
 use crate::model::{Case, ComponentName, Histogram, QUANTILES, TrialRow};
 use crate::stats::{KEPT, Knee, Usl, fit_usl, knee, latency_quantile_ends};
+use crate::units::Rps;
 
 /// The level of the intervals.
 pub const LEVEL: f64 = 0.95;
@@ -56,7 +57,7 @@ pub struct Scaling {
     /// Connections of the loader.
     pub concurrency: u32,
     /// The target, which every number of workers missed: what is met says nothing of scaling.
-    pub target_rps: u32,
+    pub target_rps: Rps,
     /// The law that fits within a tenth everywhere.
     #[serde(flatten)]
     pub law: Usl,
@@ -100,7 +101,7 @@ fn knees(cases: &[CaseStudy]) -> Vec<LineKnee> {
             .filter(|one| one.is_ranked())
             .filter_map(|one| Some((one, one.rate.as_ref()?.value)))
             .collect();
-        let points: Vec<(u32, f64)> =
+        let points: Vec<(Rps, f64)> =
             ranked.iter().map(|(one, rate)| (one.case.target_rps, *rate)).collect();
         let knee = knee(&points)?;
         let is_first = |(one, _): &&(&CaseStudy, f64)| one.case.target_rps == knee.missed_rps;
@@ -117,7 +118,7 @@ fn scalings(cases: &[CaseStudy]) -> Vec<Scaling> {
         let Case { stack, concurrency, target_rps } = &one.case;
         groups.entry((&stack.app, &stack.store, concurrency, target_rps)).or_default().push(one);
     }
-    let scaling = |((app, store, concurrency, target), cases): ((_, _, &u32, &u32), Vec<_>)| {
+    let scaling = |((app, store, concurrency, target), cases): ((_, _, &u32, &Rps), Vec<_>)| {
         let points = saturated(&cases)?;
         let law = fit_usl(&points).filter(|law| law.worst_error <= MOST_ERROR)?;
         Some(Scaling {
@@ -136,7 +137,7 @@ fn scalings(cases: &[CaseStudy]) -> Vec<Scaling> {
 fn saturated(cases: &[&CaseStudy]) -> Option<Vec<(f64, f64)>> {
     let point = |one: &&CaseStudy| {
         let rate = one.rate.as_ref().filter(|_| one.is_ranked())?.value;
-        let is_missed = rate < f64::from(one.case.target_rps) * KEPT;
+        let is_missed = rate < one.case.target_rps.as_f64() * KEPT;
         is_missed.then(|| (f64::from(one.case.stack.workers), rate))
     };
     cases.iter().map(point).collect()
