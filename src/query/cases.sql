@@ -10,7 +10,10 @@ WITH judged AS (
   FROM trials
 ),
 used AS (
-  SELECT *, failure_stage IS NULL AND (is_valid OR NOT is_ranked) AS is_used
+  SELECT
+    *,
+    completed - coalesce(drained, 0) AS completed_in_window,
+    failure_stage IS NULL AND (is_valid OR NOT is_ranked) AS is_used
   FROM judged
 ),
 merged AS (
@@ -46,9 +49,9 @@ figures AS (
     count(*) FILTER (WHERE is_valid) AS valid,
     avg(achieved_rps) FILTER (WHERE is_used) AS achieved_rps_mean,
     stddev(achieved_rps) FILTER (WHERE is_used) AS achieved_rps_stddev,
-    avg(app_cpu_s / completed * 1000) FILTER (WHERE is_used AND completed > 0)
+    avg(app_cpu_s / completed_in_window * 1000) FILTER (WHERE is_used AND completed_in_window > 0)
       AS app_cpu_s_per_thousand,
-    avg(store_cpu_s / completed * 1000) FILTER (WHERE is_used AND completed > 0)
+    avg(store_cpu_s / completed_in_window * 1000) FILTER (WHERE is_used AND completed_in_window > 0)
       AS store_cpu_s_per_thousand,
     sum(planned) FILTER (WHERE is_used) AS planned,
     sum(completed) FILTER (WHERE is_used) AS completed,

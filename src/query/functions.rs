@@ -10,10 +10,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, ListBuilder, StringArray, StructArray, StructBuilder,
-    UInt64Array, UInt64Builder,
+    Array, ArrayRef, AsArray, Int64Array, Int64Builder, ListArray, ListBuilder, StringArray,
+    StructArray, StructBuilder,
 };
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, UInt64Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -44,18 +44,18 @@ pub const FUNCTIONS: [Function; 7] = [
     },
     Function {
         call: "hist_quantile(q, histogram)",
-        doc: "the latency in ns that a share q of the requests did not exceed, exact to the bucket (0.1 %); NULL where cut-off requests could move it by more than 1 %",
+        doc: "the latency in ns that a share q of the requests did not exceed, exact to the bucket (0.1 %); NULL where unfinished requests could move it by more than 1 %",
     },
     Function {
         call: "hist_quantile_low(q, histogram)",
-        doc: "the least that this latency can be, in ns: with every cut-off request at what it had waited",
+        doc: "the least that this latency can be, in ns: with every unfinished request at what it had waited",
     },
     Function {
         call: "hist_quantile_high(q, histogram)",
-        doc: "the most that it can be, in ns: with every cut-off request at infinity; NULL for infinity",
+        doc: "the most that it can be, in ns: with every unfinished request at infinity; NULL for infinity",
     },
     Function { call: "hist_count(histogram)", doc: "requests that were answered as expected" },
-    Function { call: "hist_censored(histogram)", doc: "requests that the deadline cut off" },
+    Function { call: "hist_censored(histogram)", doc: "requests that were unfinished" },
     Function {
         call: "dataset(name)",
         doc: "the id of the dataset that `latest`, `latest~1`, a tag or a prefix stands for",
@@ -81,7 +81,7 @@ pub(super) fn register(context: &SessionContext, names: Arc<Names>) {
 const BUCKET_FIELDS: [&str; 4] = ["low_ns", "high_ns", "count", "censored"];
 
 fn bucket_fields() -> Fields {
-    BUCKET_FIELDS.iter().map(|name| Field::new(*name, DataType::UInt64, false)).collect()
+    BUCKET_FIELDS.iter().map(|name| Field::new(*name, DataType::Int64, false)).collect()
 }
 
 fn bucket_field() -> FieldRef {
@@ -101,7 +101,7 @@ struct Merge {
 
 impl Merge {
     fn new() -> Self {
-        let buckets = TypeSignature::Exact(vec![DataType::UInt64; BUCKET_FIELDS.len()]);
+        let buckets = TypeSignature::Exact(vec![DataType::Int64; BUCKET_FIELDS.len()]);
         let histograms = TypeSignature::Exact(vec![histogram_type()]);
         Self { signature: Signature::one_of(vec![buckets, histograms], Volatility::Immutable) }
     }
@@ -134,10 +134,10 @@ impl AggregateUDFImpl for Merge {
 
 /// Buckets that were added up: for each lowest latency, the highest, the answered, the cut off.
 #[derive(Debug, Default)]
-struct Merged(BTreeMap<u64, (u64, u64, u64)>);
+struct Merged(BTreeMap<i64, (i64, i64, i64)>);
 
 impl Merged {
-    fn add(&mut self, buckets: [&UInt64Array; 4]) -> Result<()> {
+    fn add(&mut self, buckets: [&Int64Array; 4]) -> Result<()> {
         let [low, high, count, censored] = buckets;
         for index in 0..low.len() {
             if buckets.iter().any(|values| values.is_null(index)) {
@@ -146,6 +146,9 @@ impl Merged {
             }
             if high.value(index) < low.value(index) {
                 return exec_err!("hist_merge: a bucket ends before it begins");
+            }
+            if low.value(index).min(count.value(index)).min(censored.value(index)) < 0 {
+                return exec_err!("hist_merge: a bucket has a negative latency or count");
             }
             let own = self.0.entry(low.value(index)).or_default();
             own.0 = own.0.max(high.value(index));
@@ -167,9 +170,8 @@ impl Merged {
 impl Accumulator for Merged {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         match values {
-            [low, high, count, censored] => self.add(
-                [low, high, count, censored].map(|values| values.as_primitive::<UInt64Type>()),
-            ),
+            [low, high, count, censored] => self
+                .add([low, high, count, censored].map(|values| values.as_primitive::<Int64Type>())),
             [histograms] => self.add_histograms(histograms),
             _ => exec_err!("hist_merge takes a histogram, or the four columns of `latency`"),
         }
@@ -186,7 +188,7 @@ impl Accumulator for Merged {
         for (&low, &(high, count, censored)) in &self.0 {
             let row = buckets.values();
             for (index, value) in [low, high, count, censored].into_iter().enumerate() {
-                if let Some(field) = row.field_builder::<UInt64Builder>(index) {
+                if let Some(field) = row.field_builder::<Int64Builder>(index) {
                     field.append_value(value);
                 }
             }
@@ -201,14 +203,14 @@ impl Accumulator for Merged {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.0.len() * size_of::<(u64, (u64, u64, u64))>() * 2
+        size_of_val(self) + self.0.len() * size_of::<(i64, (i64, i64, i64))>() * 2
     }
 }
 
 /// The columns of buckets.
-fn columns(buckets: &StructArray) -> Result<[&UInt64Array; 4]> {
+fn columns(buckets: &StructArray) -> Result<[&Int64Array; 4]> {
     let mut columns = BUCKET_FIELDS.iter().map(|name| {
-        buckets.column_by_name(name).and_then(|values| values.as_primitive_opt::<UInt64Type>())
+        buckets.column_by_name(name).and_then(|values| values.as_primitive_opt::<Int64Type>())
     });
     let mut next = || columns.next().flatten();
     match (next(), next(), next(), next()) {
@@ -279,7 +281,7 @@ impl ScalarUDFImpl for AskHistogram {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::UInt64)
+        Ok(DataType::Int64)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -299,25 +301,37 @@ impl ScalarUDFImpl for AskHistogram {
             }
             answers.push(match is_null || histograms.is_null(index) {
                 true => None,
-                false => self.ask.of(&histogram(histograms, index)?, q),
+                // What comes from signed numbers fits them again.
+                false => self.ask.of(&histogram(histograms, index)?, q).map(signed).transpose()?,
             });
         }
-        Ok(ColumnarValue::Array(Arc::new(UInt64Array::from(answers))))
+        Ok(ColumnarValue::Array(Arc::new(Int64Array::from(answers))))
     }
+}
+
+fn signed(number: u64) -> Result<i64> {
+    i64::try_from(number).or_else(|_| exec_err!("{number} is beyond the largest BIGINT"))
+}
+
+/// A latency or a count of a bucket.
+fn unsigned(number: i64) -> Result<u64> {
+    u64::try_from(number).or_else(|_| exec_err!("a bucket has a negative latency or count"))
 }
 
 /// One histogram of a column.
 fn histogram(histograms: &ListArray, index: usize) -> Result<Histogram> {
     let values = histograms.value(index);
     let [low, high, count, censored] = columns(values.as_struct())?;
-    let bucket = |row: usize| Bucket {
-        served: 0,
-        low: Nanos(low.value(row)),
-        high: Nanos(high.value(row)),
-        count: count.value(row),
-        censored: censored.value(row),
+    let bucket = |row: usize| {
+        Ok(Bucket {
+            served: 0,
+            low: Nanos(unsigned(low.value(row))?),
+            high: Nanos(unsigned(high.value(row))?),
+            count: unsigned(count.value(row))?,
+            censored: unsigned(censored.value(row))?,
+        })
     };
-    Ok(Histogram { buckets: (0..low.len()).map(bucket).collect() })
+    Ok(Histogram { buckets: (0..low.len()).map(bucket).collect::<Result<_>>()? })
 }
 
 /// `dataset`: known before the query runs, so that only the tables of that dataset are read.

@@ -1,7 +1,10 @@
 //! Questions to a dataset, asked in SQL. Each question is a `.sql` file beside this one.
 
+mod checked;
 mod functions;
+mod order;
 mod session;
+mod statement;
 mod table;
 mod verify;
 
@@ -11,7 +14,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array,
 };
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -27,7 +30,7 @@ use crate::model::{
     ResourceSample, RowFailure, Sample, Stack, TimelineLatency, TimelineSecond, TrialRow,
 };
 use crate::store::{Store, StoreError};
-use crate::units::Nanos;
+use crate::units::{Nanos, Rps};
 
 /// What goes wrong when a dataset is asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,9 @@ pub enum QueryError {
     /// A query that somebody typed could not be answered.
     #[error("{}", .0.strip_backtrace())]
     Sql(#[source] DataFusionError),
+    /// A statement that gives nothing to show.
+    #[error("`{0}` gives no columns")]
+    NoColumns(String),
     /// A question could not be answered.
     #[error("cannot ask {question}")]
     Ask {
@@ -60,6 +66,66 @@ pub enum QueryError {
         /// The column.
         column: String,
     },
+}
+
+impl QueryError {
+    /// Whether a table could not be read as what it should be: what was asked is not the cause.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Sql(error) => match error.find_root() {
+                DataFusionError::ParquetError(_) => true,
+                DataFusionError::ArrowError(error, _) => !is_computing(error),
+                _ => false,
+            },
+            // A question of this program computes nothing that can fail on an intact table.
+            Self::Ask { source, .. } => matches!(
+                source.find_root(),
+                DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..)
+            ),
+            _ => false,
+        }
+    }
+}
+
+impl QueryError {
+    /// Whether a statement is refused since it would not only read.
+    #[must_use]
+    pub fn is_no_query(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        match error.find_root() {
+            DataFusionError::Plan(message) => ["DDL", "DML", "Statement"].iter().any(|kind| {
+                message.strip_prefix(kind).is_some_and(|rest| rest.starts_with(" not supported"))
+            }),
+            DataFusionError::NotImplemented(message) => {
+                message.starts_with("Unsupported SQL statement")
+            }
+            _ => false,
+        }
+    }
+
+    /// What could not be computed, if reading and planning went well.
+    #[must_use]
+    pub fn computing(&self) -> Option<&ArrowError> {
+        let Self::Sql(error) = self else { return None };
+        match error.find_root() {
+            DataFusionError::ArrowError(error, _) => Some(&**error).filter(|e| is_computing(e)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether computing failed, and not reading: a division by zero, a text that is no number.
+fn is_computing(error: &ArrowError) -> bool {
+    matches!(
+        error,
+        ArrowError::DivideByZero
+            | ArrowError::ArithmeticOverflow(_)
+            | ArrowError::CastError(_)
+            | ArrowError::ComputeError(_)
+            | ArrowError::ParseError(_)
+            | ArrowError::NotYetImplemented(_)
+    )
 }
 
 /// The questions whose answers are drawn, by name; each is asked of one dataset.
@@ -228,7 +294,9 @@ fn trial_row(row: &Row<'_>) -> Result<TrialRow, QueryError> {
     for (figure, (_, name)) in latency.iter_mut().zip(QUANTILES) {
         let bound = format!("latency_{name}_is_bound");
         if let Some(value) = row.maybe_count(&format!("latency_{name}_ns"))? {
-            *figure = Some(LatencyFigure { value: Nanos(value), is_bound: row.truth(&bound)? });
+            let high = row.maybe_count(&format!("latency_{name}_high_ns"))?.map(Nanos);
+            let is_bound = row.truth(&bound)?;
+            *figure = Some(LatencyFigure { value: Nanos(value), is_bound, high });
         }
     }
     let failure = match row.has("failure_stage")? {
@@ -250,6 +318,7 @@ fn trial_row(row: &Row<'_>) -> Result<TrialRow, QueryError> {
         planned: row.maybe_count("planned")?,
         sent: row.maybe_count("sent")?,
         completed: row.maybe_count("completed")?,
+        drained: row.maybe_count("drained")?,
         failed: row.maybe_count("failed")?,
         censored: row.maybe_count("censored")?,
         achieved_rps: row.number("achieved_rps")?,
@@ -297,9 +366,11 @@ impl Answers {
     /// for each cell would take the square of the time.
     fn new(question: &'static str, batches: &[RecordBatch]) -> Result<Self, QueryError> {
         let setup = |error: ArrowError| QueryError::Setup(error.into());
+        // A negative count is an error, never a missing one.
+        let exact = CastOptions { safe: false, ..CastOptions::default() };
         let plain = |batch: &RecordBatch| -> Result<RecordBatch, ArrowError> {
             let columns = batch.columns().iter().map(|values| match values.data_type() {
-                kind if kind.is_integer() => cast(values, &DataType::UInt64),
+                kind if kind.is_integer() => cast_with_options(values, &DataType::UInt64, &exact),
                 kind if kind.is_floating() => cast(values, &DataType::Float64),
                 DataType::Utf8View | DataType::LargeUtf8 => cast(values, &DataType::Utf8),
                 _ => Ok(Arc::clone(values)),
@@ -345,12 +416,17 @@ impl Row<'_> {
                 workers: self.small_count("workers")?,
             },
             concurrency: self.small_count("concurrency")?,
-            target_rps: self.small_count("target_rps")?,
+            target_rps: self.rate("target_rps")?,
         })
     }
 
     fn small_count(&self, column: &str) -> Result<u32, QueryError> {
         u32::try_from(self.count(column)?).map_err(|_| self.unusable(column))
+    }
+
+    fn rate(&self, column: &str) -> Result<Rps, QueryError> {
+        let rate = self.number(column)?.ok_or_else(|| self.unusable(column))?;
+        Rps::try_from(rate).map_err(|_| self.unusable(column))
     }
 
     fn component(&self, column: &str) -> Result<ComponentName, QueryError> {

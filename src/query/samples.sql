@@ -12,8 +12,8 @@ SELECT
   CAST(latency_p99_9_ns AS DOUBLE) AS "p99.9",
   coalesce(latency_p99_9_is_bound, false) AS "p99.9_is_bound",
   CAST(failed AS DOUBLE) / CAST(planned AS DOUBLE) AS errors,
-  app_cpu_s / completed * 1000 AS app_cpu,
-  store_cpu_s / completed * 1000 AS store_cpu,
+  app_cpu_s / (completed - coalesce(drained, 0)) * 1000 AS app_cpu,
+  store_cpu_s / (completed - coalesce(drained, 0)) * 1000 AS store_cpu,
   CAST(app_peak_memory_bytes AS DOUBLE) AS app_memory,
   CAST(store_peak_memory_bytes AS DOUBLE) AS store_memory
 FROM trials

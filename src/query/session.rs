@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::{
-    ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
+    ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result;
@@ -20,15 +20,13 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use datafusion::sql::parser::DFParserBuilder;
-use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use serde::Serialize;
 
 use super::table::{DATASET, DatasetTable, Entry};
-use super::{QueryError, functions};
+use super::{QueryError, checked, functions, is_computing, statement};
 use crate::id::DatasetId;
 use crate::store::{
     Condition, FILE_NAMES, Listed, Manifest, Names, SCHEMA_VERSION, Store, StoreError,
@@ -143,13 +141,14 @@ impl Session {
         }
         let unreadable = names.unreadable();
         functions::register(&context, Arc::new(names));
+        checked::register(&context);
         Ok(Self { context, verified, unreadable, left_out })
     }
 
     /// The plans of the statements in `sql`, separated by `;`. They may only read.
     ///
     /// # Errors
-    /// When one is no SQL, names what is not there, or would change something.
+    /// When one is no SQL, names what is not there, gives no columns, or would change something.
     pub async fn plans(&self, sql: &str) -> Result<Vec<LogicalPlan>, QueryError> {
         let told = |error| self.told(error, QueryError::Sql);
         let state = self.context.state();
@@ -157,13 +156,14 @@ impl Session {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        // DuckDB's dialect: `GROUP BY ALL`, and what is typed there works here.
-        let parser = DFParserBuilder::new(sql).with_dialect(&DuckDbDialect {}).build();
-        let statements = parser.and_then(|mut parser| parser.parse_statements());
         let mut plans = Vec::new();
-        for statement in statements.map_err(told)? {
+        for statement in statement::parse(sql).map_err(told)? {
+            let text = statement.to_string();
             let plan = state.statement_to_plan(statement).await.map_err(told)?;
             may.verify_plan(&plan).map_err(told)?;
+            if plan.schema().fields().is_empty() {
+                return Err(QueryError::NoColumns(text));
+            }
             plans.push(plan);
         }
         Ok(plans)
@@ -207,7 +207,12 @@ impl Session {
         let condition = self.context.parse_sql_expr(condition, frame.schema());
         let condition = condition.map_err(|error| self.told(error, QueryError::Sql))?;
         let kept = frame.filter(condition).map_err(|error| self.told(error, QueryError::Sql))?;
-        kept.collect().await.map_err(told)
+        kept.collect().await.map_err(|error| match error.find_root() {
+            DataFusionError::ArrowError(cause, _) if is_computing(cause) => {
+                self.told(error, QueryError::Sql)
+            }
+            _ => told(error),
+        })
     }
 
     /// What an error means: that a dataset was refused is the news, not the query that met it.
@@ -355,13 +360,13 @@ fn dataset_columns(listed: &[Listed], names: &Names) -> Vec<DatasetColumn> {
         Arc::new(manifests().map(|manifest| manifest.map(of)).collect::<StringArray>())
     };
     let count = |of: &dyn Fn(&Manifest) -> Option<u64>| -> ArrayRef {
-        Arc::new(manifests().map(|manifest| manifest.and_then(of)).collect::<UInt64Array>())
+        let number = |manifest| i64::try_from(of(manifest)?).ok();
+        Arc::new(manifests().map(|manifest| manifest.and_then(number)).collect::<Int64Array>())
     };
     let of_each = |of: &dyn Fn(&Listed) -> String| -> ArrayRef {
         Arc::new(listed.iter().map(|one| Some(of(one))).collect::<StringArray>())
     };
     let started = manifests().map(|manifest| i64::try_from(manifest?.started.0).ok());
-    let version = manifests().map(|manifest| Some(manifest?.schema_version));
     add(DATASET, "the dataset's id", of_each(&|one| one.id.to_string()));
     add(
         "condition",
@@ -395,7 +400,7 @@ fn dataset_columns(listed: &[Listed], names: &Names) -> Vec<DatasetColumn> {
     add("kernel", "host: its kernel", text(&|m| m.host.kernel.clone()));
     add("arch", "host: its architecture", text(&|m| m.host.arch.clone()));
     add("writer", "the program that measured", text(&|m| m.writer.clone()));
-    add("schema_version", "the version of its tables", Arc::new(version.collect::<UInt32Array>()));
+    add("schema_version", "the version of its tables", count(&|m| Some(m.schema_version.into())));
     columns
 }
 

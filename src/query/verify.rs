@@ -1,19 +1,18 @@
 //! Whether a dataset is what it says, down to its figures: they must follow from its distributions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{UInt32Type, UInt64Type};
+use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt};
 
+use super::order::{Place, wrong_order};
 use super::{Answers, Limits, QueryError, Row, Session, Trust};
 use crate::id::DatasetId;
-use crate::model::{
-    Bucket, Case, Flag, Histogram, Order, QUANTILES, SERVICE_QUANTILES, Trial, with_causes,
-};
-use crate::plan::plan;
+use crate::model::{Bucket, Flag, Histogram, QUANTILES, SERVICE_QUANTILES, with_causes};
 use crate::stats::{latency_figures, service_figures};
-use crate::store::{Manifest, Store, StoreError};
+use crate::store::{FILE_NAMES, Manifest, Store, StoreError, TRIALS_FILE, arrow_schemas};
 use crate::units::Nanos;
 
 /// A dataset that is what it says.
@@ -60,23 +59,17 @@ async fn check(session: &Session, manifest: &Manifest) -> Result<Checked, QueryE
     let question = "verify.sql";
     let batches = session.ask(question, include_str!("verify.sql")).await?;
     let answers = Answers::new(question, &batches)?;
+    let columns = trials_columns(manifest.schema_version);
     let found: Vec<Option<String>> = answers.rows(|row| {
         let own = histograms.get(&row.count("trial")?);
-        wrong_figure(row, own.unwrap_or(&Histogram::default()), manifest)
+        wrong_figure(row, own.unwrap_or(&Histogram::default()), manifest, &columns)
     })?;
     if let Some((trial, wrong)) = found.iter().zip(0..).find_map(|(w, n)| Some((n, w.as_ref()?))) {
         return Ok(Err(format!("row {trial} of `trials`: {wrong}")));
     }
-    let trials = answers.rows(planned_trial)?;
-    let mut planned: Vec<Planned> =
-        plan(&manifest.experiment, manifest.order).trials.iter().map(Planned::from).collect();
-    planned.sort_by_key(|one| one.trial);
-    let is_complete = match manifest.order {
-        Order::Search => trials.iter().all(|one| planned.contains(one)),
-        _ => trials == planned,
-    };
-    if !is_complete {
-        return Ok(Err("its trials are not those of its experiment, in its order".to_owned()));
+    let trials = answers.rows(place)?;
+    if let Some(wrong) = wrong_order(&manifest.experiment, manifest.order, &trials) {
+        return Ok(Err(wrong.to_owned()));
     }
     let failed = answers.rows(|row| row.has("failure_stage"))?;
     let failed = failed.iter().filter(|&&is_failed| is_failed).count() as u64;
@@ -91,28 +84,8 @@ async fn check(session: &Session, manifest: &Manifest) -> Result<Checked, QueryE
     })
 }
 
-/// Where a trial stands in its plan.
-#[derive(Debug, PartialEq, Eq)]
-struct Planned {
-    trial: u64,
-    position: u64,
-    block: u64,
-    case: Case,
-}
-
-impl From<&Trial> for Planned {
-    fn from(trial: &Trial) -> Self {
-        Self {
-            trial: trial.id.0.into(),
-            position: trial.position.into(),
-            block: trial.block.into(),
-            case: trial.case.clone(),
-        }
-    }
-}
-
-fn planned_trial(row: &Row<'_>) -> Result<Planned, QueryError> {
-    Ok(Planned {
+fn place(row: &Row<'_>) -> Result<Place, QueryError> {
+    Ok(Place {
         trial: row.count("trial")?,
         position: row.count("position")?,
         block: row.count("block")?,
@@ -125,10 +98,14 @@ fn wrong_figure(
     row: &Row<'_>,
     histogram: &Histogram,
     manifest: &Manifest,
+    columns: &Schema,
 ) -> Result<Option<String>, QueryError> {
     let is_measured = !row.has("failure_stage")?;
     let seconds = manifest.experiment.duration.0.as_secs_f64();
     let completed = row.maybe_count("completed")?;
+    let drained = row.maybe_count("drained")?;
+    let completed_in_window =
+        completed.map(|completed| completed.saturating_sub(drained.unwrap_or(0)));
     let failed_kinds: BTreeMap<String, u64> = match row.has("failed_kinds")? {
         true => serde_json::from_str(&row.text("failed_kinds")?).unwrap_or_default(),
         false => BTreeMap::new(),
@@ -137,6 +114,9 @@ fn wrong_figure(
     let parts = [completed, row.maybe_count("failed")?, row.maybe_count("censored")?];
     let sum = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add((*part)?));
     let own = |count: u64| is_measured.then_some(count);
+    if drained > completed {
+        return Ok(Some("`drained` is more than `completed`".to_owned()));
+    }
     for (column, expected) in [
         ("completed", own(histogram.completed())),
         ("completed", row.maybe_count("seen_completed")?),
@@ -158,7 +138,7 @@ fn wrong_figure(
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "as it was computed")]
-    let rate = completed.map(|completed| completed as f64 / seconds);
+    let rate = completed_in_window.map(|completed| completed as f64 / seconds);
     let cpu = |nanos: Option<u64>| nanos.map(|nanos| Nanos(nanos).as_secs_f64());
     for (column, expected) in [
         ("duration_s", Some(seconds)),
@@ -184,14 +164,30 @@ fn wrong_figure(
     if row.truth("is_valid")? != is_ranked {
         return Ok(Some("`is_valid` does not follow from flags and failure".to_owned()));
     }
-    wrong_latency(row, histogram)
+    wrong_latency(row, histogram, columns)
 }
 
-/// The first latency figure of a trial that does not follow from its distribution.
-fn wrong_latency(row: &Row<'_>, histogram: &Histogram) -> Result<Option<String>, QueryError> {
+/// The columns that `trials` has in a version of the tables.
+fn trials_columns(version: u32) -> SchemaRef {
+    let mut tables = FILE_NAMES.into_iter().zip(arrow_schemas(version));
+    let trials = tables.find(|(file, _)| *file == TRIALS_FILE);
+    trials.map_or_else(|| Arc::new(Schema::empty()), |(_, columns)| columns)
+}
+
+/// The first latency figure of a trial that does not follow from its distribution, of those that
+/// the dataset's version has.
+fn wrong_latency(
+    row: &Row<'_>,
+    histogram: &Histogram,
+    columns: &Schema,
+) -> Result<Option<String>, QueryError> {
     let figures = latency_figures(histogram);
+    let is_known = |column: &str| columns.column_with_name(column).is_some();
     for name in std::iter::once("mean").chain(QUANTILES.iter().map(|&(_, name)| name)) {
         let column = format!("latency_{name}_ns");
+        if !is_known(&column) {
+            continue;
+        }
         let bound = format!("latency_{name}_is_bound");
         let told = match row.has(&bound)? {
             true => Some((row.maybe_count(&column)?, row.truth(&bound)?)),
@@ -201,11 +197,20 @@ fn wrong_latency(row: &Row<'_>, histogram: &Histogram) -> Result<Option<String>,
         if told != expected {
             return Ok(Some(format!("`{column}` does not follow from `latency`")));
         }
+        let upper_end = format!("latency_{name}_high_ns");
+        if is_known(&upper_end) {
+            let expected = figures.get(name).and_then(|figure| figure.high);
+            if row.maybe_count(&upper_end)?.map(Nanos) != expected {
+                return Ok(Some(format!("`{upper_end}` does not follow from `latency`")));
+            }
+        }
     }
     let served = service_figures(histogram);
     for (_, name) in SERVICE_QUANTILES {
         let column = format!("{name}_ns");
-        if row.maybe_count(&column)? != served.get(name).map(|figure| figure.value.0) {
+        if is_known(&column)
+            && row.maybe_count(&column)? != served.get(name).map(|figure| figure.value.0)
+        {
             return Ok(Some(format!("`{column}` does not follow from `latency`")));
         }
     }
@@ -235,29 +240,33 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
     let missing = || "`latency` has not the columns of its schema".to_owned();
     let count = |name: &str| {
         let column = batch.column_by_name(name)?;
-        column.as_primitive_opt::<UInt64Type>()
+        column.as_primitive_opt::<Int64Type>()
     };
-    let trial = batch.column_by_name("trial").and_then(|c| c.as_primitive_opt::<UInt32Type>());
+    let trial = batch.column_by_name("trial").and_then(|c| c.as_primitive_opt::<Int64Type>());
     let trial = trial.ok_or_else(missing)?;
     let [low, high, answered, censored, served] =
         ["low_ns", "high_ns", "count", "censored", "served"].map(count);
     let (low, high) = (low.ok_or_else(missing)?, high.ok_or_else(missing)?);
     let (answered, censored) = (answered.ok_or_else(missing)?, censored.ok_or_else(missing)?);
     let served = served.ok_or_else(missing)?;
+    let number = |trial: u64, column: &Int64Array, row: usize| {
+        let negative = |_| format!("trial {trial}: a bucket has a negative number");
+        u64::try_from(column.value(row)).map_err(negative)
+    };
     let mut row = 0;
     // Runs of rows of one trial: looking it up for each row would take most of the time.
     for run in trial.values().chunk_by(|a, b| a == b) {
-        let id = run[0].into();
+        let id = u64::try_from(run[0]).map_err(|_| "`latency` has a negative trial".to_owned())?;
         let is_back = histograms.last_key_value().is_some_and(|(last, _)| *last > id);
         let own = &mut histograms.entry(id).or_default().buckets;
         own.reserve(run.len());
         for row in row..row + run.len() {
             let bucket = Bucket {
-                low: Nanos(low.value(row)),
-                high: Nanos(high.value(row)),
-                count: answered.value(row),
-                censored: censored.value(row),
-                served: served.value(row),
+                low: Nanos(number(id, low, row)?),
+                high: Nanos(number(id, high, row)?),
+                count: number(id, answered, row)?,
+                censored: number(id, censored, row)?,
+                served: number(id, served, row)?,
             };
             let follows = own.last().is_none_or(|last| last.high < bucket.low);
             if is_back

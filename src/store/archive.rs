@@ -10,7 +10,6 @@ use std::path::Path;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use tar::{Archive, Builder, EntryType, Header};
-use tempfile::NamedTempFile;
 
 use super::seal::Staged;
 use super::{FILE_NAMES, Location, Manifest, Store, StoreError, location, manifest};
@@ -55,7 +54,7 @@ impl Store {
         let dir = crate::file::folder_of(path);
         let staged = self.copy_files(id, dir).await?;
         let write = || StoreError::io("write", path);
-        let temporary = NamedTempFile::new_in(dir).map_err(write())?;
+        let temporary = crate::file::temporary_in(dir).map_err(write())?;
         pack(id, &staged.files(), temporary.as_file()).map_err(write())?;
         crate::file::keep_new(temporary, path).map_err(write())
     }

@@ -380,6 +380,7 @@ mod tests {
 
     use super::*;
     use crate::id::BundleId;
+    use crate::units::Rps;
 
     fn header() -> Header {
         let name = |text: &str| text.parse::<ComponentName>().unwrap();
@@ -392,13 +393,14 @@ mod tests {
                 stores: vec![name("redis")],
                 workers: vec![1],
                 concurrency: vec![10],
-                qps: vec![100],
+                qps: vec![Rps::whole(100)],
                 repetitions: 1,
                 duration: "1s".parse().unwrap(),
                 warm_up: "0s".parse().unwrap(),
                 seed: 1,
                 retries: 0,
                 slos: vec![],
+                is_calibration: false,
             },
             order: Order::RandomisedBlocks,
             bundle: PinnedBundle {

@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
 use crate::model::{
     Bundle, Capacity, Check, ComponentKind, ComponentName, Experiment, Fingerprint, Interleaved,
-    Order, SelfReport, Unavailable,
+    Order, SelfReport, Unavailable, differing_facts,
 };
 
 /// The manifest's name in a dataset's folder.
@@ -55,6 +55,12 @@ pub struct PinnedComponent {
 }
 
 impl PinnedComponent {
+    /// Whether it is the same as another, as far as both were recorded.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.identity == other.identity || differing_facts(&self.facts, &other.facts).is_empty()
+    }
+
     /// Its version and the beginning of its identity.
     #[must_use]
     pub fn in_words(&self) -> String {
@@ -167,6 +173,12 @@ impl Manifest {
     #[must_use]
     pub fn trial_count(&self) -> u64 {
         self.files.get(schema::TRIALS_FILE).map_or(0, |file| file.rows)
+    }
+
+    /// Whether a trial was measured; `true` before version 2, where nobody can tell.
+    #[must_use]
+    pub fn has_measured(&self) -> bool {
+        self.failed_trials.is_none_or(|failed| failed < self.trial_count())
     }
 
     /// Size of all tables.

@@ -27,9 +27,11 @@
 //!
 //! The manifest has a `schema_version`. A reader reads every older version: what a version lacks is
 //! missing in it (`NULL` in a table). A newer one is refused. Version 1 has no `trials`,
-//! `failed_trials`, and `accepted_differences` in its manifest.
+//! `failed_trials`, and `accepted_differences` in its manifest. Before version 5 integers were
+//! unsigned, and `target_rps` was one; such tables are read as the signed types of version 5.
 
 mod archive;
+mod column;
 mod error;
 mod follow;
 mod journal;
@@ -43,7 +45,7 @@ mod verified;
 mod verify;
 
 use std::fs::{File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,13 +53,14 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
 pub use archive::Incoming;
+pub use column::{Column, Table};
 pub use error::{Condition, StoreError};
 pub use follow::Follower;
 pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
 pub use location::Location;
 pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, TableFile};
 pub use names::Names;
-pub use schema::{Column, FILE_NAMES, SCHEMA_VERSION, TRIALS_FILE, Table, arrow_schemas, tables};
+pub use schema::{FILE_NAMES, SCHEMA_VERSION, TRIALS_FILE, arrow_schemas, tables};
 pub use verified::VerifiedObjects;
 
 use crate::id::{ContentHash, DatasetId, RunId};
@@ -164,8 +167,11 @@ impl Store {
             }
             Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", &path)(source)),
         }
-        let write = file.set_len(0).and_then(|()| writeln!(file, "pid {}", std::process::id()));
-        write.map_err(StoreError::io("write", &path))?;
+        match file.set_len(0).and_then(|()| writeln!(file, "pid {}", std::process::id())) {
+            // On a full disk nobody learns who holds the lock, and it holds all the same.
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            written => written.map_err(StoreError::io("write", &path))?,
+        }
         seal::clear_leftovers(&self.work);
         Ok(Lock { _file: file })
     }

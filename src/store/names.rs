@@ -7,7 +7,7 @@ use std::str::FromStr;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::{Listed, Location, Store, StoreError, location, sync_dir};
+use super::{Listed, Location, Manifest, Store, StoreError, location, sync_dir};
 use crate::id::DatasetId;
 
 /// The folder of tags.
@@ -26,8 +26,10 @@ const READ_AT_ONCE: usize = 16;
 pub struct Names {
     /// Where the datasets are, in words.
     place: String,
-    /// The ids of datasets whose manifest can be read, the latest first.
+    /// The ids of datasets with a measured trial, the latest first: what `latest` counts.
     by_time: Vec<DatasetId>,
+    /// How many datasets have a manifest that cannot be had.
+    unreadable: usize,
     /// The ids of all datasets.
     all: Vec<DatasetId>,
     /// What tags stand for.
@@ -35,8 +37,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// The dataset that a name stands for: a tag, `latest`, `latest~N` for the one N before it, or
-    /// a unique prefix of 6 digits or more.
+    /// The dataset that a name stands for: a tag, `latest` for the last one with a measured trial,
+    /// `latest~N` for the one N before it, or a unique prefix of 6 digits or more.
     ///
     /// # Errors
     /// When there is none, or more than one, with the candidates.
@@ -68,7 +70,7 @@ impl Names {
     /// How many datasets have a manifest that cannot be had: `latest` knows nothing of them.
     #[must_use]
     pub fn unreadable(&self) -> usize {
-        self.all.len() - self.by_time.len()
+        self.unreadable
     }
 
     /// The tags of a dataset, in alphabetical order.
@@ -83,7 +85,11 @@ impl Names {
             true => ", which has none yet".to_owned(),
             false => {
                 let tags: String = self.tags.keys().map(|tag| format!("{tag}, ")).collect();
-                format!("; there are: {tags}{}", short_list(&self.all))
+                let latest = match self.by_time.is_empty() && steps_back(name).is_some() {
+                    true => "; no dataset has a measured trial",
+                    false => "",
+                };
+                format!("{latest}; there are: {tags}{}", short_list(&self.all))
             }
         };
         StoreError::Unknown { name: name.to_owned(), results: self.place.clone(), candidates }
@@ -126,12 +132,14 @@ impl Store {
     /// # Errors
     /// When the tags cannot be read.
     pub async fn names_of(&self, listed: &[Listed]) -> Result<Names, StoreError> {
-        let readable = listed.iter().filter(|one| one.manifest.is_ok());
+        let unreadable = listed.iter().filter(|one| one.manifest.is_err()).count();
+        let has_measured = |one: &&Listed| one.manifest.as_ref().is_ok_and(Manifest::has_measured);
         let mut all: Vec<DatasetId> = listed.iter().map(|one| one.id).collect();
         all.sort();
         Ok(Names {
             place: self.name.clone(),
-            by_time: readable.map(|one| one.id).collect(),
+            by_time: listed.iter().filter(has_measured).map(|one| one.id).collect(),
+            unreadable,
             all,
             tags: self.tags().await?,
         })
@@ -273,6 +281,7 @@ mod tests {
         let names = Names {
             place: "here".to_owned(),
             by_time: vec![id(b"abc"), id(b"")],
+            unreadable: 0,
             all: vec![id(b"abc"), id(b"")],
             tags: BTreeMap::from([("old".to_owned(), id(b""))]),
         };

@@ -7,7 +7,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::schema::types::ColumnPath;
 
 use super::StoreError;
-use super::schema::Table;
+use super::column::Table;
 
 /// A table as a Parquet file.
 pub(super) fn encode(table: &Table) -> Result<Vec<u8>, StoreError> {

@@ -3,16 +3,12 @@
 //! Each column has a unit suffix where it has a unit, a line that says what it is, and the function
 //! that takes it from a record.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, StringArray, TimestampMillisecondArray, UInt32Array,
-    UInt64Array,
-};
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::datatypes::Schema;
 
+use super::column::{Columns, Table};
 use crate::id::TrialId;
 use crate::model::{
     Bucket, Flag, LoaderHealth, Measurement, Outcome, Part, QUANTILES, ResourceSample,
@@ -23,74 +19,14 @@ use crate::units::Nanos;
 /// The file of the table `trials`.
 pub const TRIALS_FILE: &str = "trials.parquet";
 /// The version of the tables and the manifest that is written, and the newest that is read.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
+/// The first version that has each of [`QUANTILES`], in their order.
+const QUANTILE_VERSIONS: [u32; QUANTILES.len()] = [1, 1, 1, 1, 1, 1];
+/// The first version that has each of [`SERVICE_QUANTILES`], in their order.
+const SERVICE_QUANTILE_VERSIONS: [u32; SERVICE_QUANTILES.len()] = [3, 3, 3];
 /// The files of a dataset beside its manifest, in alphabetical order.
 pub const FILE_NAMES: [&str; 4] =
     ["latency.parquet", "resources.parquet", "timeline.parquet", TRIALS_FILE];
-
-/// A table of a dataset with its content.
-#[derive(Debug)]
-pub struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// What a row is.
-    pub doc: &'static str,
-    /// Its columns.
-    pub columns: Vec<Column>,
-}
-
-impl Table {
-    /// Its file's name.
-    #[must_use]
-    pub fn file_name(&self) -> String {
-        format!("{}.parquet", self.name)
-    }
-
-    /// How many rows it has.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.columns.first().map_or(0, |column| column.values.len())
-    }
-
-    /// Its Arrow schema. Each column's line of documentation is in its field's metadata.
-    #[must_use]
-    pub fn arrow_schema(&self) -> Arc<Schema> {
-        self.arrow_schema_of(SCHEMA_VERSION)
-    }
-
-    /// Its Arrow schema in a version of the tables.
-    fn arrow_schema_of(&self, version: u32) -> Arc<Schema> {
-        let columns = self.columns.iter().filter(|column| column.since <= version);
-        let fields = columns.map(|column| {
-            let kind = column.values.data_type().clone();
-            let doc = ("doc".to_owned(), column.doc.clone().into_owned());
-            Field::new(&*column.name, kind, column.nullable).with_metadata([doc].into())
-        });
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-    }
-
-    fn new<R>(name: &'static str, doc: &'static str, rows: &[R], columns: Columns<R>) -> Self {
-        let columns = columns.sources.into_iter().map(|source| source.column(rows)).collect();
-        Self { name, doc, columns }
-    }
-}
-
-/// A column of a table with its values.
-#[derive(Debug)]
-pub struct Column {
-    /// Its name, with the unit.
-    pub name: Cow<'static, str>,
-    /// What a value is.
-    pub doc: Cow<'static, str>,
-    /// The values.
-    pub values: ArrayRef,
-    /// Whether a value may be missing.
-    pub nullable: bool,
-    /// The first version of the tables that has it.
-    pub since: u32,
-    /// Whether values mostly grow from row to row, so that their differences are small.
-    pub is_ascending: bool,
-}
 
 /// The four tables of a dataset whose trials offered load for `duration`. With no records: their
 /// schema.
@@ -107,101 +43,6 @@ pub fn arrow_schemas(version: u32) -> Vec<Arc<Schema>> {
     tables.iter().map(|table| table.arrow_schema_of(version)).collect()
 }
 
-/// Where a column comes from.
-struct Source<R> {
-    name: Cow<'static, str>,
-    doc: Cow<'static, str>,
-    since: u32,
-    cells: Cells<R>,
-}
-
-/// How the cells of a column are taken from a row.
-enum Cells<R> {
-    U32(Cell<R, u32>),
-    U64(Cell<R, u64>),
-    F64(Cell<R, f64>),
-    Bool(Cell<R, bool>),
-    Text(Cell<R, String>),
-    Millis(Cell<R, u64>),
-    MaybeU64(Cell<R, Option<u64>>),
-    MaybeF64(Cell<R, Option<f64>>),
-    MaybeBool(Cell<R, Option<bool>>),
-    MaybeText(Cell<R, Option<String>>),
-}
-
-type Cell<R, V> = Box<dyn Fn(&R) -> V>;
-
-impl<R> Source<R> {
-    fn column(self, rows: &[R]) -> Column {
-        let nullable = matches!(
-            self.cells,
-            Cells::MaybeU64(_) | Cells::MaybeF64(_) | Cells::MaybeBool(_) | Cells::MaybeText(_)
-        );
-        let values: ArrayRef = match self.cells {
-            Cells::U32(cell) => Arc::new(rows.iter().map(cell).collect::<UInt32Array>()),
-            Cells::U64(cell) => Arc::new(rows.iter().map(cell).collect::<UInt64Array>()),
-            Cells::F64(cell) => Arc::new(rows.iter().map(cell).collect::<Float64Array>()),
-            Cells::Bool(cell) => {
-                Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<BooleanArray>())
-            }
-            Cells::Text(cell) => {
-                Arc::new(rows.iter().map(|row| Some(cell(row))).collect::<StringArray>())
-            }
-            Cells::Millis(cell) => {
-                let millis = rows.iter().map(|row| i64::try_from(cell(row)).unwrap_or(i64::MAX));
-                Arc::new(TimestampMillisecondArray::from_iter_values(millis).with_timezone("UTC"))
-            }
-            Cells::MaybeU64(cell) => Arc::new(rows.iter().map(cell).collect::<UInt64Array>()),
-            Cells::MaybeF64(cell) => Arc::new(rows.iter().map(cell).collect::<Float64Array>()),
-            Cells::MaybeBool(cell) => Arc::new(rows.iter().map(cell).collect::<BooleanArray>()),
-            Cells::MaybeText(cell) => Arc::new(rows.iter().map(cell).collect::<StringArray>()),
-        };
-        let is_ascending = ["low_ns", "high_ns"].contains(&&*self.name);
-        let Self { name, doc, since, .. } = self;
-        Column { name, doc, values, nullable, since, is_ascending }
-    }
-}
-
-/// The columns of a table, in order, and the version of the tables since which those that are added
-/// are there.
-struct Columns<R> {
-    sources: Vec<Source<R>>,
-    since: u32,
-}
-
-/// Declares the method that adds one kind of column.
-macro_rules! column {
-    ($name:ident, $variant:ident, $value:ty) => {
-        fn $name(
-            &mut self,
-            name: impl Into<Cow<'static, str>>,
-            doc: impl Into<Cow<'static, str>>,
-            cell: impl Fn(&R) -> $value + 'static,
-        ) {
-            let cells = Cells::$variant(Box::new(cell));
-            let (name, doc, since) = (name.into(), doc.into(), self.since);
-            self.sources.push(Source { name, doc, since, cells });
-        }
-    };
-}
-
-impl<R> Columns<R> {
-    fn new() -> Self {
-        Self { sources: vec![], since: 1 }
-    }
-
-    column!(u32, U32, u32);
-    column!(u64, U64, u64);
-    column!(f64, F64, f64);
-    column!(bool, Bool, bool);
-    column!(text, Text, String);
-    column!(millis, Millis, u64);
-    column!(maybe_u64, MaybeU64, Option<u64>);
-    column!(maybe_f64, MaybeF64, Option<f64>);
-    column!(maybe_bool, MaybeBool, Option<bool>);
-    column!(maybe_text, MaybeText, Option<String>);
-}
-
 fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
     let seconds = duration.as_secs_f64();
     let mut columns = Columns::<TrialRecord>::new();
@@ -213,8 +54,8 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
     columns.text("store", "factor: the store", |r| r.trial.case.stack.store.to_string());
     columns.u32("workers", "factor: worker processes of the app", |r| r.trial.case.stack.workers);
     columns.u32("concurrency", "factor: connections of the loader", |r| r.trial.case.concurrency);
-    columns.u32("target_rps", "factor: requests per second that were offered", |r| {
-        r.trial.case.target_rps
+    columns.rate("target_rps", "factor: requests per second that were offered", |r| {
+        f64::from(r.trial.case.target_rps)
     });
     columns.f64("duration_s", "how long load was offered", move |_| seconds);
     columns.bool("is_valid", "whether it was measured and nothing forbids to rank it", is_valid);
@@ -228,28 +69,8 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
     columns.maybe_text("failure_log", "the last lines that its parts wrote, if it failed", |r| {
         failure(r).map(|failure| failure.log_tail.join("\n"))
     });
-    columns.maybe_u64("planned", "requests that the schedule offered", |r| {
-        measured(r).map(|m| m.counts.planned)
-    });
-    columns.maybe_u64("sent", "requests that a connection took up before the deadline", |r| {
-        measured(r).map(|m| m.counts.sent)
-    });
-    columns.maybe_u64("completed", "requests that were answered as expected", |r| {
-        measured(r).map(|m| m.counts.completed)
-    });
-    columns.maybe_u64("failed", "requests that were answered wrongly or not at all", |r| {
-        measured(r).map(|m| m.counts.failed_total())
-    });
-    columns.maybe_text("failed_kinds", "failed requests by kind, a JSON object", |r| {
-        measured(r).map(|m| serde_json::json!(m.counts.failed).to_string())
-    });
-    columns.maybe_u64("censored", "requests without an answer at the deadline", |r| {
-        measured(r).map(|m| m.counts.censored)
-    });
-    columns.maybe_f64("achieved_rps", "completed requests per second of load", move |r| {
-        measured(r).map(|m| per_second(m.counts.completed, seconds))
-    });
-    latency_figures(&mut columns);
+    counts(&mut columns, seconds);
+    latency_figures(&mut columns, std::iter::zip(QUANTILES, QUANTILE_VERSIONS));
     for (part, cpus) in [(Part::Loader, "loader"), (Part::App, "app"), (Part::Store, "store")] {
         columns.maybe_f64(
             format!("{cpus}_cpu_s"),
@@ -275,6 +96,35 @@ fn trials(duration: Duration, records: &[TrialRecord]) -> Table {
     Table::new("trials", "one execution of a case", records, columns)
 }
 
+/// What became of the requests.
+fn counts(columns: &mut Columns<TrialRecord>, seconds: f64) {
+    columns.maybe_u64("planned", "requests that the schedule offered", |r| {
+        measured(r).map(|m| m.counts.planned)
+    });
+    columns.maybe_u64("sent", "requests that a connection took up", |r| {
+        measured(r).map(|m| m.counts.sent)
+    });
+    columns.maybe_u64("completed", "requests that were answered as expected", |r| {
+        measured(r).map(|m| m.counts.completed)
+    });
+    columns.maybe_u64("failed", "requests that were answered wrongly or not at all", |r| {
+        measured(r).map(|m| m.counts.failed_total())
+    });
+    columns.maybe_text("failed_kinds", "failed requests by kind, a JSON object", |r| {
+        measured(r).map(|m| serde_json::json!(m.counts.failed).to_string())
+    });
+    columns.maybe_u64(
+        "censored",
+        "unfinished requests: without an answer at the end of the drain, or never sent",
+        |r| measured(r).map(|m| m.counts.censored),
+    );
+    columns.maybe_f64(
+        "achieved_rps",
+        "requests completed within the window, per second of it",
+        move |r| measured(r).map(|m| per_second(m.counts.completed_in_window(), seconds)),
+    );
+}
+
 /// What was not there from the beginning.
 fn later_versions(columns: &mut Columns<TrialRecord>) {
     columns.since = 3;
@@ -282,6 +132,8 @@ fn later_versions(columns: &mut Columns<TrialRecord>) {
     loader_and_host(columns);
     columns.since = 4;
     host_state(columns);
+    columns.since = 5;
+    drain(columns);
 }
 
 /// A figure's name, what it is, and where it is taken from.
@@ -321,14 +173,18 @@ fn executions(columns: &mut Columns<TrialRecord>) {
     columns.maybe_bool("is_warm", "whether the first load on its stack had come to rest", |r| {
         r.stack_times.map(|times| times.is_warm)
     });
-    columns.maybe_f64("ingest_s", "from the deadline until the loader's record was read", |r| {
-        measured(r)?.ingest.map(Nanos::as_secs_f64)
-    });
+    columns.maybe_f64(
+        "ingest_s",
+        "from the end of the drain until the loader's record was read",
+        |r| measured(r)?.ingest.map(Nanos::as_secs_f64),
+    );
 }
 
 /// How well the loader kept to its schedule, and who else was there.
 fn loader_and_host(columns: &mut Columns<TrialRecord>) {
-    for (q, name) in SERVICE_QUANTILES {
+    let since = columns.since;
+    for ((q, name), version) in std::iter::zip(SERVICE_QUANTILES, SERVICE_QUANTILE_VERSIONS) {
+        columns.since = version;
         columns.maybe_u64(
             format!("{name}_ns"),
             format!(
@@ -337,6 +193,7 @@ fn loader_and_host(columns: &mut Columns<TrialRecord>) {
             move |r| r.figures.get(name).map(|figure| figure.value.0),
         );
     }
+    columns.since = since;
     let lags: [Figure<LoaderHealth, Nanos>; 3] = [
         ("p50", "median delay", |health| health.lag_p50),
         ("p99", "99th percentile of the delay", |health| health.lag_p99),
@@ -385,23 +242,55 @@ fn host_state(columns: &mut Columns<TrialRecord>) {
     });
 }
 
-fn latency_figures(columns: &mut Columns<TrialRecord>) {
-    let quantiles = QUANTILES
-        .iter()
-        .map(|&(q, name)| (name, format!("latency that a share of {q} did not exceed")));
-    let mean = std::iter::once(("mean", "mean latency".to_owned()));
-    for (name, doc) in mean.chain(quantiles) {
+/// What came after the window, and how far unfinished requests can move a figure.
+fn drain(columns: &mut Columns<TrialRecord>) {
+    columns.maybe_u64(
+        "drained",
+        "of the completed requests, those answered after the window",
+        |r| Some(measured(r)?.counts.drained),
+    );
+    let drain = "from the end of the window to the last answer, or to the limit of the drain";
+    columns.maybe_f64("drain_s", drain, |r| Some(measured(r)?.drain.as_secs_f64()));
+    let compared = "answers whose body and content type were compared: a sample, where the loader checks status and length alone";
+    columns.maybe_u64("compared", compared, |r| Some(measured(r)?.compared));
+    let since = columns.since;
+    for ((_, name), version) in QUANTILES.into_iter().zip(QUANTILE_VERSIONS) {
+        columns.since = since.max(version);
+        columns.maybe_u64(
+            format!("latency_{name}_high_ns"),
+            format!("the upper end of `latency_{name}_ns` where it is a bound and has one"),
+            move |r: &TrialRecord| r.figures.get(name)?.high.map(|high| high.0),
+        );
+    }
+    columns.since = since;
+}
+
+/// The mean latency, and each quantile from its first version of the tables on.
+fn latency_figures(
+    columns: &mut Columns<TrialRecord>,
+    quantiles: impl Iterator<Item = ((f64, &'static str), u32)>,
+) {
+    let quantiles = quantiles.map(|((q, name), version)| {
+        (name, format!("latency that a share of {q} did not exceed"), version)
+    });
+    let mean = std::iter::once(("mean", "mean latency".to_owned(), columns.since));
+    let since = columns.since;
+    for (name, doc, version) in mean.chain(quantiles) {
+        columns.since = version;
         columns.maybe_u64(
             format!("latency_{name}_ns"),
-            format!("{doc}, of answered and cut-off requests"),
+            format!("{doc}, of completed and unfinished requests"),
             move |r: &TrialRecord| r.figures.get(name).map(|figure| figure.value.0),
         );
         columns.maybe_bool(
             format!("latency_{name}_is_bound"),
-            format!("whether `latency_{name}_ns` is a lower bound only"),
+            format!(
+                "whether it may be longer than `latency_{name}_ns`: unfinished requests can move it"
+            ),
             move |r: &TrialRecord| r.figures.get(name).map(|figure| figure.is_bound),
         );
     }
+    columns.since = since;
 }
 
 fn latency(records: &[TrialRecord]) -> Table {
@@ -412,7 +301,7 @@ fn latency(records: &[TrialRecord]) -> Table {
     columns.u64("high_ns", "the highest latency of the bucket", |(_, b)| b.high.0);
     columns
         .u64("count", "requests that were answered with a latency in the bucket", |(_, b)| b.count);
-    columns.u64("censored", "requests cut off when they had waited this long", |(_, b)| b.censored);
+    columns.u64("censored", "unfinished requests that had waited this long", |(_, b)| b.censored);
     columns.since = 3;
     let served = "requests that were answered this long after a connection had taken them up";
     columns.maybe_u64("served", served, |(_, b)| Some(b.served));
@@ -540,5 +429,54 @@ mod tests {
             .collect();
         // A change of these is a change of format: raise SCHEMA_VERSION, or know why not.
         insta::assert_snapshot!(told.join("\n"));
+    }
+
+    /// The columns of `trials` with their types in a version.
+    fn columns_of(trials: &Table, version: u32) -> Vec<String> {
+        let schema = trials.arrow_schema_of(version);
+        let fields = schema.fields().iter();
+        fields.map(|field| format!("{} {}", field.name(), field.data_type())).collect()
+    }
+
+    #[test]
+    fn every_version_keeps_its_columns() {
+        let mut told = String::new();
+        for version in 1..=SCHEMA_VERSION {
+            for (file, schema) in FILE_NAMES.iter().zip(arrow_schemas(version)) {
+                told += &format!("version {version}: {file}\n");
+                for field in schema.fields() {
+                    let null = if field.is_nullable() { ", may be missing" } else { "" };
+                    told += &format!("  {} {}{null}\n", field.name(), field.data_type());
+                }
+            }
+        }
+        // Only a version that no release has written may change.
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn integers_are_signed_from_version_5_on() {
+        for (version, is_signed) in [(4, false), (5, true), (SCHEMA_VERSION, true)] {
+            let schemas = arrow_schemas(version);
+            let mut fields = schemas.iter().flat_map(|schema| schema.fields());
+            let has_unsigned = fields.any(|field| field.data_type().is_unsigned_integer());
+            assert_eq!(has_unsigned, !is_signed, "version {version}");
+        }
+    }
+
+    #[test]
+    fn a_new_percentile_leaves_older_versions_as_they_are() {
+        let figures = |more: Option<((f64, &'static str), u32)>| {
+            let mut columns = Columns::new();
+            let known = std::iter::zip(QUANTILES, QUANTILE_VERSIONS);
+            latency_figures(&mut columns, known.chain(more));
+            Table::new("trials", "", &[], columns)
+        };
+        let (now, then) = (figures(None), figures(Some(((0.75, "p75"), SCHEMA_VERSION))));
+        for version in 1..SCHEMA_VERSION {
+            assert_eq!(columns_of(&now, version), columns_of(&then, version), "{version}");
+        }
+        let newest = columns_of(&then, SCHEMA_VERSION);
+        assert!(newest.contains(&"latency_p75_ns Int64".to_owned()), "{newest:?}");
     }
 }
