@@ -8,7 +8,7 @@ use super::text::{P95, capacity_text};
 use crate::model::{Capacity, ComponentName, Order, QUANTILES, Stack};
 use crate::store::Manifest;
 use crate::study::{Held, Hold, LatencyLimit, held};
-use crate::units::Nanos;
+use crate::units::{Nanos, Rps};
 
 /// The limits that a reader can choose, in milliseconds.
 const LIMITS_MS: [u64; 10] = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
@@ -139,9 +139,9 @@ pub(super) fn held_rows(report: &Report, question: Question) -> Vec<HeldRow> {
 /// much already, `?` where nothing is known.
 fn cell(held: &Held) -> String {
     match (held.rps, held.next) {
-        (Some(rps), Some((_, Hold::Missed))) => grouped(rps),
-        (Some(rps), _) => format!("≥ {}", grouped(rps)),
-        (None, Some((target, Hold::Missed))) => format!("< {}", grouped(target)),
+        (Some(rps), Some((_, Hold::Missed))) => grouped(&rps),
+        (Some(rps), _) => format!("≥ {}", grouped(&rps)),
+        (None, Some((target, Hold::Missed))) => format!("< {}", grouped(&target)),
         (None, _) => "?".to_owned(),
     }
 }
@@ -154,12 +154,13 @@ pub(super) fn limit_text(limit: Nanos) -> String {
     }
 }
 
-/// `12,500`.
-pub(super) fn grouped(count: u32) -> String {
-    let digits = count.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev();
+/// `12,500`, `1,000.5`.
+pub(super) fn grouped(number: &impl ToString) -> String {
+    let digits = number.to_string();
+    let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let groups = whole.as_bytes().rchunks(3).rev();
     let groups: Vec<&str> = groups.map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
-    groups.join(",")
+    groups.join(",") + fraction
 }
 
 /// The best: of the highest rate that is held, those with the fewest workers.
@@ -174,18 +175,18 @@ fn words(manifest: &Manifest, held: &[Held], question: Question) -> String {
     let longest = limit_text(question.limit.longest).replace(' ', "\u{a0}");
     let mut under = format!("{} under {longest}", question.limit.name().replace('_', "."));
     if manifest.experiment.concurrency.len() > 1 {
-        under.push_str(&format!(" over {} connections", grouped(question.connections)));
+        under.push_str(&format!(" over {} connections", grouped(&question.connections)));
     }
     let all: Vec<&Held> = held.iter().collect();
     let winners = best(&all);
     let Some(first) = winners.first() else { return nobody(held, &under) };
-    let rate = first.rps.unwrap_or(0);
+    let Some(rate) = first.rps else { return nobody(held, &under) };
     let verb = if winners.len() == 1 { "holds" } else { "hold" };
     let mut words = format!(
         "{} {verb} {}{} requests/s at {under} with {}",
         names(manifest, &winners),
         at_least(&winners),
-        grouped(rate),
+        grouped(&rate),
         workers(first.stack.workers)
     );
     if winners.iter().all(|one| one.next.is_none()) {
@@ -201,21 +202,22 @@ fn words(manifest: &Manifest, held: &[Held], question: Question) -> String {
 }
 
 /// What another app holds than the one that holds the most.
-fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: u32) -> String {
+fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: Rps) -> String {
     let app = title(manifest, app);
     let best = best(own);
     let Some(first) = best.first() else {
         let lowest = own.iter().filter(|one| one.is_most()).find_map(|one| one.next);
         return match lowest {
             Some((lowest, _)) if own.iter().all(|one| one.is_most()) => {
-                format!("{app} holds not even {}", grouped(lowest))
+                format!("{app} holds not even {}", grouped(&lowest))
             }
             _ => format!("of {app} it is not known"),
         };
     };
     let count = first.stack.workers;
     if first.rps != Some(most) {
-        let (names, rate) = (names(manifest, &best), grouped(first.rps.unwrap_or(0)));
+        let (names, rate) =
+            (names(manifest, &best), first.rps.as_ref().map(grouped).unwrap_or_default());
         return format!("{names} {}{rate}, with {}", at_least(&best), workers(count));
     }
     let fewer_are_known =
@@ -228,11 +230,11 @@ fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: u32) -> 
 
 /// What is said where no stack is known to hold anything.
 fn nobody(held: &[Held], under: &str) -> String {
-    let missed: Vec<u32> =
+    let missed: Vec<Rps> =
         held.iter().filter(|one| one.is_most()).filter_map(|one| Some(one.next?.0)).collect();
     match missed.iter().min() {
         Some(&lowest) if missed.len() == held.len() => {
-            format!("No stack holds even {} requests/s at {under}", grouped(lowest))
+            format!("No stack holds even {} requests/s at {under}", grouped(&lowest))
         }
         Some(_) => format!(
             "No stack is known to hold anything at {under}: {} of {} missed the lowest rate, the others could not be judged",
@@ -300,8 +302,10 @@ mod tests {
 
     #[test]
     fn numbers_and_limits_read_as_people_say_them() {
-        let told = [1, 999, 1000, 12_500, 1_000_000].map(grouped).join(" ");
-        assert_eq!(told, "1 999 1,000 12,500 1,000,000");
+        let told = ["0.5", "1", "999", "1000.125", "12500", "1000000"]
+            .map(|rate| grouped(&rate.parse::<Rps>().unwrap()))
+            .join(" ");
+        assert_eq!(told, "0.5 1 999 1,000.125 12,500 1,000,000");
         assert_eq!(limit_text(Nanos(20_000_000)), "20 ms");
         assert_eq!(limit_text(Nanos(2_000_000_000)), "2 s");
     }
@@ -318,6 +322,7 @@ mod tests {
         experiment.apps = ["express", "fastapi"].map(|name| name.parse().unwrap()).into();
         experiment.stores = ["dfly", "redis"].map(|name| name.parse().unwrap()).into();
         experiment.concurrency = vec![100];
+        let double = |rate: Rps| Rps::from_milli(rate.milli() * 2);
         let mut places = Vec::new();
         for app in ["express", "fastapi"] {
             for store in ["dfly", "redis"] {
@@ -328,13 +333,14 @@ mod tests {
             .into_iter()
             .zip(cells)
             .map(|((app, store, workers), cell)| {
-                let rate: u32 = cell.trim_matches(['<', '>', '!']).parse().unwrap_or(1000);
+                let rate: Rps =
+                    cell.trim_matches(['<', '>', '!']).parse().unwrap_or(Rps::whole(1000));
                 let (rps, next) = match cell.as_bytes() {
                     [b'<', ..] => (None, Some((rate, Hold::Missed))),
-                    [b'>', ..] => (Some(rate), Some((rate * 2, Hold::Unknown))),
+                    [b'>', ..] => (Some(rate), Some((double(rate), Hold::Unknown))),
                     [b'?'] => (None, Some((rate, Hold::Unknown))),
                     [.., b'!'] => (Some(rate), None),
-                    _ => (Some(rate), Some((rate * 2, Hold::Missed))),
+                    _ => (Some(rate), Some((double(rate), Hold::Missed))),
                 };
                 let [app, store] = [app, store].map(|name| name.parse().unwrap());
                 Held { stack: Stack { app, store, workers }, rps, next }

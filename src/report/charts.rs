@@ -69,7 +69,7 @@ pub(super) fn first_chart(manifest: &Manifest) -> Chart {
     Chart {
         id: "latency",
         title: "Latency against target rate",
-        caption: "The hockey stick: where a line leaves the ground, queues form. An open triangle is a lower bound, since the deadline cut off what would tell; the truth lies above it. A filled one has an interval without an upper end.",
+        caption: "The hockey stick: where a line leaves the ground, queues form. An open triangle is a lower bound, since unfinished requests hide the value; the truth lies above it. A filled one has an interval without an upper end.",
         question: "cases",
         figure: latency(manifest),
     }
@@ -121,7 +121,7 @@ fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
         Chart {
             id: "percentiles",
             title: "Latency by percentile",
-            caption: "All repetitions together. Each step to the right has a tenth of the requests beyond it; a line ends where the deadline cut off what would tell.",
+            caption: "All repetitions together. Each step to the right has a tenth of the requests beyond it; a line ends where unfinished requests hide the value.",
             question: "distribution",
             figure: percentiles(manifest),
         },
@@ -148,7 +148,7 @@ pub(super) fn trial_charts() -> Vec<Chart> {
         Chart {
             id: "timeline",
             title: "One trial, second by second",
-            caption: "Requests that were offered and answered, the latency of the answers that arrived (what was cut off later is not in it), and the CPUs in use. Throttled is how long a quota kept a part from its CPUs.",
+            caption: "Requests that were offered and answered, the latency of the answers that arrived (unfinished requests are not in it), and the CPUs in use. Throttled is how long a quota kept a part from its CPUs.",
             question: "timeline",
             figure: timeline(),
         },

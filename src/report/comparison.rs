@@ -19,6 +19,7 @@ use crate::compare::{
 use crate::id::DatasetId;
 use crate::model::{ComponentName, Metric};
 use crate::store::Manifest;
+use crate::units::percent;
 
 /// A comparison as one self-contained HTML file.
 ///
@@ -38,8 +39,8 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
         after,
         summary: summary(comparison),
         basis: basis_text(comparison).replace('`', ""),
-        alpha: percent(comparison.alpha),
-        level: percent(1.0 - comparison.alpha),
+        alpha: format!("{} %", percent(comparison.alpha)),
+        level: format!("{} %", percent(1.0 - comparison.alpha)),
         changed: comparison.changed().into_iter().map(case_row).collect(),
         changed_groups: group_rows().filter(is_changed).map(group_row).collect(),
         groups: group_rows().map(group_row).collect(),
@@ -247,12 +248,6 @@ fn factor_name(factor: Factor) -> &'static str {
         Factor::Workers => "workers",
         Factor::Target => "target rate",
     }
-}
-
-/// `5 %`, `0.5 %`.
-fn percent(share: f64) -> String {
-    let text = format!("{:.1}", share * 100.0);
-    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
 fn p_text(p: f64) -> String {

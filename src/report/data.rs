@@ -12,11 +12,11 @@ use super::Report;
 use super::answer::Answer;
 use super::charts::title;
 use crate::model::{
-    Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow,
+    Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow, min_requests,
 };
 use crate::stats::KEPT;
 use crate::study::{CaseStudy, Estimate, LineKnee, Scaling};
-use crate::units::Nanos;
+use crate::units::{Nanos, Rps};
 
 /// Beyond so many seconds of all trials together a page has no timelines: it would be too large to
 /// open.
@@ -33,8 +33,10 @@ pub(super) struct Embedded<'a> {
     stores: Vec<Named<'a>>,
     workers: Vec<u32>,
     connections: Vec<u32>,
-    targets: Vec<u32>,
+    targets: Vec<Rps>,
     percentiles: Vec<String>,
+    /// How many requests each of them needs.
+    min_requests: Vec<u64>,
     answers: &'a [Answer],
     cases: Vec<(String, Packed)>,
     /// Each case's distribution: how many points, and all of them.
@@ -100,6 +102,14 @@ impl Packed {
         }
     }
 
+    /// Rates: as counts where all are whole.
+    fn rates(values: impl Iterator<Item = Rps> + Clone) -> Self {
+        match values.clone().map(Rps::as_whole).collect::<Option<Vec<u64>>>() {
+            Some(whole) => Self::counts(whole.into_iter()),
+            None => Self::F64(values.map(Rps::as_f64).collect()),
+        }
+    }
+
     /// Numbers with seven digits; NaN for none.
     #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough for a chart")]
     fn numbers(values: impl Iterator<Item = Option<f64>>) -> Self {
@@ -155,6 +165,7 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         connections: sorted(&experiment.concurrency),
         targets: report.targets(),
         percentiles: QUANTILES.iter().map(|(_, name)| name.replace('_', ".")).collect(),
+        min_requests: QUANTILES.iter().map(|&(q, _)| min_requests(q)).collect(),
         answers,
         cases: cases(report),
         distributions: distributions(&report.study.cases),
@@ -191,7 +202,7 @@ fn factors<'a>(
     add("store", Packed::counts(cases.clone().map(|c| place(&experiment.stores, &c.stack.store))));
     add("workers", Packed::counts(cases.clone().map(|case| case.stack.workers.into())));
     add("connections", Packed::counts(cases.clone().map(|case| case.concurrency.into())));
-    add("target", Packed::counts(cases.map(|case| case.target_rps.into())));
+    add("target", Packed::rates(cases.map(|case| case.target_rps)));
     columns
 }
 
@@ -226,6 +237,9 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
         let value = nanos(&|one| Some(one.value_ns));
         let low = nanos(&|one| one.low_ns);
         let high = nanos(&|one| one.high_ns);
+        let upper = nanos(&|one| one.upper_ns);
+        let is_supported =
+            |case: &CaseStudy| case.latency[index].is_none_or(|one| one.is_supported);
         let is_bound = |case: &CaseStudy| case.latency[index].is_some_and(|one| one.is_bound);
         let bounds = Packed::counts(cases.iter().map(|case| is_bound(case).into()));
         let spread = cases.iter().map(|case| case.latency[index].and_then(|one| one.stddev_ns));
@@ -233,7 +247,12 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
             (name.clone(), value),
             (format!("{name}_low"), low),
             (format!("{name}_high"), high),
+            (format!("{name}_upper"), upper),
             (format!("{name}_bound"), bounds),
+            (
+                format!("{name}_supported"),
+                Packed::counts(cases.iter().map(|case| is_supported(case).into())),
+            ),
             (format!("{name}_sd"), Packed::numbers(spread)),
         ]);
     }
@@ -277,10 +296,16 @@ fn trials(report: &Report, flag_sets: &[&str]) -> Vec<(String, Packed)> {
         let value = |trial: &TrialRow| {
             trial.latency[index].map_or(f64::NAN, |figure| figure.value.0 as f64)
         };
+        #[expect(clippy::cast_precision_loss, reason = "latencies stay below 2^53")]
+        let upper = |trial: &TrialRow| {
+            let upper = trial.latency[index].and_then(|figure| figure.high);
+            upper.map_or(f64::NAN, |upper| upper.0 as f64)
+        };
         let bound = |trial: &TrialRow| trial.latency[index].is_some_and(|one| one.is_bound);
         columns.push((name.clone(), Packed::F64(trials.iter().map(value).collect())));
         let bounds = Packed::counts(trials.iter().map(|trial| bound(trial).into()));
         columns.push((format!("{name}_bound"), bounds));
+        columns.push((format!("{name}_upper"), Packed::F64(trials.iter().map(upper).collect())));
     }
     columns
 }
@@ -360,6 +385,11 @@ mod tests {
         assert_eq!(told(&Packed::counts([1, 2].into_iter())), "\"u8:AQI=\"");
         assert_eq!(told(&Packed::counts([256].into_iter())), "\"u16:AAE=\"");
         assert!(told(&Packed::counts([1 << 40].into_iter())).starts_with("\"f64:"));
+        let rates = |rates: [&str; 2]| {
+            told(&Packed::rates(rates.map(|rate| rate.parse::<Rps>().unwrap()).into_iter()))
+        };
+        assert_eq!(rates(["1", "2"]), "\"u8:AQI=\"");
+        assert_eq!(rates(["0.5", "2"]), "\"f64:AAAAAAAA4D8AAAAAAAAAQA==\"");
         assert_eq!(told(&Packed::numbers([Some(1.0)].into_iter())), "\"f32:AACAPw==\"");
     }
 

@@ -12,11 +12,12 @@ use super::answer::{
 use super::charts::{Chart, case_charts, first_chart, safe, title, trial_charts};
 use super::data::page_data;
 use super::provenance::{ComponentRow, Step, chain, components, reproduce};
-use super::text::{capacity_text, percentile_text, rate_text};
+use super::text::{UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
 use crate::model::{Check, Flag, Order, QUANTILES, TrialRow};
 use crate::query::SHOWN;
 use crate::store::Manifest;
 use crate::study::CaseStudy;
+use crate::units::Rps;
 
 /// Why a page could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
         trial_charts: trial_charts(),
         shown: SHOWN.map(|(name, sql)| Shown { name, sql }).into(),
         rows: report.study.cases.iter().map(row).collect(),
+        unsupported: UNSUPPORTED_MEANING,
         failures: report.trials.iter().filter_map(failure).collect(),
         flags: flags(report),
         chain: chain(report),
@@ -91,6 +93,8 @@ struct Page<'a> {
     trial_charts: Vec<Chart>,
     shown: Vec<Shown>,
     rows: Vec<CaseRow>,
+    /// What marks a percentile that too few requests stand for.
+    unsupported: &'static str,
     failures: Vec<FailureRow>,
     flags: Vec<FlagRow>,
     chain: Vec<Step>,
@@ -118,7 +122,7 @@ struct Filters {
     stores: Vec<(String, String)>,
     workers: Vec<u32>,
     connections: Vec<(u32, String)>,
-    targets: Vec<(u32, String)>,
+    targets: Vec<(Rps, String)>,
     percentiles: Vec<(usize, String)>,
     limits: Vec<(u64, String)>,
 }
@@ -130,8 +134,6 @@ impl Filters {
         let named = |names: &[crate::model::ComponentName]| {
             names.iter().map(|name| (name.to_string(), title(manifest, name))).collect()
         };
-        let counts =
-            |values: &[u32]| sorted(values).into_iter().map(|one| (one, grouped(one))).collect();
         let mut limits: Vec<_> = questions.iter().map(|one| one.limit.longest).collect();
         limits.sort_unstable();
         limits.dedup();
@@ -139,8 +141,8 @@ impl Filters {
             apps: named(&experiment.apps),
             stores: named(&experiment.stores),
             workers: sorted(&experiment.workers),
-            connections: counts(&experiment.concurrency),
-            targets: counts(&report.targets()),
+            connections: options(&experiment.concurrency),
+            targets: options(&report.targets()),
             percentiles: QUANTILES
                 .iter()
                 .enumerate()
@@ -162,7 +164,7 @@ struct CaseRow {
     store: String,
     workers: u32,
     concurrency: u32,
-    target: u32,
+    target: Rps,
     achieved: String,
     percentiles: Vec<String>,
     planned: u64,
@@ -234,39 +236,44 @@ pub(super) fn what_was_measured(manifest: &Manifest) -> String {
         wanted.iter().map(named).collect::<Vec<_>>().join(" and ")
     };
     let experiment = &manifest.experiment;
-    let counts =
-        |values: &[u32]| sorted(values).into_iter().map(grouped).collect::<Vec<_>>().join(", ");
     format!(
         "{} on {} · {} {} · {} connections · {} requests/s · {} × {}",
         names(&experiment.apps),
         names(&experiment.stores),
-        counts(&experiment.workers),
+        grouped_list(&experiment.workers),
         if experiment.workers == [1] { "worker" } else { "workers" },
-        counts(&experiment.concurrency),
+        grouped_list(&experiment.concurrency),
         match manifest.order {
             Order::Search => {
                 let (low, high) = (experiment.qps.iter().min(), experiment.qps.iter().max());
-                [low, high]
-                    .into_iter()
-                    .flatten()
-                    .copied()
-                    .map(grouped)
-                    .collect::<Vec<_>>()
-                    .join(" to ")
+                [low, high].into_iter().flatten().map(grouped).collect::<Vec<_>>().join(" to ")
             }
-            _ => counts(&experiment.qps),
+            _ => grouped_list(&experiment.qps),
         },
         experiment.repetitions,
         experiment.duration,
     )
 }
 
-/// The first word of a version that holds a digit: `7.0.15` of `Redis server v=7.0.15 sha=…`.
-fn short_version(version: &str) -> &str {
+/// The first word of a version that holds a digit, without colours and without a revision:
+/// `7.0.15` of `Redis server v=7.0.15 sha=…`, `1.39.0` of `dragonfly v1.39.0-0123456789abcdef…`.
+fn short_version(version: &str) -> String {
+    let plain = console::strip_ansi_codes(version);
     let has_dot = |word: &&str| word.contains('.') && word.chars().any(|c| c.is_ascii_digit());
-    let word = version.split([' ', ',']).find(has_dot).unwrap_or_default();
-    word.trim_start_matches(|c: char| !c.is_ascii_digit())
+    let word = plain.split([' ', ',']).find(has_dot).unwrap_or_default();
+    let word = word.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let is_revision =
+        |text: &str| text.len() >= REVISION_DIGITS && text.chars().all(|c| c.is_ascii_hexdigit());
+    match word.rsplit_once(['-', '+']) {
+        Some((short, revision)) if is_revision(revision.trim_start_matches('g')) => {
+            short.to_owned()
+        }
+        _ => word.to_owned(),
+    }
 }
+
+/// A suffix with fewer hexadecimal digits may be a date or a number.
+const REVISION_DIGITS: usize = 12;
 
 pub(super) fn host_line(manifest: &Manifest) -> String {
     let host = &manifest.host;
@@ -277,11 +284,19 @@ pub(super) fn host_line(manifest: &Manifest) -> String {
     )
 }
 
+/// `8 of 12 trials valid, 1 left out of rankings, 3 failed; 12 marked cpus_shared`.
 pub(super) fn health(report: &Report) -> String {
     let total = report.trials.len();
     let valid = report.trials.iter().filter(|trial| trial.is_valid).count();
     let failed = report.trials.iter().filter(|trial| trial.failure.is_some()).count();
-    format!("{valid} of {total} trials valid, {} flagged, {failed} failed", total - valid - failed)
+    let left_out = total - valid - failed;
+    let marks = flags(report).into_iter().filter(|row| row.is_ranked);
+    let marks: Vec<String> =
+        marks.map(|row| format!("{} marked {}", row.trials, row.name)).collect();
+    let marks = if marks.is_empty() { String::new() } else { format!("; {}", marks.join(", ")) };
+    format!(
+        "{valid} of {total} trials valid, {left_out} left out of rankings, {failed} failed{marks}"
+    )
 }
 
 /// What holds for every trial of a run, and so is no reason to leave one out.
@@ -299,10 +314,19 @@ fn notes(report: &Report) -> Vec<String> {
         .collect()
 }
 
-fn sorted(values: &[u32]) -> Vec<u32> {
+fn sorted<T: Copy + Ord>(values: &[T]) -> Vec<T> {
     let mut values = values.to_vec();
     values.sort_unstable();
     values
+}
+
+/// Values in ascending order, each with its text: what a reader chooses among.
+fn options<T: Copy + Ord + ToString>(values: &[T]) -> Vec<(T, String)> {
+    sorted(values).into_iter().map(|one| (one, grouped(&one))).collect()
+}
+
+fn grouped_list<T: Copy + Ord + ToString>(values: &[T]) -> String {
+    sorted(values).iter().map(grouped).collect::<Vec<_>>().join(", ")
 }
 
 fn row(one: &CaseStudy) -> CaseRow {
@@ -343,4 +367,29 @@ fn flags(report: &Report) -> Vec<FlagRow> {
         is_ranked: !flag.forbids_ranking(),
     };
     Flag::ALL.into_iter().map(row).filter(|row| row.trials > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_shown_short_without_revision_and_colours() {
+        let revision = "0123456789abcdef0123456789abcdef01234567";
+        for (version, short) in [
+            ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc", "7.0.15"),
+            ("0.165.0", "0.165.0"),
+            (&format!("dragonfly v1.39.0-{revision}"), "1.39.0"),
+            (
+                &format!("\u{1b}[1mdragonfly\u{1b}[0m \u{1b}[32mv1.39.0-{revision}\u{1b}[0m"),
+                "1.39.0",
+            ),
+            (&format!("v1.2.3+g{revision}"), "1.2.3"),
+            ("2.0.0-rc.1", "2.0.0-rc.1"),
+            ("2.0.0-20260101", "2.0.0-20260101"),
+            ("no version", ""),
+        ] {
+            assert_eq!(short_version(version), short, "{version}");
+        }
+    }
 }

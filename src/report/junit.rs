@@ -2,20 +2,22 @@
 
 use askama::Template;
 
+use super::ComparisonReport;
 use super::html::ReportError;
 use super::words::{broken_sentence, case_sentence};
 use crate::compare::{Comparison, Verdict};
 use crate::model::Metric;
 
-/// A comparison as JUnit XML: a suite for each metric, a test for each case. What regressed has failed;
-/// what cannot be told was skipped.
+/// A comparison as JUnit XML: a suite for each metric, a test for each case. What regressed has failed,
+/// as has every verdict that fails the job; what is inconclusive was skipped otherwise.
 ///
 /// # Errors
 /// When the template cannot be filled.
-pub fn comparison_junit(comparison: &Comparison) -> Result<String, ReportError> {
+pub fn comparison_junit(report: &ComparisonReport) -> Result<String, ReportError> {
+    let comparison = &report.comparison;
     let suites: Vec<Suite> = Metric::ALL
         .into_iter()
-        .map(|metric| suite(comparison, metric))
+        .map(|metric| suite(report, metric))
         .chain([trials(comparison)])
         .filter(|suite| !suite.tests.is_empty())
         .collect();
@@ -61,12 +63,14 @@ enum Outcome {
     Skipped,
 }
 
-fn suite(comparison: &Comparison, metric: Metric) -> Suite {
+fn suite(report: &ComparisonReport, metric: Metric) -> Suite {
+    let comparison = &report.comparison;
     let judged =
         comparison.cases.iter().filter(|one| one.finding.metric == metric).map(|one| Test {
             name: one.case.to_string(),
             outcome: match one.finding.verdict {
                 Verdict::Regressed => Outcome::Failed,
+                verdict if report.fail_on.contains(&verdict) => Outcome::Failed,
                 Verdict::Inconclusive => Outcome::Skipped,
                 Verdict::Improved | Verdict::Equivalent => Outcome::Passed,
             },

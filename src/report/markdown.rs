@@ -4,7 +4,7 @@ use super::Report;
 use super::answer::headline;
 use super::html::{health, host_line, what_was_measured};
 use super::pull_request::{cell, inline, put};
-use super::text::{capacity_text, percentile_text, rate_text};
+use super::text::{UNSUPPORTED, UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
 use crate::model::{Flag, QUANTILES};
 
 /// The percentiles that are told, by their places in [`QUANTILES`]: p50, p95 and p99.
@@ -28,11 +28,12 @@ pub fn markdown(report: &Report) -> String {
     case_table(&mut text, report);
     let flags: Vec<Flag> = Flag::ALL.into_iter().filter(|flag| report.carried(*flag) > 0).collect();
     if !flags.is_empty() {
-        put(&mut text, "\n| flag | trials | meaning |\n| --- | ---: | --- |");
+        put(&mut text, "\n| flag | trials | ranked | meaning |\n| --- | ---: | --- | --- |");
     }
     for flag in flags {
         let (name, trials, meaning) = (flag.as_str(), report.carried(flag), flag.meaning());
-        put(&mut text, &format!("| `{name}` | {trials} | {meaning} |"));
+        let ranked = if flag.forbids_ranking() { "left out" } else { "yes" };
+        put(&mut text, &format!("| `{name}` | {trials} | {ranked} | {meaning} |"));
     }
     for trial in &report.trials {
         let Some(failure) = &trial.failure else { continue };
@@ -43,7 +44,7 @@ pub fn markdown(report: &Report) -> String {
     put(
         &mut text,
         &format!(
-            "\nDataset `{}`, bundle `{}`, spec {}, seed {}, {}. Figures in brackets are of trials that may not be ranked; a latency behind “>” is a lower bound.",
+            "\nDataset `{}`, bundle `{}`, spec {}, seed {}, {}. Figures in brackets are of trials that may not be ranked; a latency after “>” is a lower bound.",
             report.dataset,
             manifest.bundle.id,
             cell(&manifest.experiment.name),
@@ -59,7 +60,7 @@ fn case_table(text: &mut String, report: &Report) {
     put(
         text,
         &format!(
-            "| app | store | workers | connections | target/s | achieved | {names} | failed | cut off | valid |"
+            "| app | store | workers | connections | target/s | achieved | {names} | failed | unfinished | valid |"
         ),
     );
     put(
@@ -85,5 +86,8 @@ fn case_table(text: &mut String, report: &Report) {
                 one.trials
             ),
         );
+    }
+    if text.contains(UNSUPPORTED) {
+        put(text, &format!("\n{UNSUPPORTED_MEANING}."));
     }
 }

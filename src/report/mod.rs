@@ -18,12 +18,13 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use crate::compare::Comparison;
+use crate::compare::{CaseFinding, Comparison, GroupFinding, Verdict};
 use crate::id::DatasetId;
 use crate::model::{Case, Flag, Histogram, ResourceSample, TimelineSecond, TrialRow};
 use crate::query::Residual;
 use crate::store::Manifest;
 use crate::study::Study;
+use crate::units::Rps;
 
 pub use comparison::comparison_html;
 pub use html::{ReportError, html};
@@ -35,10 +36,13 @@ pub use served::{
     Insist, Message, ServedPage, console_page, datasets_page, live_page, measured_text,
     message_page,
 };
-pub use text::{capacity_text, p95_text, percentile_text, rate_text};
+pub use text::{
+    P50, P95, UNSUPPORTED, UNSUPPORTED_MEANING, capacity_text, p95_text, percentile_text,
+    rate_text, trial_percentile_text,
+};
 pub use words::{
-    basis_text, broken_sentence, case_sentence, change_text, group_sentence, interval_text,
-    smallest_text, summary, value_text,
+    basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
+    interval_text, smallest_text, summary, value_text,
 };
 
 /// What a report tells.
@@ -67,8 +71,8 @@ pub struct Report {
 impl Report {
     /// The target rates that were offered, in ascending order: a search finds its own.
     #[must_use]
-    pub fn targets(&self) -> Vec<u32> {
-        let all: BTreeSet<u32> = self.trials.iter().map(|trial| trial.case.target_rps).collect();
+    pub fn targets(&self) -> Vec<Rps> {
+        let all: BTreeSet<Rps> = self.trials.iter().map(|trial| trial.case.target_rps).collect();
         all.into_iter().collect()
     }
 
@@ -93,6 +97,30 @@ pub struct ComparisonReport {
     pub is_forced: bool,
     /// Distributions of the cases whose latency changed most.
     pub distributions: Vec<DistributionPair>,
+    /// The verdicts that fail the job.
+    pub fail_on: Vec<Verdict>,
+}
+
+impl ComparisonReport {
+    /// The cases that every format lists: those that changed, the largest change first, and those
+    /// whose verdict fails the job.
+    #[must_use]
+    pub fn listed(&self) -> Vec<&CaseFinding> {
+        let mut listed = self.comparison.changed();
+        let cases = self.comparison.cases.iter();
+        listed.extend(cases.filter(|one| {
+            let verdict = one.finding.verdict;
+            !verdict.is_change() && self.fail_on.contains(&verdict)
+        }));
+        listed
+    }
+
+    /// The groups that every format lists.
+    #[must_use]
+    pub fn lists(&self, group: &GroupFinding) -> bool {
+        let verdict = group.finding.verdict;
+        verdict.is_change() || self.fail_on.contains(&verdict)
+    }
 }
 
 /// The latencies of a case on both sides, of all repetitions.

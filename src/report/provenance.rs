@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::Report;
-use crate::model::{ComponentName, Experiment, Order};
+use crate::model::{ComponentName, Experiment, Order, joined};
 use crate::store::{Manifest, PinnedComponent};
-use crate::units::HumanDuration;
+use crate::units::{HumanDuration, Rps};
 
 /// A step from pinned inputs to this page.
 pub(super) struct Step {
@@ -76,19 +76,14 @@ pub(super) fn reproduce(report: &Report) -> (String, String) {
         Order::Search => {
             let slos: Vec<String> =
                 experiment.slos.iter().map(|slo| format!("--slo '{slo}'")).collect();
-            let list = |names: &[ComponentName]| {
-                names.iter().map(ComponentName::as_str).collect::<Vec<_>>().join(",")
-            };
-            let counts =
-                |counts: &[u32]| counts.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
             format!(
                 "perf-api capacity {} --apps {} --stores {} --workers {} --concurrency {} --qps {} --duration {} --seed {} --launcher {launcher}{fit}",
                 slos.join(" "),
-                list(&experiment.apps),
-                list(&experiment.stores),
-                counts(&experiment.workers),
-                counts(&experiment.concurrency),
-                counts(&ends(&experiment.qps)),
+                joined(&experiment.apps, ","),
+                joined(&experiment.stores, ","),
+                joined(&experiment.workers, ","),
+                joined(&experiment.concurrency, ","),
+                joined(&ends(&experiment.qps), ","),
                 experiment.duration.to_string().replace(' ', ""),
                 experiment.seed,
             )
@@ -106,7 +101,7 @@ pub(super) fn reproduce(report: &Report) -> (String, String) {
 }
 
 /// The lowest and the highest.
-fn ends(rates: &[u32]) -> Vec<u32> {
+fn ends(rates: &[Rps]) -> Vec<Rps> {
     rates.iter().min().into_iter().chain(rates.iter().max()).copied().collect()
 }
 
@@ -127,7 +122,7 @@ struct SpecFactors<'a> {
     stores: &'a [ComponentName],
     workers: &'a [u32],
     concurrency: &'a [u32],
-    qps: &'a [u32],
+    qps: &'a [Rps],
 }
 
 /// The experiment as a spec file.

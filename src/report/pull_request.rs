@@ -4,19 +4,19 @@ use std::fmt::Write;
 
 use super::ComparisonReport;
 use super::words::{
-    basis_text, broken_sentence, case_sentence, change_text, group_sentence, interval_text,
-    smallest_text, summary, value_text,
+    basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
+    interval_text, smallest_text, summary, value_text,
 };
 use crate::compare::{CaseFinding, Verdict};
 
-/// Changed cases that are shown before the fold.
+/// Cases that are shown before the fold.
 const MOST_SHOWN: usize = 20;
 
 /// A comparison as Markdown.
 #[must_use]
 pub fn comparison_markdown(report: &ComparisonReport) -> String {
     let comparison = &report.comparison;
-    let changed = comparison.changed();
+    let listed = report.listed();
     let mut text = format!("### perf-api: {}\n\n", comparison.headline());
     let (before, after) = (comparison.before.short(), comparison.after.short());
     put(&mut text, &format!("`{before}` → `{after}` · {}\n", summary(comparison)));
@@ -29,25 +29,28 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
             "> **Warning:** the two are not comparable, and `--force` looked anyway: see the differences below.\n",
         );
     }
-    for one in &comparison.broken {
-        put(&mut text, &format!("- {}", broken_sentence(one)));
+    if let Some(found) = failure_text(report) {
+        put(&mut text, &format!("**Failed** by `--fail-on`: {found}.\n"));
     }
-    let groups = comparison.groups.iter().filter(|one| one.finding.verdict.is_change());
+    for one in &comparison.broken {
+        put(&mut text, &format!("- {}", inline(&broken_sentence(one))));
+    }
+    let groups = comparison.groups.iter().filter(|one| report.lists(one));
     for group in groups {
         let verdict = group.finding.verdict.as_str();
         put(&mut text, &format!("- **{verdict}**: {}", inline(&group_sentence(group))));
     }
-    if !changed.is_empty() {
+    if !listed.is_empty() {
         text.push('\n');
-        case_table(&mut text, &changed[..changed.len().min(MOST_SHOWN)]);
+        case_table(&mut text, &listed[..listed.len().min(MOST_SHOWN)]);
     }
     put(&mut text, "\n<details><summary>Everything else</summary>\n");
     put(&mut text, &format!("{}\n", basis_text(comparison)));
-    if changed.len() > MOST_SHOWN {
-        case_table(&mut text, &changed[MOST_SHOWN..]);
+    if listed.len() > MOST_SHOWN {
+        case_table(&mut text, &listed[MOST_SHOWN..]);
         text.push('\n');
     }
-    for one in &changed {
+    for one in &listed {
         put(&mut text, &format!("- {}", inline(&case_sentence(one))));
     }
     if !comparison.noted.is_empty() {

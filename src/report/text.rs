@@ -1,10 +1,18 @@
 //! Figures in words, the same on the page and on the terminal. Those in brackets are not ranked.
 
-use crate::model::Capacity;
+use crate::model::{Capacity, LatencyFigure, Outcome, QUANTILES, TrialRecord, is_supported};
 use crate::study::CaseStudy;
 
 /// The place of p95 among the percentiles.
-pub(super) const P95: usize = 2;
+pub const P95: usize = 2;
+/// The place of the median.
+pub const P50: usize = 0;
+
+/// The mark of a percentile that too few requests stand for.
+pub const UNSUPPORTED: &str = "†";
+
+/// What [`UNSUPPORTED`] means.
+pub const UNSUPPORTED_MEANING: &str = "† fewer than 10 requests lie beyond this percentile: p95 needs 200 requests, p99 1,000, p99.9 10,000";
 
 /// `998.5 ± 1.2/s`, or a dash.
 #[must_use]
@@ -17,19 +25,34 @@ pub fn rate_text(case: &CaseStudy) -> String {
     in_brackets(case, text)
 }
 
-/// `1.20 ms`, `> 3.39 s`, or a dash.
+/// `1.20 ms`, `8.20–9.60 ms`, `> 3.39 s`, or a dash; marked where the sample cannot carry it.
 #[must_use]
 pub fn p95_text(case: &CaseStudy) -> String {
     percentile_text(case, P95)
 }
 
-/// The percentile at a place in [`QUANTILES`](crate::model::QUANTILES): `1.20 ms`, `> 3.39 s`, or a
-/// dash.
+/// The percentile at a place in [`QUANTILES`](crate::model::QUANTILES), as [`p95_text`].
 #[must_use]
 pub fn percentile_text(case: &CaseStudy, place: usize) -> String {
     let Some(estimate) = case.latency[place] else { return "–".to_owned() };
-    let sign = if estimate.is_bound { "> " } else { "" };
-    in_brackets(case, format!("{sign}{}", estimate.value_ns))
+    in_brackets(case, marked(estimate.figure(), estimate.is_supported))
+}
+
+/// A percentile of one trial, by its place in [`QUANTILES`], as [`p95_text`].
+#[must_use]
+pub fn trial_percentile_text(record: &TrialRecord, place: usize) -> String {
+    let (q, name) = QUANTILES[place];
+    match (&record.outcome, record.figures.get(name)) {
+        (Outcome::Measured(measured), Some(&figure)) => {
+            let requests = measured.latency.completed() + measured.latency.censored();
+            marked(figure, is_supported(q, requests))
+        }
+        _ => "–".to_owned(),
+    }
+}
+
+fn marked(figure: LatencyFigure, is_supported: bool) -> String {
+    format!("{figure}{}", if is_supported { "" } else { UNSUPPORTED })
 }
 
 /// `2925/s to 3072/s`, or what else a search can say.
@@ -37,12 +60,12 @@ pub fn percentile_text(case: &CaseStudy, place: usize) -> String {
 pub fn capacity_text(one: &Capacity) -> String {
     let rate = match (one.low_rps, one.high_rps) {
         (Some(low), Some(_)) if one.is_loader_limited => {
-            format!("at least {low}/s: there the loader ends")
+            format!("at least {low}/s: above it the loader was late or at its limit")
         }
         (Some(low), Some(high)) => format!("{low}/s to {high}/s"),
         (Some(low), None) => format!("at least {low}/s"),
         (None, Some(high)) if one.is_loader_limited => {
-            format!("unknown: the loader does not drive {high}/s")
+            format!("unknown: at {high}/s the loader was late or at its limit")
         }
         (None, Some(high)) => format!("less than {high}/s"),
         (None, None) => "unknown: see what failed".to_owned(),
@@ -52,4 +75,30 @@ pub fn capacity_text(one: &Capacity) -> String {
 
 fn in_brackets(case: &CaseStudy, text: String) -> String {
     if case.is_ranked() { text } else { format!("({text})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Nanos;
+
+    #[test]
+    fn a_percentile_of_too_few_requests_is_marked() {
+        let figure = LatencyFigure::exact(Nanos(9_600_000));
+        assert_eq!(marked(figure, is_supported(0.99, 1000)), "9.60 ms");
+        assert_eq!(marked(figure, is_supported(0.99, 999)), "9.60 ms†");
+        let open = LatencyFigure { is_bound: true, ..figure };
+        assert_eq!(marked(open, is_supported(0.5, 19)), "> 9.60 ms†");
+        let interval = LatencyFigure { high: Some(Nanos(10_200_000)), ..open };
+        assert_eq!(marked(interval, is_supported(0.5, 20)), "9.6–10.2 ms");
+        for (q, name) in QUANTILES {
+            // 10/(1−q): 20, 100, 200, 1,000, 10,000, 100,000.
+            let needed = [20, 100, 200, 1_000, 10_000, 100_000];
+            let place = QUANTILES.iter().position(|one| one.1 == name).unwrap();
+            assert!(
+                is_supported(q, needed[place]) && !is_supported(q, needed[place] - 1),
+                "{name}"
+            );
+        }
+    }
 }

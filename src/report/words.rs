@@ -1,10 +1,11 @@
 //! Verdicts in words, the same on the terminal, on the page and in a pull request.
 
+use super::ComparisonReport;
 use crate::compare::{
     Basis, Broken, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, LEAST_SESSIONS,
     LEAST_UNCALIBRATED, Verdict,
 };
-use crate::model::Metric;
+use crate::model::{MAX_LINE_CHARS, Metric, one_line};
 use crate::units::Nanos;
 
 /// `+12.3 %`, or of failed requests `+0.40 points`; behind `≥` or `≤` where one end alone is known.
@@ -108,7 +109,7 @@ fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
             "{title} of {of} {moved} by {size} {interval}, and whether that is more than {margin} cannot be told"
         ),
         Some(Doubt::Bound) => format!(
-            "{title} of {of} is known as a bound only, since requests were cut off: no verdict is possible in this direction"
+            "{title} of {of} is known as a bound only, since requests were unfinished: no verdict is possible in this direction"
         ),
         Some(Doubt::Uncalibrated) => format!(
             "{title} of {of} {moved} by {size} {interval}, and nobody knows by how much two runs differ on this host"
@@ -119,17 +120,18 @@ fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
     }
 }
 
-/// What became of the trials of a case that failed.
+/// How many trials of a case failed, and why.
 #[must_use]
 pub fn broken_sentence(one: &Broken) -> String {
-    let Broken { case, trials_before, failed_before, trials_after, failed_after } = one;
+    let Broken { case, trials_before, failed_before, trials_after, failed_after, reason } = one;
     let word = if one.is_regression() { "broke: " } else { "" };
     format!(
-        "{word}trials of {case} failed: {failed_before} of {trials_before} before, {failed_after} of {trials_after} after"
+        "{word}trials of {case} failed: {failed_before} of {trials_before} before, {failed_after} of {trials_after} after; the most frequent reason: {}",
+        one_line(reason, MAX_LINE_CHARS)
     )
 }
 
-/// How many cases have which verdict, in a line.
+/// How many cases have which verdict, how many broke, and how many groups changed, in a line.
 #[must_use]
 pub fn summary(comparison: &Comparison) -> String {
     let counts: Vec<String> = Verdict::ALL
@@ -142,7 +144,54 @@ pub fn summary(comparison: &Comparison) -> String {
     if unjudged > 0 {
         line.push_str(&format!(", {unjudged} not judged"));
     }
+    let groups: Vec<String> = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| verdict.is_change() && comparison.count_groups(*verdict) > 0)
+        .map(|verdict| format!("{} {}", comparison.count_groups(verdict), verdict.as_str()))
+        .collect();
+    if !groups.is_empty() {
+        line.push_str(&format!("; of groups: {}", groups.join(", ")));
+    }
+    if let Some(broke) = broke_text(comparison) {
+        line.push_str(&format!("; {broke}"));
+    }
     line
+}
+
+/// `2 cases broke`; `None` when none did.
+fn broke_text(comparison: &Comparison) -> Option<String> {
+    match comparison.broke() {
+        0 => None,
+        1 => Some("1 case broke".to_owned()),
+        broke => Some(format!("{broke} cases broke")),
+    }
+}
+
+/// What `--fail-on` found, such as `1 case broke; regressed: 2 figures of cases and 1 of groups`; `None`
+/// when it found nothing.
+#[must_use]
+pub fn failure_text(report: &ComparisonReport) -> Option<String> {
+    let comparison = &report.comparison;
+    let figures = |count| format!("{count} figure{}", if count == 1 { "" } else { "s" });
+    let mut found = Vec::new();
+    let fails = |verdict: &Verdict| report.fail_on.contains(verdict) && comparison.has(*verdict);
+    for verdict in Verdict::ALL.into_iter().filter(fails) {
+        if verdict == Verdict::Regressed {
+            found.extend(broke_text(comparison));
+        }
+        let (cases, groups) = (comparison.count(verdict), comparison.count_groups(verdict));
+        let verdict = verdict.as_str();
+        match (cases, groups) {
+            (0, 0) => {}
+            (cases, 0) => found.push(format!("{verdict}: {} of cases", figures(cases))),
+            (0, groups) => found.push(format!("{verdict}: {} of groups", figures(groups))),
+            _ => {
+                found
+                    .push(format!("{verdict}: {} of cases and {groups} of groups", figures(cases)));
+            }
+        }
+    }
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 /// What the verdicts stand on, in a sentence.

@@ -9,14 +9,14 @@ use plotly::layout::{
 };
 use plotly::{Plot, Scatter};
 
-use super::{each_once, percent};
+use super::each_once;
 use crate::compare::{CaseFinding, Comparison, Finding, Verdict};
 use crate::model::{Case, Histogram, Metric};
 use crate::report::DistributionPair;
 use crate::report::charts::figure;
 use crate::report::words::{change_text, interval_text};
 use crate::stats::latency_quantile;
-use crate::units::Nanos;
+use crate::units::{Nanos, percent};
 
 /// The changes of all cases in one metric.
 pub(super) struct IntervalChart {
@@ -107,7 +107,7 @@ fn interval_chart(metric: Metric, comparison: &Comparison) -> Option<IntervalCha
         return None;
     }
     let mut caption = format!(
-        "Each case's change with its {} interval, the largest rise on top. The grey band is what does not matter; left of the line in its middle is less, right of it more.",
+        "Each case's change with its {} % interval, the largest rise on top. The grey band is what does not matter; left of the line in its middle is less, right of it more.",
         percent(1.0 - comparison.alpha)
     );
     if left_out > 0 {
@@ -279,7 +279,7 @@ pub(super) fn distribution_chart((number, pair): (u32, &DistributionPair)) -> Di
         id: format!("distribution-{number}"),
         title: pair.case.to_string(),
         caption: format!(
-            "All repetitions together. A line ends where requests that were cut off hide the percentile; cut off were {} before and {} after.",
+            "All repetitions together. A line ends where unfinished requests hide the percentile: {} before and {} after.",
             cut_off(&pair.before),
             cut_off(&pair.after)
         ),
@@ -288,7 +288,7 @@ pub(super) fn distribution_chart((number, pair): (u32, &DistributionPair)) -> Di
 }
 
 /// The percentiles that are known, as 1 / (1 − p) with the latency, equally far apart on a log scale.
-/// Where requests that were cut off leave a percentile open, it is missing.
+/// Where unfinished requests leave a percentile open, it is missing.
 fn percentiles(histogram: &Histogram) -> Vec<(f64, Nanos)> {
     #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
     let most = (total(histogram).max(1) as f64).log10();
@@ -323,10 +323,11 @@ fn quiet_layout(height: usize) -> Layout {
 mod tests {
     use super::*;
     use crate::model::{Bucket, Stack};
+    use crate::units::Rps;
 
     fn case(app: &str, workers: u32) -> Case {
         let stack = Stack { app: app.parse().unwrap(), store: "redis".parse().unwrap(), workers };
-        Case { stack, concurrency: 100, target_rps: 1000 }
+        Case { stack, concurrency: 100, target_rps: Rps::whole(1000) }
     }
 
     #[test]

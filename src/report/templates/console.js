@@ -80,8 +80,12 @@
 
   const field = (value) => (value === null ? "" : /[",\r\n]/.test(value) || value === "" ? `"${value.replaceAll('"', '""')}"` : value);
 
+  // A text that a spreadsheet would take for a formula begins with a quote, as in `perf-api sql`.
+  const inert = (value) => (value !== null && /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value);
+
   byId("csv").addEventListener("click", () => {
-    const lines = [last.columns.map(({ name }) => name), ...last.rows];
+    const inertCell = (value, column) => (/Utf8/.test(last.columns[column].type) ? inert(value) : value);
+    const lines = [last.columns.map(({ name }) => inert(name)), ...last.rows.map((row) => row.map(inertCell))];
     const text = lines.map((line) => line.map(field).join(",")).join("\r\n") + "\r\n";
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));

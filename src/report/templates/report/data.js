@@ -61,12 +61,25 @@ const rowsOfTrial = (columns, trial) => {
 // One that is kept: making one takes longer than a table's rows.
 const COUNTS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 6 });
 const grouped = (value) => COUNTS.format(Math.round(value));
+// A target rate may be a fraction.
+const exact = (value) => COUNTS.format(value);
 // Three digits, as the program writes them.
-const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+const decimals = (value) => (value >= 100 ? 0 : value >= 10 ? 1 : 2);
+const digits = (value) => value.toFixed(decimals(value));
 const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+const unitOf = (ns) => UNITS.find(([size]) => ns >= size) ?? [1, "ns"];
 const time = (ns) => {
-  const [size, unit] = UNITS.find(([size]) => ns >= size) ?? [1, "ns"];
+  const [size, unit] = unitOf(ns);
   return `${unit === "ns" ? Math.round(ns) : digits(ns / size)} ${unit}`;
+};
+// Whether so many requests support a percentile.
+const isSupported = (name, requests) => requests >= data.min_requests[data.percentiles.indexOf(name)];
+// A latency that unfinished requests may make longer, up to `upper` where there is such an end.
+const openTime = (ns, upper) => {
+  if (upper === null) return `> ${time(ns)}`;
+  const [size, unit] = unitOf(upper);
+  const places = unit === "ns" ? 0 : decimals(upper / size);
+  return `${(ns / size).toFixed(places)}–${(upper / size).toFixed(places)} ${unit}`;
 };
 // Plotly reads some HTML in texts.
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");

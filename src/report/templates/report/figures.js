@@ -31,14 +31,17 @@ const latency = () => {
     value: of(""),
     low: of("_low"),
     high: of("_high"),
+    upper: of("_upper"),
     isBound,
     words: (row) => {
       const value = cases[name](row);
       if (value === null) return `${name} unknown`;
-      if (isBound(row)) return `${name} > ${time(value)}: a lower bound`;
+      const upper = cases[`${name}_upper`](row);
+      const support = cases[`${name}_supported`](row) ? "" : `<br>${name} needs ${grouped(data.min_requests[data.percentiles.indexOf(name)])} requests, and there are fewer`;
+      if (isBound(row)) return `${name} ${openTime(value, upper)}: ${upper === null ? "a lower bound" : "unfinished requests can move it"}${support}`;
       const end = cases[`${name}_high`](row);
       const open = end === null && cases[`${name}_low`](row) !== null;
-      return `${name} ${time(value)}${spread(cases[`${name}_low`](row), open ? Infinity : end, cases[`${name}_sd`](row), time)}`;
+      return `${name} ${time(value)}${spread(cases[`${name}_low`](row), open ? Infinity : end, cases[`${name}_sd`](row), time)}${support}`;
     },
   };
 };
@@ -47,7 +50,7 @@ const spread = (low, high, deviation, told) => {
   const interval = low === null ? "" : ` (95 %: ${told(low)} to ${high === Infinity ? "beyond what is known" : told(high)})`;
   return interval + (deviation === null ? "" : `, σ ${told(deviation)}`);
 };
-const whatItIs = (row) => `${plain(stackName(row))}<br>target ${grouped(cases.target(row))}/s, ${grouped(cases.connections(row))} connections`;
+const whatItIs = (row) => `${plain(stackName(row))}<br>target ${exact(cases.target(row))}/s, ${grouped(cases.connections(row))} connections`;
 const validity = (row) => {
   const ranked = cases.valid(row) ? "" : "<br>not ranked: see its flags";
   return `${cases.valid(row)} of ${cases.trials(row)} trials valid${ranked}`;
@@ -62,7 +65,8 @@ const put = (trace, rows, x, y, words, axis = "y") => {
   const measure = axis === "y" ? y : x;
   const end = (of, sign) => known.map((row) => {
     const value = of(row);
-    return value === null || measure.isBound(row) ? 0 : Math.max(0, sign * (value - measure.value(row)));
+    if (measure.isBound(row)) return sign > 0 ? Math.max(0, (measure.upper(row) ?? measure.value(row)) - measure.value(row)) : 0;
+    return value === null ? 0 : Math.max(0, sign * (value - measure.value(row)));
   });
   [trace.x, trace.y] = [xs, ys];
   trace.hovertext = known.map(words);
@@ -101,7 +105,7 @@ const logAxis = (layout, axis, isLog) => {
 const ends = () => [Math.min(...data.targets), Math.max(...data.targets)];
 const scope = (...parts) => parts.filter(Boolean).join(" · ");
 const connectionsText = () => `${grouped(state.connections)} connections`;
-const targetText = () => `target ${grouped(state.target)}/s`;
+const targetText = () => `target ${exact(state.target)}/s`;
 const ink = () => colour("--ink");
 const hasIntervals = rowsOf(cases).some((row) => cases.rate_low(row) !== null);
 const BARS = hasIntervals ? "bars: 95 % interval" : "one repetition: no interval";
@@ -137,7 +141,7 @@ const charts = {
         const own = data.knees.filter((knee) => isKneeShown(knee) && data.apps[series.app].name === knee.app && data.stores[series.store].name === knee.store);
         [trace.x, trace.y] = [own.map((knee) => knee.rate_rps), own.map((knee) => knee.rate_rps)];
         trace.hovertext = own.map((knee) => {
-          const kept = knee.kept_rps === null ? "misses every target" : `keeps up to ${grouped(knee.kept_rps)}/s, misses ${grouped(knee.missed_rps)}/s`;
+          const kept = knee.kept_rps === null ? "misses every target" : `keeps up to ${exact(knee.kept_rps)}/s, misses ${exact(knee.missed_rps)}/s`;
           return `${plain(data.apps[series.app].title)} · ${plain(data.stores[series.store].title)} · ${knee.workers}w<br>knee: levels off at ${grouped(knee.rate_rps)}/s<br>${kept}`;
         });
         return own.length > 0;
@@ -227,7 +231,7 @@ const charts = {
       });
       const row = (i) => residuals.row(i);
       [trace.x, trace.y] = [own.map((i) => trials.position(row(i))), own.map((i) => residuals.ratio(i))];
-      trace.hovertext = own.map((i) => `trial ${trials.trial(row(i))}: ${plain(stackName(row(i), trials))}<br>target ${grouped(trials.target(row(i)))}/s<br>p50 ${residuals.ratio(i).toFixed(3)} times its case’s`);
+      trace.hovertext = own.map((i) => `trial ${trials.trial(row(i))}: ${plain(stackName(row(i), trials))}<br>target ${exact(trials.target(row(i)))}/s<br>p50 ${residuals.ratio(i).toFixed(3)} times its case’s`);
       trace.customdata = own.map((i) => trials.trial(row(i)));
       return own.length > 0;
     },
@@ -268,7 +272,7 @@ function emptyWords() {
 function untold() {
   const hidden = shown(atTarget).filter((row) => cases.valid(row) && !distribution(row).length).length;
   const unranked = shown(atTarget).filter((row) => !cases.valid(row)).length;
-  return scope(hidden && `${hidden} not drawn: at this target the deadline cut off what would tell`, unranked && `${unranked} not ranked and not drawn`);
+  return scope(hidden && `${hidden} not drawn: at this target unfinished requests hide it`, unranked && `${unranked} not ranked and not drawn`);
 }
 function percent(place) {
   const beyond = 100 * 10 ** (-place / 16);

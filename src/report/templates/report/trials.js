@@ -5,7 +5,7 @@ const trialsTable = document.getElementById("trials-table");
 const containing = document.getElementById("containing");
 const trialsWords = document.getElementById("trials-words");
 
-const caseWords = (row) => `${stackName(row, trials)}, ${grouped(trials.connections(row))} connections, ${grouped(trials.target(row))}/s`;
+const caseWords = (row) => `${stackName(row, trials)}, ${grouped(trials.connections(row))} connections, ${exact(trials.target(row))}/s`;
 const bySort = (rows, name, isDescending) => {
   const key = COLUMNS.find((one) => one.name === name)?.key ?? trials.position;
   const sign = isDescending ? -1 : 1;
@@ -32,7 +32,8 @@ const fillChooser = () => {
 const figure = (row, name) => {
   const value = trials[name](row);
   if (value === null) return "–";
-  return trials[`${name}_bound`](row) ? `> ${time(value)}` : time(value);
+  const text = trials[`${name}_bound`](row) ? openTime(value, trials[`${name}_upper`](row)) : time(value);
+  return isSupported(name, trials.completed(row) + trials.censored(row)) ? text : `${text}†`;
 };
 const verdict = (row) => {
   const failure = failures.get(trials.trial(row));
@@ -81,7 +82,7 @@ const COLUMNS = [
   { name: "planned", key: (row) => (trials.has_failed(row) ? null : trials.planned(row)) },
   { name: "completed", key: (row) => (trials.has_failed(row) ? null : trials.completed(row)) },
   { name: "failed", key: (row) => (trials.has_failed(row) ? null : trials.failed(row)) },
-  { name: "censored", title: "cut off", key: (row) => (trials.has_failed(row) ? null : trials.censored(row)) },
+  { name: "censored", title: "unfinished", key: (row) => (trials.has_failed(row) ? null : trials.censored(row)) },
   { name: "app_cpu", title: "app CPU s/1,000", key: trials.app_cpu, told: (row) => trials.app_cpu(row)?.toPrecision(3) ?? "–" },
   { name: "store_cpu", title: "store CPU s/1,000", key: trials.store_cpu, told: (row) => trials.store_cpu(row)?.toPrecision(3) ?? "–" },
   { name: "is_valid", title: "valid", key: trials.is_valid, told: (row) => (trials.is_valid(row) ? "yes" : "no") },
@@ -137,10 +138,12 @@ const trialLine = (row) => {
   return line;
 };
 
-// Full numbers for programs: latencies in nanoseconds, and whether they are bounds.
+// Full numbers for programs: latencies in nanoseconds, and whether they may be longer, up to what.
+// A text that a spreadsheet would take for a formula begins with a quote, as in `perf-api sql --format csv`.
 const csv = () => {
+  const inert = (text) => (/^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text);
   const quoted = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  const cells = COLUMNS.flatMap((one) => (one.isLatency ? [[`${one.name}_ns`, one.key], [`${one.name}_is_bound`, (row) => (one.key(row) === null ? null : trials[`${one.name}_bound`](row) === 1)]] : [[one.name, one.key]]));
+  const cells = COLUMNS.flatMap((one) => (one.isLatency ? [[`${one.name}_ns`, one.key], [`${one.name}_is_bound`, (row) => (one.key(row) === null ? null : trials[`${one.name}_bound`](row) === 1)], [`${one.name}_high_ns`, trials[`${one.name}_upper`]]] : [[one.name, one.isText ? (row) => inert(one.key(row) ?? "") : one.key]]));
   const lines = [cells.map(([name]) => name), ...listed().map((row) => cells.map(([, of]) => quoted(String(of(row) ?? ""))))];
   return lines.map((line) => line.join(",")).join("\n") + "\n";
 };
