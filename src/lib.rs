@@ -36,7 +36,7 @@
 //! - A failed trial is data, stored with its stage and reason. Nothing is dropped in silence.
 //! - Distributions are kept, statistics are recomputed from them, percentiles are never averaged.
 //! - `planned = completed + failed + censored`, for every trial.
-//! - Every child process is stopped: by `stop`, by `Drop`, by the kernel, or by the next start.
+//! - Every child process is stopped: by `stop`, by `Drop`, by its supervisor, or by the next start.
 
 pub mod bundle;
 pub mod cli;

@@ -1,9 +1,12 @@
 //! Answers of queries on standard output, batch by batch.
 
 use std::io::{self, IsTerminal, Stdout, Write};
+use std::sync::Arc;
 
+use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::csv;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::WriterBuilder;
 use datafusion::arrow::json::writer::LineDelimited;
@@ -102,10 +105,42 @@ impl Writer {
     }
 }
 
+/// What begins a formula in a spreadsheet (source: OWASP, *CSV Injection*).
+const FORMULA_STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+
+/// A text that no spreadsheet takes for a formula: one that begins like one gets a quote before it.
+fn inert(text: &str) -> String {
+    let quote = if text.starts_with(FORMULA_STARTS) { "'" } else { "" };
+    format!("{quote}{text}")
+}
+
+/// The same of the texts in a batch and of its column names. Numbers stay as they are.
+fn inert_batch(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let inert_column = |values: &ArrayRef| -> Result<ArrayRef, ArrowError> {
+        let is_text = match values.data_type() {
+            DataType::Dictionary(_, kind) => kind.is_string(),
+            kind => kind.is_string(),
+        };
+        if !is_text {
+            return Ok(Arc::clone(values));
+        }
+        let texts = cast(values, &DataType::Utf8)?;
+        let texts = texts.as_string::<i32>().iter().map(|text| text.map(inert));
+        Ok(Arc::new(texts.collect::<StringArray>()))
+    };
+    let columns = batch.columns().iter().map(inert_column).collect::<Result<Vec<_>, _>>()?;
+    let names = batch.schema();
+    let fields = names.fields().iter().zip(&columns).map(|(field, values)| {
+        Field::new(inert(field.name()), values.data_type().clone(), field.is_nullable())
+    });
+    RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)
+}
+
 fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, CliError> {
+    let batch = inert_batch(batch).map_err(|error| told(&error))?;
     let mut text = Vec::new();
     let mut writer = csv::WriterBuilder::new().with_header(header).build(&mut text);
-    let written = writer.write(batch);
+    let written = writer.write(&batch);
     drop(writer);
     written.map_err(|error| match error {
         ArrowError::CsvError(_)

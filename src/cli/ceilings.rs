@@ -1,35 +1,19 @@
-//! What the loader can drive on this host: measured before a run, and known for a day.
+//! What the loader can drive on this host: measured before a run, as far as it is not known.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use super::error::CliError;
+use super::floors::{Floor, Floors, Setting, keep};
 use super::output::note;
 use crate::clock::UnixMillis;
-use crate::file::write_atomically;
 use crate::host::Topology;
-use crate::load::{CeilingRequest, LoadDriver, ceiling};
+use crate::load::{CeilingRequest, LoadDriver};
 use crate::model::{Ceiling, Fingerprint, Placement, Plan};
 use crate::plan::stacks;
-use crate::run::{MOST_OF_CEILING, placement};
-use crate::units::CpuSet;
+use crate::run::{Event, LoaderLimit, MOST_OF_CEILING, driven_rps, loader_limit, placement};
+use crate::units::{CpuSet, Rps};
 
-/// For how long a ceiling is known.
-const VALID: Duration = Duration::from_secs(24 * 3600);
-
-/// A ceiling that was measured before.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Known {
-    at: UnixMillis,
-    ceiling: Ceiling,
-}
-
-type Cache = BTreeMap<String, Known>;
-
-/// The ceiling for each pair of CPU sets that loader and app have in a plan.
+/// The ceiling for each pair of CPU sets that loader and app have in a plan, as far as it is known.
 pub(super) async fn ceilings(
     plan: &Plan,
     topology: &Topology,
@@ -37,88 +21,147 @@ pub(super) async fn ceilings(
     now: UnixMillis,
     driver: &mut dyn LoadDriver,
 ) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, CliError> {
-    let file = cache_file();
-    let mut cache = file.as_deref().and_then(read).unwrap_or_default();
-    let connections = plan.experiment.concurrency.iter().copied().max().unwrap_or(1);
-    let highest = plan.experiment.qps.iter().copied().max().unwrap_or(1);
+    let kept = Floors::read(now);
+    let highest = plan.experiment.qps.iter().copied().max().unwrap_or(Rps::MIN);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "`as` saturates, and no loader drives as much"
     )]
-    let enough_rps = (f64::from(highest) / MOST_OF_CEILING).ceil() as u32;
+    let enough_rps = (highest.as_f64() / MOST_OF_CEILING).ceil() as u32;
     let mut found = BTreeMap::new();
     for stack in stacks(&plan.experiment) {
         let Placement { loader, app, .. } = placement(topology, plan, &stack);
-        let driver_name = driver.name();
-        let key = format!(
-            "{}, {driver_name}, {connections} connections, loader {loader}, app {app}",
-            host.class()
-        );
-        let known = cache.get(&key).filter(|known| is_usable(known, now, enough_rps));
-        let ceiling = match known {
-            Some(known) => known.ceiling,
-            None => {
-                let kept = file.as_deref().map_or(String::new(), |file| {
-                    format!(", kept for a day in {}", file.display())
-                });
-                note(&format!("finding out what the loader can drive here{kept}"));
-                let measured = measured(&loader, &app, connections, enough_rps, driver).await?;
-                cache.insert(key, Known { at: now, ceiling: measured });
-                measured
-            }
+        let cpus = (loader, app);
+        if found.contains_key(&cpus) {
+            continue;
+        }
+        let setting = setting(plan, host, &driver.name(), &cpus);
+        let floor_rps = kept.rps(&setting);
+        let limit = match floor_rps {
+            Some(rps) if rps >= enough_rps => LoaderLimit::AtLeast(rps),
+            _ => measured(&setting, enough_rps, driver).await?,
         };
-        found.insert((loader, app), ceiling);
+        if let LoaderLimit::AtLeast(rps) = limit
+            && Some(rps) != floor_rps
+        {
+            keep(vec![Floor { setting, rps, at: now }], now);
+        }
+        if let Some(words) = unknown(&limit) {
+            note(&format!(
+                "what the loader can drive here is unknown: {words}; no trial is flagged because of it"
+            ));
+        }
+        found.insert(cpus, ceiling(&limit, floor_rps));
     }
-    if let Some(file) = file {
-        write(&file, &cache);
-    }
-    Ok(found)
+    Ok(found.into_iter().filter_map(|(cpus, ceiling)| Some((cpus, ceiling?))).collect())
 }
 
-fn is_usable(known: &Known, now: UnixMillis, enough_rps: u32) -> bool {
-    let age = now.0.saturating_sub(known.at.0);
-    let is_fresh = known.at <= now && u128::from(age) < VALID.as_millis();
-    is_fresh && (!known.ceiling.is_bound || known.ceiling.rps >= enough_rps)
+/// What a measurement and the highest rate that was driven before say together.
+fn ceiling(limit: &LoaderLimit, floor_rps: Option<u32>) -> Option<Ceiling> {
+    let floor = floor_rps.map(|rps| Ceiling { rps, is_bound: true });
+    match *limit {
+        LoaderLimit::AtLeast(rps) => Some(Ceiling { rps, is_bound: true }),
+        // What was driven before refutes a limit below it.
+        LoaderLimit::Measured(rps) if floor_rps.is_none_or(|floor| floor <= rps) => {
+            Some(Ceiling { rps, is_bound: false })
+        }
+        LoaderLimit::Measured(_) | LoaderLimit::Disturbed(_) | LoaderLimit::Disagreeing(_) => floor,
+    }
+}
+
+/// Why a limit is unknown.
+fn unknown(limit: &LoaderLimit) -> Option<String> {
+    match limit {
+        LoaderLimit::AtLeast(_) | LoaderLimit::Measured(_) => None,
+        LoaderLimit::Disturbed(count) => {
+            Some(format!("the host was busy in {count} measurements in a row"))
+        }
+        LoaderLimit::Disagreeing(rates) => {
+            let rates: Vec<String> = rates.iter().map(|rate| format!("{rate}/s")).collect();
+            Some(format!("the measurements do not agree ({})", rates.join(", ")))
+        }
+    }
+}
+
+/// What the trials of a run show of the loader, kept for later runs.
+#[derive(Debug)]
+pub(super) struct Driven<'run> {
+    plan: &'run Plan,
+    host: Fingerprint,
+    driver: String,
+    rates: BTreeMap<(CpuSet, CpuSet), u32>,
+}
+
+impl<'run> Driven<'run> {
+    pub(super) fn new(plan: &'run Plan, host: &Fingerprint, driver: &dyn LoadDriver) -> Self {
+        let (host, driver) = (host.clone(), driver.name());
+        Self { plan, host, driver, rates: BTreeMap::new() }
+    }
+
+    /// Adds what a trial that is over proves.
+    pub(super) fn on_event(&mut self, event: &Event<'_>) {
+        let (Event::Done(record) | Event::Repeated(record)) = event else { return };
+        // One with fewer connections than the setting has proves nothing for it.
+        if record.trial.case.concurrency == connections(self.plan)
+            && let Some(rps) = driven_rps(record)
+        {
+            let cpus = (record.placement.loader.clone(), record.placement.app.clone());
+            let rate = self.rates.entry(cpus).or_default();
+            *rate = rps.max(*rate);
+        }
+    }
+
+    pub(super) fn keep(&self, now: UnixMillis) {
+        let floor = |(cpus, &rps): (&(CpuSet, CpuSet), &u32)| Floor {
+            setting: setting(self.plan, &self.host, &self.driver, cpus),
+            rps,
+            at: now,
+        };
+        keep(self.rates.iter().map(floor).collect(), now);
+    }
+}
+
+fn connections(plan: &Plan) -> u32 {
+    plan.experiment.concurrency.iter().copied().max().unwrap_or(1)
+}
+
+fn setting(
+    plan: &Plan,
+    host: &Fingerprint,
+    driver: &str,
+    (loader, app): &(CpuSet, CpuSet),
+) -> Setting {
+    Setting {
+        host: host.class(),
+        driver: driver.to_owned(),
+        connections: connections(plan),
+        loader: loader.clone(),
+        app: app.clone(),
+    }
 }
 
 async fn measured(
-    loader: &CpuSet,
-    app: &CpuSet,
-    connections: u32,
+    setting: &Setting,
     enough_rps: u32,
     driver: &mut dyn LoadDriver,
-) -> Result<Ceiling, CliError> {
+) -> Result<LoaderLimit, CliError> {
+    note("measuring what the loader can drive here");
     let dir = tempfile::tempdir()
         .map_err(|error| CliError::new(format!("cannot make a temporary folder: {error}")))?;
-    let request = CeilingRequest { loader, app, connections, enough_rps, scratch_dir: dir.path() };
-    ceiling(driver, request).await.map_err(|error| {
+    let request = CeilingRequest {
+        loader: &setting.loader,
+        app: &setting.app,
+        connections: setting.connections,
+        enough_rps,
+        scratch_dir: dir.path(),
+    };
+    loader_limit(driver, request).await.map_err(|error| {
         CliError::new(format!(
-            "cannot find out what the loader can drive: {}",
+            "cannot measure what the loader can drive: {}",
             crate::model::with_causes(&error)
         ))
     })
-}
-
-/// Where ceilings are kept; `None` without a place for caches.
-fn cache_file() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let dir = set("XDG_CACHE_HOME").map(PathBuf::from);
-    let dir = dir.or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")))?;
-    Some(dir.join("perf-api/ceilings.json"))
-}
-
-fn read(file: &Path) -> Option<Cache> {
-    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
-}
-
-/// A cache that cannot be written costs some seconds the next time.
-fn write(file: &Path, cache: &Cache) {
-    let text = serde_json::to_vec_pretty(cache).expect("it is plain data");
-    let made = file.parent().map(std::fs::create_dir_all);
-    if matches!(made, Some(Ok(()))) {
-        let _ = write_atomically(file, &text);
-    }
 }
 
 #[cfg(test)]
@@ -126,14 +169,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ceiling_is_known_for_a_day_and_as_far_as_it_was_driven() {
-        let known =
-            |rps, is_bound| Known { at: UnixMillis(1000), ceiling: Ceiling { rps, is_bound } };
-        let day = u64::try_from(VALID.as_millis()).unwrap();
-        assert!(is_usable(&known(500, false), UnixMillis(2000), 9000));
-        assert!(is_usable(&known(9000, true), UnixMillis(2000), 9000));
-        assert!(!is_usable(&known(8000, true), UnixMillis(2000), 9000), "it may hold more");
-        assert!(!is_usable(&known(500, false), UnixMillis(1000 + day), 9000));
-        assert!(!is_usable(&known(500, false), UnixMillis(0), 9000), "the clock was set back");
+    fn a_limit_below_what_was_driven_is_no_limit_and_an_unknown_one_is_none() {
+        let bound = |rps| Some(Ceiling { rps, is_bound: true });
+        let limit = |rps| Some(Ceiling { rps, is_bound: false });
+        for (measured, floor, expected) in [
+            (LoaderLimit::AtLeast(900), None, bound(900)),
+            (LoaderLimit::AtLeast(900), Some(500), bound(900)),
+            (LoaderLimit::Measured(487), None, limit(487)),
+            (LoaderLimit::Measured(487), Some(487), limit(487)),
+            (LoaderLimit::Measured(487), Some(488), bound(488)),
+            (LoaderLimit::Disturbed(2), None, None),
+            (LoaderLimit::Disturbed(2), Some(500), bound(500)),
+            (LoaderLimit::Disagreeing(vec![100, 500]), None, None),
+        ] {
+            assert_eq!(ceiling(&measured, floor), expected, "{measured:?} {floor:?}");
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! Errors as words on the screen: `error: …`, then hints that can be typed.
 
+use std::io::ErrorKind;
+
 use datafusion::error::DataFusionError;
 
 use super::output::note;
 use crate::bundle::BundleError;
 use crate::exec::ExecError;
+use crate::file::folder_of;
 use crate::host::HostError;
 use crate::launch::LaunchError;
-use crate::model::with_causes;
+use crate::model::{INSTALLED_FACT, with_causes};
 use crate::plan::SpecError;
 use crate::query::QueryError;
 use crate::report::ReportError;
@@ -46,6 +49,11 @@ impl CliError {
         Self { message: message.into(), hints: Vec::new(), code: USER_ERROR }
     }
 
+    /// A signal ended the command.
+    pub(super) fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(message).with_code(INTERRUPTED)
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
@@ -81,6 +89,9 @@ impl From<BundleError> for CliError {
             BundleError::Missing { .. } => told
                 .hint("`make setup` installs the components of this repository and pins them")
                 .hint("`perf-api bundle FOLDER…` pins component folders of your own"),
+            BundleError::Changed { changes, .. } if changes.contains(INSTALLED_FACT) => told
+                .hint("remove the installed folder, and `make setup` installs what the lock file names")
+                .hint("`make setup` alone pins the components as they are now"),
             BundleError::Changed { .. } | BundleError::Malformed { .. } => {
                 told.hint("`make setup` pins the components as they are now")
             }
@@ -138,9 +149,17 @@ impl From<&StoreError> for CliError {
                 "what stands before line {line} is whole: cut off the rest, and its trials are run again"
             )),
             StoreError::Encode { .. } => told.with_code(DEFECT),
+            StoreError::Io { path, source, .. } if is_full(source.kind()) => {
+                told.hint(format!("free space on the disk of {}", folder_of(path).display()))
+            }
             StoreError::Io { .. } => told,
         }
     }
+}
+
+/// Whether the cause is a disk, or a person's share of one, that has no room.
+fn is_full(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// The exit code that tells one condition of a dataset from another.
@@ -178,7 +197,13 @@ impl From<LaunchError> for CliError {
 
 impl From<HostError> for CliError {
     fn from(error: HostError) -> Self {
-        Self::of(&error)
+        let told = Self::of(&error);
+        match error {
+            HostError::Reserve { .. } => told.hint(
+                "`PERF_API_RESERVATIONS=FOLDER` names another folder; only runs with the same one see each other",
+            ),
+            _ => told,
+        }
     }
 }
 
@@ -191,20 +216,15 @@ impl From<ExecError> for CliError {
 /// What is said when a table cannot be read.
 const DAMAGED: &str = "`perf-api results verify --all` tells which dataset is not as it should be";
 
-/// Whether a query met a table that is none.
-fn is_damage(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..))
-}
-
 impl From<QueryError> for CliError {
     fn from(error: QueryError) -> Self {
         let told = Self::of(&error);
+        let (is_damage, is_no_query) = (error.is_damage(), error.is_no_query());
+        let computing = error.computing().map(ToString::to_string);
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Refused(error) => error.as_ref().into(),
-            QueryError::Ask { ref source, .. } if is_damage(source) => {
-                told.with_code(CORRUPT).hint(DAMAGED)
-            }
+            QueryError::Ask { .. } if is_damage => told.with_code(CORRUPT).hint(DAMAGED),
             QueryError::Answer { .. } | QueryError::Ask { .. } | QueryError::Setup(_) => {
                 told.with_code(DEFECT)
             }
@@ -214,9 +234,18 @@ impl From<QueryError> for CliError {
                 Self::new(error.to_string())
                     .hint("ask fewer datasets at once, such as `where dataset = dataset('latest')`")
             }
-            QueryError::Sql(ref source) if is_damage(source) => {
+            QueryError::Sql(_) if is_damage => {
                 Self::new(error.to_string()).with_code(CORRUPT).hint(DAMAGED)
             }
+            QueryError::Sql(_) if is_no_query => Self::new(format!(
+                "a query only reads: nothing is written, changed or set ({error})"
+            ))
+            .hint("begin with SELECT, FROM, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN"),
+            QueryError::Sql(_) if computing.is_some() => {
+                Self::new(format!("cannot compute the answer: {}", computing.unwrap_or_default()))
+                    .hint("`cast(x AS DOUBLE)` has more room, `try_cast` gives NULL for what cannot be cast, and `x / nullif(y, 0)` for a division by zero")
+            }
+            QueryError::NoColumns(_) => told.hint("`SELECT *` gives every column"),
             QueryError::Sql(_) => Self::new(error.to_string())
                 .hint("`perf-api schema` tells tables, columns and functions"),
         }

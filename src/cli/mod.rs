@@ -6,6 +6,7 @@ mod ceilings;
 mod commands;
 mod docker;
 mod error;
+mod floors;
 mod location;
 mod open;
 mod output;
@@ -36,9 +37,9 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     match command {
-        Command::Run(args) => block_on(commands::run::run(&args.spec, &args.run, false)),
-        Command::Quick(args) => block_on(commands::run::run("quick", &args, true)),
-        Command::Full(args) => block_on(commands::run::run("full", &args, false)),
+        Command::Run(args) => block_on(commands::run::run(&args.spec, &args.run)),
+        Command::Quick(args) => block_on(commands::run::run("quick", &args)),
+        Command::Full(args) => block_on(commands::run::run("full", &args)),
         Command::Resume(args) => block_on(commands::resume::resume(&args)),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Calibrate(args) => block_on(commands::calibrate::calibrate(&args)),
@@ -54,13 +55,14 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
         Command::Ask(args) => commands::ask::ask(&args),
+        Command::Supervise(args) => Ok(ExitCode::from(crate::exec::supervise(&args.into())?)),
         Command::Pin(args) => Err(crate::exec::become_pinned(&args.into()).into()),
         Command::Target(args) => {
             let served = crate::load::serve(args.listen, (&args).into());
             let told = |error| CliError::new(format!("cannot serve at {}: {error}", args.listen));
             served.map_err(told).map(|()| ExitCode::SUCCESS)
         }
-        Command::Loader { args } => match crate::load::run_loader(args) {
+        Command::Loader(args) => match crate::load::run_loader(args.into()) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(words) => Err(CliError::new(words)),
         },

@@ -9,9 +9,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::error::CliError;
 use crate::clock::Stopwatch;
-use crate::model::{Capacity, Outcome, Plan, TrialRecord};
-use crate::plan::{STACK_START_AND_STOP, estimate, expected_trials, trial_time};
-use crate::report::{capacity_text, p95_text, rate_text};
+use crate::launch::Waiting;
+use crate::model::{Capacity, MAX_LINE_CHARS, Outcome, Plan, TrialRecord, one_line};
+use crate::plan::{STACK_START_AND_STOP, TrialTotal, estimate, trial_time};
+use crate::report::{
+    P50, P95, UNSUPPORTED, UNSUPPORTED_MEANING, capacity_text, p95_text, rate_text,
+    trial_percentile_text,
+};
 use crate::run::{Event, MOST_FAILURES};
 use crate::study::CaseStudy;
 use crate::units::{HumanDuration, Nanos};
@@ -23,6 +27,27 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
             Err(CliError::new(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Where something that is shown goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// Standard output.
+    Output,
+    /// Standard error, since standard output has a result in one format.
+    Notes,
+}
+
+impl Channel {
+    pub(super) fn print(self, text: &str) -> Result<(), CliError> {
+        match self {
+            Self::Output => print(text),
+            Self::Notes => {
+                note(text.strip_suffix('\n').unwrap_or(text));
+                Ok(())
+            }
+        }
     }
 }
 
@@ -90,7 +115,7 @@ pub(super) fn case_table(cases: &[CaseStudy]) -> String {
         "planned",
         "completed",
         "failed",
-        "cut off",
+        "unfinished",
     ];
     let row = |summary: &CaseStudy| {
         let case = &summary.case;
@@ -108,19 +133,30 @@ pub(super) fn case_table(cases: &[CaseStudy]) -> String {
             summary.censored.to_string(),
         ]
     };
-    table(&header, &cases.iter().map(row).collect::<Vec<_>>(), 2)
+    let mut text = table(&header, &cases.iter().map(row).collect::<Vec<_>>(), 2);
+    if text.contains(UNSUPPORTED) {
+        text.push_str(&format!("{UNSUPPORTED_MEANING}\n"));
+    }
+    text
 }
+
+/// How often a line says that a component is waited for.
+const SECONDS_PER_LINE: u64 = 10;
 
 /// Shows how far a run is.
 pub(super) struct Progress {
     mode: Mode,
     watch: Stopwatch,
-    total: usize,
+    total: TrialTotal,
     done: usize,
+    /// Trials of an interrupted run, which were done before this one began.
+    skipped: usize,
     expected: Duration,
     expected_done: Duration,
     plan: Plan,
     last: String,
+    /// How many lines were due for the component that is waited for.
+    waiting_lines: u64,
     /// Of two, the side that is told of.
     side: &'static str,
 }
@@ -134,25 +170,32 @@ enum Mode {
 }
 
 impl Progress {
-    /// Of a plan that is executed so many times.
-    pub(super) fn new(plan: &Plan, times: u32, silent: bool) -> Self {
-        let total = expected_trials(plan) * usize::try_from(times).unwrap_or(1);
+    /// Of a plan that is executed on so many sides.
+    pub(super) fn new(plan: &Plan, sides: u32, silent: bool) -> Self {
+        let total = TrialTotal::of(plan, sides);
         let mode = match (silent, std::io::stderr().is_terminal()) {
             (true, _) => Mode::Silent,
             (false, false) => Mode::Lines,
-            (false, true) => Mode::Bar(bar(total)),
+            (false, true) => Mode::Bar(bar(total.count())),
         };
         Self {
             mode,
             watch: Stopwatch::start(),
             total,
             done: 0,
-            expected: estimate(plan) * times,
+            skipped: 0,
+            expected: estimate(plan) * sides,
             expected_done: Duration::ZERO,
             plan: plan.clone(),
             last: String::new(),
+            waiting_lines: 0,
             side: "",
         }
+    }
+
+    /// Of a run that may end before all its trials are done.
+    pub(super) fn may_end_early(self) -> Self {
+        Self { total: self.total.at_most(), ..self }
     }
 
     /// Something happened on one of two sides.
@@ -171,6 +214,7 @@ impl Progress {
                 self.expected_done += STACK_START_AND_STOP + self.plan.experiment.warm_up.0;
                 self.now(&format!("starting {stack}"));
             }
+            Event::Waiting(waiting) => self.waiting(waiting),
             Event::WarmingUp(stack) => self.now(&format!("warming up {stack}")),
             Event::Trial(trial) => self.now(&trial.case.to_string()),
             Event::Done(record) => self.done(record),
@@ -182,6 +226,16 @@ impl Progress {
         }
     }
 
+    /// A bar shows each second that a component is waited for; lines, every tenth.
+    fn waiting(&mut self, waiting: &Waiting) {
+        self.now(&waiting.to_string());
+        let lines = waiting.waited.as_secs() / SECONDS_PER_LINE;
+        if matches!(self.mode, Mode::Lines) && lines > 0 && lines != self.waiting_lines {
+            note(&waiting.to_string());
+        }
+        self.waiting_lines = lines;
+    }
+
     /// Removes the bar, so that what follows is not drawn over.
     pub(super) fn finish(&self) {
         if let Mode::Bar(bar) = &self.mode {
@@ -189,14 +243,9 @@ impl Progress {
         }
     }
 
-    /// How many trials there will be.
-    pub(super) fn total(&self) -> usize {
-        self.total
-    }
-
-    /// How many trials are over, with those of an interrupted run.
-    pub(super) fn done_trials(&self) -> usize {
-        self.done
+    /// `15 of 40`: how many trials are over, with those of an interrupted run.
+    pub(super) fn in_words(&self) -> String {
+        self.total.progress(self.done)
     }
 
     fn now(&self, what: &str) {
@@ -209,8 +258,9 @@ impl Progress {
     /// nothing of the pace of this one.
     fn skip(&mut self, finished: usize) {
         self.done = finished;
+        self.skipped = finished;
         #[expect(clippy::cast_precision_loss, reason = "a share of the time is shown in seconds")]
-        let share = 1.0 - finished as f64 / self.total.max(1) as f64;
+        let share = (1.0 - finished as f64 / self.total.count().max(1) as f64).max(0.0);
         self.expected = self.expected.mul_f64(share);
         if let Mode::Bar(bar) = &self.mode {
             bar.set_position(finished as u64);
@@ -234,27 +284,69 @@ impl Progress {
     fn done(&mut self, record: &TrialRecord) {
         self.done += 1;
         self.expected_done += trial_time(&self.plan.experiment, &record.trial);
-        let left = HumanDuration(self.left());
+        let left = self.left();
         self.last = format!("{}: {}", record.trial.case, outcome_words(record, &self.plan));
         match &self.mode {
             Mode::Bar(bar) => {
+                // A search may need more trials than expected.
+                let total = self.total.count().max(self.done);
+                bar.set_length(total as u64);
                 bar.set_position(self.done as u64);
-                bar.set_prefix(format!("{left} left"));
+                bar.set_prefix(left.map_or(String::new(), |left| format!(", {left}")));
             }
             Mode::Lines => {
                 let side = if self.side.is_empty() { "" } else { &format!("{}: ", self.side) };
-                let (done, total, last) = (self.done, self.total, &self.last);
-                note(&format!("[{done}/{total}] {side}{last} ({left} left)"));
+                let (done, last) = (self.in_words(), &self.last);
+                let left = left.map_or(String::new(), |left| format!(" ({left})"));
+                note(&format!("[{done}] {side}{last}{left}"));
             }
             Mode::Silent => {}
         }
     }
 
-    /// The estimate of what is left, corrected by how the estimate fared so far.
-    fn left(&self) -> Duration {
+    /// `2m 5s left`; `None` when all is done, and when nobody can tell.
+    fn left(&self) -> Option<String> {
+        let trials = self.total.left(self.done).filter(|&trials| trials > 0)?;
+        let pace = Pace {
+            elapsed: self.watch.elapsed(),
+            expected: self.expected,
+            expected_done: self.expected_done,
+            done: self.done - self.skipped,
+        };
+        let left = match self.total {
+            TrialTotal::About(_) => pace.by_trials(trials),
+            TrialTotal::Exactly(_) | TrialTotal::AtMost(_) => pace.by_estimate(),
+        };
+        let at_most = if matches!(self.total, TrialTotal::AtMost(_)) { "at most " } else { "" };
+        Some(format!("{at_most}{} left", HumanDuration(left)))
+    }
+}
+
+/// How fast a run is, from which the time that is left follows. It is never zero: work remains.
+struct Pace {
+    elapsed: Duration,
+    expected: Duration,
+    expected_done: Duration,
+    /// Trials that took this time.
+    done: usize,
+}
+
+/// The shortest time left that is shown.
+const MIN_LEFT_S: u64 = 1;
+
+impl Pace {
+    /// What remains of the estimate, corrected by how the estimate fared so far.
+    fn by_estimate(&self) -> Duration {
         let left = self.expected.saturating_sub(self.expected_done);
-        let pace = self.watch.elapsed().as_secs_f64() / self.expected_done.as_secs_f64().max(1.0);
-        Duration::from_secs(left.mul_f64(pace).as_secs())
+        let pace = self.elapsed.as_secs_f64() / self.expected_done.as_secs_f64().max(1.0);
+        Duration::from_secs(left.mul_f64(pace).as_secs().max(MIN_LEFT_S))
+    }
+
+    /// So many more trials, at the time that each took so far.
+    fn by_trials(&self, left: usize) -> Duration {
+        let count = |trials: usize| u32::try_from(trials).unwrap_or(u32::MAX);
+        let one = self.elapsed / count(self.done).max(1);
+        Duration::from_secs(one.saturating_mul(count(left)).as_secs().max(MIN_LEFT_S))
     }
 }
 
@@ -285,7 +377,7 @@ impl Download {
 }
 
 fn bar(total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} trials, {prefix}\n{msg}");
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} trials{prefix}\n{msg}");
     let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
@@ -294,19 +386,21 @@ fn bar(total: usize) -> ProgressBar {
 fn outcome_words(record: &TrialRecord, plan: &Plan) -> String {
     match &record.outcome {
         Outcome::Failed(failure) => {
-            let last = failure.log_tail.last().map_or(String::new(), |line| format!(" ({line})"));
-            format!("failed at {}: {}{last}", failure.stage.as_str(), failure.reason)
+            format!(
+                "failed at {}: {}",
+                failure.stage.as_str(),
+                one_line(&failure.reason, MAX_LINE_CHARS)
+            )
         }
         Outcome::Measured(measurement) => {
             let seconds = Nanos::from(plan.experiment.duration.0).as_secs_f64();
             #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-            let rate = measurement.counts.completed as f64 / seconds;
-            let figure =
-                |name: &str| record.figures.get(name).map_or("–".to_owned(), ToString::to_string);
-            let mut words = format!("{rate:.1}/s, p50 {}, p95 {}", figure("p50"), figure("p95"));
+            let rate = measurement.counts.completed_in_window() as f64 / seconds;
+            let [p50, p95] = [P50, P95].map(|place| trial_percentile_text(record, place));
+            let mut words = format!("{rate:.1}/s, p50 {p50}, p95 {p95}");
             for (count, name) in [
                 (measurement.counts.failed_total(), "failed"),
-                (measurement.counts.censored, "cut off"),
+                (measurement.counts.censored, "unfinished"),
             ] {
                 if count > 0 {
                     words.push_str(&format!(", {count} {name}"));
@@ -314,5 +408,27 @@ fn outcome_words(record: &TrialRecord, plan: &Plan) -> String {
             }
             words
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_left_while_work_remains() {
+        let seconds = Duration::from_secs;
+        let pace = |elapsed, expected_done, done| Pace {
+            elapsed: seconds(elapsed),
+            expected: seconds(100),
+            expected_done: seconds(expected_done),
+            done,
+        };
+        // Half of the estimate took twice as long.
+        assert_eq!(pace(100, 50, 5).by_estimate(), seconds(100));
+        // The estimate is used up, and trials are still to come.
+        assert_eq!(pace(120, 110, 5).by_estimate(), seconds(1));
+        assert_eq!(pace(120, 110, 6).by_trials(4), seconds(80));
+        assert_eq!(pace(0, 110, 15).by_trials(4), seconds(1));
     }
 }

@@ -1,18 +1,18 @@
 //! Verdicts on the terminal: what changed, then the groups, then how much there is of everything.
 
 use super::output::{table, visible};
-use crate::compare::{Class, Comparison, Factor, GroupFinding, Verdict};
+use crate::compare::{Class, Factor, GroupFinding, Verdict};
 use crate::model::Metric;
 use crate::report::{
     ComparisonReport, basis_text, broken_sentence, change_text, group_sentence, interval_text,
     smallest_text, summary, value_text,
 };
 
-/// Changed cases that are shown; the page has all.
-const MOST_SHOWN: usize = 40;
+/// Cases that are shown beside a page, which has all.
+pub(super) const MAX_SHOWN: usize = 40;
 
-/// A comparison for the terminal.
-pub(super) fn verdicts(report: &ComparisonReport) -> String {
+/// A comparison for the terminal, with at most so many cases.
+pub(super) fn verdicts(report: &ComparisonReport, max_shown: usize) -> String {
     let comparison = &report.comparison;
     let mut text = String::new();
     let side = |id: crate::id::DatasetId, manifest: &crate::store::Manifest| {
@@ -31,22 +31,23 @@ pub(super) fn verdicts(report: &ComparisonReport) -> String {
     for one in comparison.broken.iter() {
         text.push_str(&format!("{}\n", broken_sentence(one)));
     }
-    text.push_str(&changed(comparison));
-    text.push_str(&groups(comparison));
+    text.push_str(&cases(report, max_shown));
+    text.push_str(&groups(report));
     text.push_str(&format!("\n{}\n{}\n\n", basis_text(comparison), summary(comparison)));
     text
 }
 
-fn changed(comparison: &Comparison) -> String {
-    let changed = comparison.changed();
-    if changed.is_empty() {
-        return format!("\n{}.\n", comparison.headline());
+/// The cases that changed, and those with a verdict that fails the job.
+fn cases(report: &ComparisonReport, max_shown: usize) -> String {
+    let listed = report.listed();
+    if listed.is_empty() {
+        return format!("\n{}.\n", report.comparison.headline());
     }
     let header =
         ["verdict", "metric", "case", "before", "after", "change", "interval", "could see"];
-    let rows: Vec<Vec<String>> = changed
+    let rows: Vec<Vec<String>> = listed
         .iter()
-        .take(MOST_SHOWN)
+        .take(max_shown)
         .map(|one| {
             let metric = one.finding.metric;
             vec![
@@ -61,16 +62,17 @@ fn changed(comparison: &Comparison) -> String {
             ]
         })
         .collect();
-    let left = changed.len().saturating_sub(MOST_SHOWN);
+    let left = listed.len().saturating_sub(max_shown);
     let more = if left > 0 { format!("and {left} more: see the page\n") } else { String::new() };
     format!("\n{}{more}", table(&header, &rows, 3))
 }
 
-/// The groups that changed in a sentence each, and those of the apps in any case.
-fn groups(comparison: &Comparison) -> String {
+/// The groups that are listed in a sentence each, and those of the apps in any case.
+fn groups(report: &ComparisonReport) -> String {
+    let comparison = &report.comparison;
     let of_interest = [Metric::Rate, Metric::P50, Metric::P95, Metric::P99];
     let is_shown = |group: &&GroupFinding| {
-        group.finding.verdict.is_change()
+        report.lists(group)
             || group.factor == Factor::App && of_interest.contains(&group.finding.metric)
     };
     let mut shown: Vec<&GroupFinding> = comparison.groups.iter().filter(is_shown).collect();

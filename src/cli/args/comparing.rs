@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{Factors, Fake, Format, LauncherChoice, OrderChoice, Places, Run};
+use super::{Factors, Fake, Format, LauncherChoice, Neighbours, Places, Run};
+use crate::cli::output::Channel;
 use crate::compare::Verdict;
 use crate::model::Metric;
-use crate::units::HumanDuration;
+use crate::units::{HumanDuration, percent};
 
 /// How two datasets are compared.
 #[derive(Debug, ClapArgs)]
@@ -29,13 +30,20 @@ pub(in crate::cli) struct Judge {
     /// Compare although more differs than what is compared, and say so
     #[arg(long)]
     pub force: bool,
-    /// How to tell it; of a comparison for people on the terminal when not given, with the page beside
-    /// it, and of one dataset as a page
+    /// The format; by default text and a page of a comparison, a page of a dataset
     #[arg(long, value_enum)]
     pub format: Option<ReportFormat>,
 }
 
 impl Judge {
+    /// Where everything but the comparison goes.
+    pub(in crate::cli) fn channel(&self) -> Channel {
+        match self.format {
+            None | Some(ReportFormat::Text) => Channel::Output,
+            Some(_) => Channel::Notes,
+        }
+    }
+
     /// What is to be compared: what was named, or everything.
     pub(in crate::cli) fn metrics(&self) -> Vec<Metric> {
         let is_named = |metric: &Metric| {
@@ -79,7 +87,7 @@ impl Default for Share {
 
 impl std::fmt::Display for Share {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}%", self.0 * 100.0)
+        write!(f, "{}%", percent(self.0))
     }
 }
 
@@ -144,7 +152,7 @@ pub(in crate::cli) struct Ab {
     pub max: HumanDuration,
     #[command(flatten)]
     pub judge: Judge,
-    /// The page to write; `comparison.html` in the results folder when not given
+    /// The file to write; by default `comparison.html` in the results folder
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -164,6 +172,8 @@ pub(in crate::cli) struct Reproduce {
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]
+    pub neighbours: Neighbours,
+    #[command(flatten)]
     pub fake: Fake,
     #[command(flatten)]
     pub judge: Judge,
@@ -178,6 +188,7 @@ impl Reproduce {
     /// The same as a run: with nothing in place of what was recorded.
     pub(in crate::cli) fn as_run(&self, launcher: &str, may_share: bool, publish: bool) -> Run {
         Run {
+            remeasure: false,
             allow_missing: false,
             fit: self.fit || may_share,
             strict: false,
@@ -186,8 +197,9 @@ impl Reproduce {
                 _ => LauncherChoice::Process,
             },
             publish,
-            order: OrderChoice::Randomised,
+            order: None,
             no_progress: self.no_progress,
+            neighbours: self.neighbours.clone(),
             fake: self.fake.clone(),
             factors: Factors::default(),
             places: self.places.clone(),

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod comparing;
+mod neighbours;
 mod serving;
 
 use std::ffi::OsString;
@@ -10,11 +11,12 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(super) use comparing::{Ab, Judge, ReportFormat, Reproduce, Share, Trend};
+pub(super) use neighbours::Neighbours;
 pub(super) use serving::{Ask, Serve};
 
-use crate::exec::Pin;
-use crate::load::{Behaviour, Distribution, Stall};
-use crate::model::{Order, Slo};
+use crate::exec::{Pin, Supervised};
+use crate::load::{Behaviour, Distribution, LoaderRequest, Stall};
+use crate::model::{ComponentName, Order, Slo};
 use crate::plan::Overrides;
 use crate::units::{CpuSet, HumanDuration};
 
@@ -69,7 +71,10 @@ pub(super) enum Command {
     /// Answer one question of the console in a browser
     #[command(hide = true)]
     Ask(Ask),
-    /// Become another program, pinned to CPUs
+    /// Start a component and stay as its parent
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
+    /// Become another program, bound to the life of the parent
     #[command(hide = true)]
     Pin(PinArgs),
     /// Become a server of known behaviour
@@ -77,10 +82,27 @@ pub(super) enum Command {
     Target(TargetArgs),
     /// Become the load generator
     #[command(hide = true)]
-    Loader {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    Loader(LoaderArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct LoaderArgs {
+    /// When requests in flight are given up, from the start
+    #[arg(long, value_name = "TIME")]
+    pub drained_after: HumanDuration,
+    /// The file that gets their number, if there are any
+    #[arg(long, value_name = "FILE")]
+    pub unfinished: PathBuf,
+    /// oha's arguments
+    #[arg(last = true)]
+    pub args: Vec<OsString>,
+}
+
+impl From<LoaderArgs> for LoaderRequest {
+    fn from(args: LoaderArgs) -> Self {
+        let LoaderArgs { drained_after, unfinished, args } = args;
+        Self { drained_after: drained_after.0, unfinished, args }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -109,18 +131,30 @@ pub(super) struct Run {
     /// Load containers through a published port, as where their own addresses cannot be reached
     #[arg(long)]
     pub publish: bool,
-    /// In which order trials are executed
-    #[arg(long, value_enum, value_name = "ORDER", default_value_t = OrderChoice::Randomised)]
-    pub order: OrderChoice,
+    /// Forget what the loader was seen to drive here, and measure it
+    #[arg(long)]
+    pub remeasure: bool,
+    /// The order in which trials are executed [default: randomised]
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub order: Option<OrderChoice>,
     /// Say nothing while the run goes on
     #[arg(long)]
     pub no_progress: bool,
+    #[command(flatten)]
+    pub neighbours: Neighbours,
     #[command(flatten)]
     pub fake: Fake,
     #[command(flatten)]
     pub factors: Factors,
     #[command(flatten)]
     pub places: Places,
+}
+
+impl Run {
+    /// The order of trials.
+    pub(super) fn order(&self) -> Order {
+        self.order.map_or(Order::RandomisedBlocks, Order::from)
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -174,6 +208,12 @@ pub(super) struct Fake {
     /// Let each answer take so many times as long
     #[arg(long, hide = true, requires = "fake", default_value_t = 1.0)]
     pub fake_slowdown: f64,
+    /// Let other processes use the CPUs of each trial
+    #[arg(long, hide = true, requires = "fake")]
+    pub fake_busy: bool,
+    /// Components that break their contract
+    #[arg(long, hide = true, requires = "fake", value_delimiter = ',')]
+    pub fake_broken: Vec<ComponentName>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -184,9 +224,14 @@ pub(super) struct Resume {
     /// Go on although program, components or host are not the same, and record that
     #[arg(long)]
     pub force: bool,
+    /// Let trials that cannot be ranked count as failed
+    #[arg(long)]
+    pub strict: bool,
     /// Say nothing while the run goes on
     #[arg(long)]
     pub no_progress: bool,
+    #[command(flatten)]
+    pub neighbours: Neighbours,
     #[command(flatten)]
     pub fake: Fake,
     #[command(flatten)]
@@ -199,8 +244,9 @@ pub(super) struct Plan {
     pub spec: String,
     #[command(flatten)]
     pub factors: Factors,
-    #[command(flatten)]
-    pub places: Places,
+    /// The bundle that pins the components
+    #[arg(long, value_name = "FILE", env = "PERF_API_BUNDLE", default_value = "bundle.json")]
+    pub bundle: PathBuf,
     /// Plan for another host: what `lscpu --parse=CPU,CORE,NODE,MAXMHZ` prints there
     #[arg(long, value_name = "FILE")]
     pub topology: Option<PathBuf>,
@@ -214,6 +260,9 @@ pub(super) struct Doctor {
     /// The most connections that the loader will open
     #[arg(long, value_name = "COUNT", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub connections: u32,
+    /// Forget what the loader was seen to drive here: the next run measures it
+    #[arg(long)]
+    pub remeasure: bool,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
@@ -239,25 +288,25 @@ pub(super) struct Factors {
     pub stores: Option<Vec<String>>,
     /// Worker processes of the app
     #[arg(long, value_delimiter = ',', value_name = "COUNTS", allow_hyphen_values = true)]
-    pub workers: Option<Vec<i64>>,
+    pub workers: Option<Vec<String>>,
     /// Connections that the loader keeps open
     #[arg(long, value_delimiter = ',', value_name = "COUNTS", allow_hyphen_values = true)]
-    pub concurrency: Option<Vec<i64>>,
-    /// Target rates, requests per second
+    pub concurrency: Option<Vec<String>>,
+    /// Target rates in requests per second, such as `0.5`, `1000` or `2.5k`
     #[arg(long, value_delimiter = ',', value_name = "RATES", allow_hyphen_values = true)]
-    pub qps: Option<Vec<i64>>,
+    pub qps: Option<Vec<String>>,
     /// How often each case is measured
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
-    pub repetitions: Option<i64>,
+    pub repetitions: Option<String>,
     /// How long each trial offers load, such as `20s`
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
     /// Where the random order begins
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
-    pub seed: Option<i64>,
+    pub seed: Option<String>,
     /// How often a trial that failed is repeated at the end of its block
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
-    pub retries: Option<i64>,
+    pub retries: Option<String>,
 }
 
 impl From<&Factors> for Overrides {
@@ -268,10 +317,10 @@ impl From<&Factors> for Overrides {
             workers: factors.workers.clone(),
             concurrency: factors.concurrency.clone(),
             qps: factors.qps.clone(),
-            repetitions: factors.repetitions,
+            repetitions: factors.repetitions.clone(),
             duration: factors.duration.clone(),
-            seed: factors.seed,
-            retries: factors.retries,
+            seed: factors.seed.clone(),
+            retries: factors.retries.clone(),
         }
     }
 }
@@ -420,7 +469,8 @@ pub(super) struct Sql {
 pub(super) enum AnswerFormat {
     /// For people
     Table,
-    /// With a header
+    /// With a header; a text that begins with = + - @ gets a quote before it, so that no spreadsheet
+    /// runs it. json and parquet have the raw text
     Csv,
     /// An object a line
     Json,
@@ -495,9 +545,24 @@ impl From<&TargetArgs> for Behaviour {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(super) struct PinArgs {
+pub(super) struct SuperviseArgs {
     #[arg(long)]
     cpus: CpuSet,
+    #[arg(long)]
+    log: PathBuf,
+    program: OsString,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+impl From<SuperviseArgs> for Supervised {
+    fn from(args: SuperviseArgs) -> Self {
+        Self { cpus: args.cpus, log: args.log, program: args.program, args: args.args }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct PinArgs {
     #[arg(long)]
     parent: u32,
     program: OsString,
@@ -507,6 +572,6 @@ pub(super) struct PinArgs {
 
 impl From<PinArgs> for Pin {
     fn from(args: PinArgs) -> Self {
-        Self { cpus: args.cpus, parent: args.parent, program: args.program, args: args.args }
+        Self { parent: args.parent, program: args.program, args: args.args }
     }
 }

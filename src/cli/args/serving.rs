@@ -4,11 +4,16 @@ use std::net::SocketAddr;
 
 use clap::Args as ClapArgs;
 
+use crate::cli::serve::parse_host;
+
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Serve {
     /// The loopback address to serve at; port 0 takes one that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8321")]
     pub listen: SocketAddr,
+    /// Also answer requests for this host name, as behind a proxy
+    #[arg(long, value_name = "NAME", value_parser = parse_host)]
+    pub allow_host: Vec<String>,
     /// Open it in the browser
     #[arg(long)]
     pub open: bool,

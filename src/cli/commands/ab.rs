@@ -6,15 +6,22 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::compare::{ALPHA, judge};
-use super::measure::{Outside, World, check_room, host_checks, interrupted, prepare};
-use super::{experiment, missing, missing_words};
+use super::conclude::conclude_sides;
+use super::measure::{Outside, World, check_room, has_images, host_checks, interrupted, prepare};
+use super::reserve::{lock, reserve};
+use super::run::without;
+use super::{experiment, missing};
+use crate::cli::args::LauncherChoice;
 use crate::cli::error::{CliError, INTERRUPTED};
-use crate::cli::output::{Progress, note, print};
+use crate::cli::floors::forget;
+use crate::cli::output::{Progress, note};
 use crate::cli::{args, location};
 use crate::compare::{Rules, is_decided, looks};
+use crate::host::Reservation;
 use crate::id::RunId;
 use crate::model::{
-    Bundle, Ceiling, Check, ComponentName, Experiment, Interleaved, Metric, Plan, with_causes,
+    Bundle, Ceiling, Check, ComponentKind, ComponentName, Experiment, Interleaved, Metric, Plan,
+    differing_facts, with_causes,
 };
 use crate::plan::{estimate, plan};
 use crate::run::{Beginning, Event, Look, RunRequest, end_interleaved, interleave};
@@ -33,24 +40,42 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     let bundles = [before?, after?];
     let mut experiment = experiment(&args.spec, &run.factors, &bundles[0])?;
     check_sides(args, &bundles, &experiment)?;
+    let launcher = common_launcher(run.launcher, &bundles, &experiment);
+    let mut worlds = Vec::new();
+    let mut unavailable = Vec::new();
+    for bundle in &bundles {
+        let world = world(args, launcher, bundle, &experiment).await?;
+        let missing = missing(&experiment, bundle, &world);
+        experiment = without(experiment, &missing, bundle, &world, run.allow_missing)?;
+        unavailable.extend(missing);
+        worlds.push(world);
+    }
+    check_named(args, &bundles[0], &experiment)?;
     if args.until_decided {
         experiment.repetitions = blocks_within(&experiment, args)?;
     }
-    let plan = plan(&experiment, run.order.into());
-    let mut worlds = Vec::new();
-    for bundle in &bundles {
-        worlds.push(world(args, bundle, &experiment).await?);
-    }
+    let plan = plan(&experiment, run.order());
     check_room(&plan, &worlds[0].topology()?, run.fit)?;
     for (world, bundle) in worlds.iter().zip(&bundles) {
         prepare(world, &experiment, bundle).await?;
     }
+    if run.remeasure {
+        forget()?;
+    }
     let store = location::create(&run.places.results)?;
-    let lock = store.lock()?;
+    let lock = lock(&store, &run.neighbours).await?;
+    let reservation = reserve(&worlds[0], &plan, &run.neighbours, &run.places).await?;
     store.names().await?;
     let looks = if args.until_decided { looks(plan.experiment.repetitions) } else { vec![] };
-    let sides = Sides { args, plan: &plan, bundles: &bundles, worlds: &worlds, looks: &looks };
-    let (ids, name) = sides.measure(&store).await?;
+    let sides = Sides {
+        args,
+        plan: &plan,
+        bundles: &bundles,
+        unavailable: &unavailable,
+        worlds: &worlds,
+        looks: &looks,
+    };
+    let (ids, name) = sides.measure(&store, reservation).await?;
     let sealed = end_interleaved(&store, &ids).await?;
     drop(lock);
     let [before, after] = sealed[..] else {
@@ -62,8 +87,12 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     if let Some(name) = name {
         note(&format!("{name}: what was measured whole is kept and compared"));
     }
-    print(&format!("dataset {before} (before)\ndataset {after} (after)\n\n"))?;
-    judge(&store, [before, after], &args.judge, args.output.as_deref()).await
+    let channel = args.judge.channel();
+    channel.print(&format!("dataset {before} (before)\ndataset {after} (after)\n\n"))?;
+    let verdict = judge(&store, [before, after], &args.judge, args.output.as_deref()).await?.code;
+    let code = conclude_sides(&store, &[(before, "before"), (after, "after")], run.strict).await?;
+    // Failed trials are worse than a verdict.
+    Ok(if code == ExitCode::SUCCESS { verdict } else { code })
 }
 
 /// A bundle file, or a bundle in which a component folder has the place of the one of its name.
@@ -96,21 +125,12 @@ fn check_sides(
         ));
     }
     let measured = || experiment.apps.iter().chain(&experiment.stores);
-    for path in [&args.before, &args.after] {
-        let name = path.canonicalize().ok().and_then(|path| {
-            let name = path.file_name()?.to_str()?.to_owned();
-            path.join("component.toml").is_file().then_some(name)
-        });
-        if let Some(name) = name.filter(|name| !measured().any(|one| one.as_str() == name)) {
-            return Err(CliError::new(format!("`{name}` is not among what is measured"))
-                .hint(format!("`--apps {name}` or `--stores {name}` measures it")));
-        }
-    }
-    let identity = |bundle: &Bundle, name| bundle.component(name).map(|one| one.identity);
-    let changed: Vec<&str> = measured()
-        .filter(|name| identity(before, name) != identity(after, name))
-        .map(ComponentName::as_str)
-        .collect();
+    let is_same = |name: &&ComponentName| match (before.component(name), after.component(name)) {
+        (Some(before), Some(after)) => differing_facts(&before.facts, &after.facts).is_empty(),
+        _ => false,
+    };
+    let changed: Vec<&str> =
+        measured().filter(|name| !is_same(name)).map(ComponentName::as_str).collect();
     match changed[..] {
         [] => note("both sides are the same: what is told apart here is chance"),
         [_] => {}
@@ -122,29 +142,59 @@ fn check_sides(
     Ok(())
 }
 
+/// The launcher of both sides: containers need images on both, or the launchers would be compared.
+fn common_launcher(
+    choice: LauncherChoice,
+    bundles: &[Bundle; 2],
+    experiment: &Experiment,
+) -> LauncherChoice {
+    let have_images = bundles.each_ref().map(|bundle| has_images(experiment, bundle));
+    match (choice, have_images) {
+        (LauncherChoice::Auto, [true, false] | [false, true]) => {
+            note("both sides run as processes: one of them has no images");
+            LauncherChoice::Process
+        }
+        _ => choice,
+    }
+}
+
+/// Checks that each component whose folder was named is measured.
+fn check_named(args: &args::Ab, bundle: &Bundle, experiment: &Experiment) -> Result<(), CliError> {
+    for folder in [&args.before, &args.after] {
+        let folder =
+            folder.canonicalize().ok().filter(|path| path.join("component.toml").is_file());
+        let name = folder.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+        let named = bundle.components.iter().find(|one| Some(one.name.as_str()) == name);
+        let Some(component) = named else { continue };
+        let (flag, measured) = match component.kind {
+            ComponentKind::App => ("--apps", &experiment.apps),
+            ComponentKind::Store => ("--stores", &experiment.stores),
+        };
+        let name = &component.name;
+        if !measured.contains(name) {
+            return Err(CliError::new(format!("`{name}` is not among what is measured"))
+                .hint(format!("`{flag} {name}` measures it")));
+        }
+    }
+    Ok(())
+}
+
 async fn world(
     args: &args::Ab,
+    launcher: LauncherChoice,
     bundle: &Bundle,
     experiment: &Experiment,
 ) -> Result<World, CliError> {
     let run = &args.run;
-    let mut world = World::choose(&run.fake, run.launcher, run.publish, experiment, bundle).await?;
+    let mut world = World::choose(&run.fake, launcher, run.publish, experiment, bundle).await?;
     world.fetch(experiment, bundle).await?;
-    let missing = missing(experiment, bundle, &world);
-    if let Some(name) = missing.first() {
-        note(&missing_words(&missing, bundle, &world));
-        return Err(CliError::new(format!(
-            "`{name}` cannot be had here, so there is nothing to compare"
-        ))
-        .hint("get it, or choose others with `--apps` and `--stores`"));
-    }
     Ok(world)
 }
 
 /// How many blocks of both sides there is time for.
 fn blocks_within(experiment: &Experiment, args: &args::Ab) -> Result<u32, CliError> {
     let one = Experiment { repetitions: 1, ..experiment.clone() };
-    let both = estimate(&plan(&one, args.run.order.into())) * 2;
+    let both = estimate(&plan(&one, args.run.order())) * 2;
     let fitting = args.max.0.as_secs_f64() / both.as_secs_f64();
     if fitting < f64::from(LEAST_BLOCKS) {
         return Err(CliError::new(format!(
@@ -161,6 +211,8 @@ struct Sides<'run> {
     args: &'run args::Ab,
     plan: &'run Plan,
     bundles: &'run [Bundle; 2],
+    /// What was asked for and cannot be had on both sides.
+    unavailable: &'run [ComponentName],
     worlds: &'run [World],
     looks: &'run [u32],
 }
@@ -172,23 +224,42 @@ struct Shared<'run> {
     ceilings: BTreeMap<(CpuSet, CpuSet), Ceiling>,
     checks: Vec<Check>,
     store: &'run Store,
+    reservation: Option<&'run Reservation>,
 }
 
 impl Sides<'_> {
     /// Measures by turns until the end, a decision, or a signal, whose name is then given.
-    async fn measure(&self, store: &Store) -> Result<([RunId; 2], Option<&'static str>), CliError> {
+    async fn measure(
+        &self,
+        store: &Store,
+        mut reservation: Option<Reservation>,
+    ) -> Result<([RunId; 2], Option<&'static str>), CliError> {
         let seed = self.plan.experiment.seed;
         let mut before = Outside::new(&self.worlds[0], seed)?;
         let mut after = Outside::new(&self.worlds[1], seed.wrapping_add(1))?;
         let name = before.run_id();
+        if let Some(reservation) = &mut reservation {
+            reservation.set_run(&name);
+        }
         let ids = ["before", "after"].map(|side| RunId(format!("{name}-{side}")));
         let checks = host_checks(&self.worlds[0], self.plan).await?;
         let ceilings = before.ceilings(self.plan).await?;
         let interleaved = Interleaved { name: name.0.clone(), looks: self.look_count() };
-        let shared = Shared { ids: &ids, interleaved, ceilings, checks, store };
-        let progress = RefCell::new(Progress::new(self.plan, 2, self.args.run.no_progress));
-        let mut on_before = |event: &Event<'_>| progress.borrow_mut().on_side("before", event);
-        let mut on_after = |event: &Event<'_>| progress.borrow_mut().on_side("after", event);
+        let reservation = reservation.as_ref();
+        let shared = Shared { ids: &ids, interleaved, ceilings, checks, store, reservation };
+        let progress = Progress::new(self.plan, 2, self.args.run.no_progress);
+        let progress = match self.args.until_decided {
+            true => progress.may_end_early(),
+            false => progress,
+        };
+        let progress = RefCell::new(progress);
+        let driven = RefCell::new(before.driven(self.plan));
+        let on_side = |side: &'static str, event: &Event<'_>| {
+            driven.borrow_mut().on_event(event);
+            progress.borrow_mut().on_side(side, event);
+        };
+        let mut on_before = |event: &Event<'_>| on_side("before", event);
+        let mut on_after = |event: &Event<'_>| on_side("after", event);
         let mut is_enough = |look: &Look| self.is_enough(look);
         let requests =
             [self.request(&shared, &mut before, 0), self.request(&shared, &mut after, 1)];
@@ -199,6 +270,7 @@ impl Sides<'_> {
             name = interrupted() => Ok(Some(name)),
         };
         progress.borrow().finish();
+        driven.borrow().keep(before.clock.now());
         for outside in [&mut before, &mut after] {
             if let Err(error) = outside.launcher.end_all().await {
                 note(&format!("something of the run may be left: {}", with_causes(&error)));
@@ -221,10 +293,11 @@ impl Sides<'_> {
             beginning: Beginning::New,
             plan: self.plan,
             bundle: &self.bundles[side],
-            unavailable: vec![],
+            unavailable: self.unavailable.to_vec(),
             topology: &outside.topology,
             ceilings: shared.ceilings.clone(),
             watches_host: !outside.is_fake,
+            reservation: shared.reservation,
             is_published: self.worlds[side].is_published(),
             interleaved: Some(shared.interleaved.clone()),
             host: outside.host.clone(),

@@ -11,7 +11,6 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +19,7 @@ use crate::cli::output::print;
 use crate::cli::{args, location};
 use crate::clock::Stopwatch;
 use crate::exec::limit_memory;
-use crate::query::{Limits, QueryError, Rows, Session, Trust};
+use crate::query::{Limits, Rows, Session, Trust};
 
 /// Rows that an answer has.
 pub(in crate::cli) const MOST_ROWS: usize = 10_000;
@@ -137,7 +136,7 @@ async fn answer(results: &str, question: &Question) -> Result<Answer, CliError> 
             Session::open_one(&store, id, Trust::Verify, limits).await?
         }
     };
-    let mut plans = session.plans(&question.query).await.map_err(in_words)?;
+    let mut plans = session.plans(&question.query).await?;
     let plan = match (plans.pop(), plans.is_empty()) {
         (Some(plan), true) => plan,
         (None, _) => return Err(CliError::new("there is no query")),
@@ -146,24 +145,6 @@ async fn answer(results: &str, question: &Question) -> Result<Answer, CliError> 
         }
     };
     collected(session.run(plan).await?).await
-}
-
-/// What a refused statement means to who typed it.
-fn in_words(error: QueryError) -> CliError {
-    let is_refused = match &error {
-        QueryError::Sql(source) => match source.find_root() {
-            DataFusionError::Plan(words) => ["DDL", "DML", "Statement"].iter().any(|kind| {
-                words.strip_prefix(kind).is_some_and(|rest| rest.starts_with(" not supported"))
-            }),
-            _ => false,
-        },
-        _ => false,
-    };
-    let told = CliError::from(error);
-    if !is_refused {
-        return told;
-    }
-    CliError::new(format!("questions only: nothing is written, changed or set ({})", told.message))
 }
 
 /// The first rows as text.

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use super::compare::{calibration, side};
+use super::conclude::conclude;
 use super::experiment;
-use super::measure::conclude;
 use super::run::execute;
 use crate::cli::args;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, table};
 use crate::compare::{Calibration, LEAST_SESSIONS, Side};
-use crate::model::Metric;
+use crate::model::{Experiment, Metric};
 use crate::stats::t_quantile;
 
 /// For comparisons of as many repetitions on each side.
@@ -18,10 +18,11 @@ const REPETITIONS: usize = 5;
 
 pub(in crate::cli) async fn calibrate(args: &args::Run) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.places.bundle)?;
-    let experiment = experiment("calibrate", &args.factors, &bundle)?;
-    let (store, summary) = execute(&bundle, experiment, args.order.into(), args, false).await?;
+    let experiment =
+        Experiment { is_calibration: true, ..experiment("calibrate", &args.factors, &bundle)? };
+    let (store, summary) = execute(&bundle, experiment, args.order(), args, false).await?;
     let id = summary.dataset;
-    let code = conclude(&store, summary, args.strict).await?;
+    let code = conclude(&store, summary, args.ending()).await?;
     let side = side(&store, id, None).await?;
     print(&noise_table(&side))?;
     let known = calibration(&store, &side.manifest, &[]).await?;

@@ -10,7 +10,7 @@ use crate::cli::args::{self, ReportFormat};
 use crate::cli::error::{CliError, REGRESSED};
 use crate::cli::location;
 use crate::cli::output::{note, print};
-use crate::cli::verdicts::verdicts;
+use crate::cli::verdicts::{MAX_SHOWN, verdicts};
 use crate::compare::{
     Calibration, Class, Comparison, Noted, Rules, Side, Verdict, compare, is_comparable,
     same_host_class,
@@ -20,23 +20,33 @@ use crate::model::{Case, Interleaved, Order};
 use crate::query::{Dataset, Trust};
 use crate::report::{
     ComparisonReport, DistributionPair, comparison_html, comparison_junit, comparison_markdown,
+    failure_text,
 };
 use crate::store::{Manifest, Store};
 
-/// The spec whose datasets are calibrations.
+/// The spec whose datasets are calibrations, before [`CALIBRATION_SINCE`].
 const CALIBRATION: &str = "calibrate";
+/// The first schema version that records whether a dataset is a calibration.
+const CALIBRATION_SINCE: u32 = 5;
 /// Distributions that a page shows.
 const MOST_DISTRIBUTIONS: usize = 6;
 
-/// Compares two datasets, tells the verdicts and writes the page.
+/// What came of a comparison.
+pub(super) struct Judged {
+    pub code: ExitCode,
+    /// The page, if the format has one.
+    pub page: Option<PathBuf>,
+}
+
+/// Compares two datasets, and shows the verdicts in the format that was asked for.
 pub(super) async fn judge(
     store: &Store,
     [before, after]: [DatasetId; 2],
     args: &args::Judge,
     output: Option<&Path>,
-) -> Result<ExitCode, CliError> {
+) -> Result<Judged, CliError> {
     let report = compared(store, [before, after], args).await?;
-    let page = || -> Result<PathBuf, CliError> {
+    let write_page = || -> Result<PathBuf, CliError> {
         let page_file = || location::report_file(store).with_file_name("comparison.html");
         let path = output.map_or_else(page_file, Path::to_owned);
         write_text(&path, &comparison_html(&report)?)?;
@@ -46,17 +56,25 @@ pub(super) async fn judge(
         Some(file) => write_text(file, &text),
         None => print(&text),
     };
+    let mut page = None;
     match args.format {
-        None | Some(ReportFormat::Text) => {
-            print(&verdicts(&report))?;
-            print(&format!("page    {}\n", shown(&page()?).display()))?;
+        None => {
+            print(&verdicts(&report, MAX_SHOWN))?;
+            let path = write_page()?;
+            print(&format!("page    {}\n", shown(&path).display()))?;
+            page = Some(path);
         }
-        Some(ReportFormat::Html) => print(&format!("{}\n", shown(&page()?).display()))?,
+        Some(ReportFormat::Html) => {
+            let path = write_page()?;
+            print(&format!("{}\n", shown(&path).display()))?;
+            page = Some(path);
+        }
+        Some(ReportFormat::Text) => tell(verdicts(&report, usize::MAX))?,
         Some(ReportFormat::Md) => tell(comparison_markdown(&report))?,
         Some(ReportFormat::Json) => tell(as_json(&report)?)?,
-        Some(ReportFormat::Junit) => tell(comparison_junit(&report.comparison)?)?,
+        Some(ReportFormat::Junit) => tell(comparison_junit(&report)?)?,
     }
-    Ok(exit_code(&report.comparison, args))
+    Ok(Judged { code: exit_code(&report), page })
 }
 
 /// Compares two datasets.
@@ -137,6 +155,7 @@ async fn gather(
         after: after.manifest,
         is_forced,
         distributions,
+        fail_on: args.fail_on.iter().map(|choice| choice.verdict()).collect(),
     })
 }
 
@@ -169,7 +188,7 @@ pub(super) async fn calibration(
     let mut sessions = Vec::new();
     for listed in store.list().await? {
         let Ok(manifest) = listed.manifest else { continue };
-        let is_alike = manifest.experiment.name == CALIBRATION
+        let is_alike = is_calibration(&manifest)
             && manifest.interleaved.is_none()
             && !compared.contains(&listed.id)
             && manifest.launcher == like.launcher
@@ -180,6 +199,13 @@ pub(super) async fn calibration(
         }
     }
     Ok(Calibration::of(&sessions))
+}
+
+/// Whether `perf-api calibrate` made a dataset. Older ones tell it by the name of their spec alone.
+fn is_calibration(manifest: &Manifest) -> bool {
+    let experiment = &manifest.experiment;
+    experiment.is_calibration
+        || manifest.schema_version < CALIBRATION_SINCE && experiment.name == CALIBRATION
 }
 
 /// The distributions of the cases whose latency changed most.
@@ -222,13 +248,12 @@ fn as_json(report: &ComparisonReport) -> Result<String, CliError> {
     Ok(serde_json::to_string_pretty(&value).map_err(wrong)? + "\n")
 }
 
-fn exit_code(comparison: &Comparison, args: &args::Judge) -> ExitCode {
-    let failing = args.fail_on.iter().map(|choice| choice.verdict());
-    let found: Vec<Verdict> = failing.filter(|verdict| comparison.has(*verdict)).collect();
-    if found.is_empty() {
-        return ExitCode::SUCCESS;
+fn exit_code(report: &ComparisonReport) -> ExitCode {
+    match failure_text(report) {
+        Some(found) => {
+            note(&format!("`--fail-on`: {found}"));
+            ExitCode::from(REGRESSED)
+        }
+        None => ExitCode::SUCCESS,
     }
-    let words: Vec<&str> = found.into_iter().map(Verdict::as_str).collect();
-    note(&format!("`--fail-on`: there is what {}", words.join(" and what is ")));
-    ExitCode::from(REGRESSED)
 }

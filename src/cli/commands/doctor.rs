@@ -8,15 +8,21 @@ use bollard::Docker;
 use crate::cli::args::{self, Format};
 use crate::cli::docker;
 use crate::cli::error::CliError;
+use crate::cli::floors::{Floor, Floors, Setting, forget};
 use crate::cli::output::{print, table};
-use crate::host::{Asked, examine, raise_open_file_limit};
+use crate::clock::Clock;
+use crate::host::{Asked, Topology, examine, fingerprint, raise_open_file_limit};
 use crate::launch::{connect, version};
 use crate::load::{LoadDriver, OhaLoad};
-use crate::model::Check;
+use crate::model::{Check, State};
 
 pub(in crate::cli) async fn doctor(args: &args::Doctor) -> Result<ExitCode, CliError> {
+    if args.remeasure {
+        forget()?;
+    }
     let engine = connect(&docker::hosts()).await.ok();
-    let checks = look(args.connections, engine.as_ref()).await?;
+    let mut checks = look(args.connections, engine.as_ref()).await?;
+    checks.extend(loader_rates()?);
     let text = match args.format {
         Format::Table => in_words(&checks),
         Format::Json => {
@@ -48,6 +54,36 @@ pub(in crate::cli) async fn look(
         ],
     };
     Ok(examine(Path::new("/"), &asked))
+}
+
+/// What the loader was seen to drive on this host, by connections and CPUs.
+fn loader_rates() -> Result<Vec<Check>, CliError> {
+    let host = fingerprint(&Topology::detect()?)?;
+    let floors = Floors::read(Clock::System.now());
+    let known = floors.of_host(&host.class(), &OhaLoad.name());
+    let check = |state, found| Check {
+        name: "loader rate".to_owned(),
+        state,
+        found,
+        why: "above what the loader can drive, a trial measures the loader".to_owned(),
+        fix: None,
+    };
+    if known.is_empty() {
+        return Ok(vec![check(State::Unknown, "not known: the next run measures it".to_owned())]);
+    }
+    let found = |floor: &&Floor| {
+        let Setting { connections, loader, app, .. } = &floor.setting;
+        let connections = counted_connections(*connections);
+        format!(
+            "at least {} requests/s with {connections}, loader on CPUs {loader}, app on CPUs {app}",
+            floor.rps
+        )
+    };
+    Ok(known.iter().map(|floor| check(State::Ok, found(floor))).collect())
+}
+
+fn counted_connections(count: u32) -> String {
+    if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") }
 }
 
 fn in_words(checks: &[Check]) -> String {

@@ -1,21 +1,21 @@
-//! What `run` and `resume` share: the outside world of a run, and its end.
+//! What `run` and `resume` share: where a run takes place, and the run itself.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use bollard::Docker;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::doctor;
-use super::report::{shown, verified, write};
 use crate::cli::args::{self, LauncherChoice};
-use crate::cli::ceilings::ceilings;
+use crate::cli::ceilings::{Driven, ceilings};
 use crate::cli::docker;
-use crate::cli::error::{CliError, INTERRUPTED, TRIALS_FAILED};
-use crate::cli::output::{Download, Progress, capacity_table, case_table, note, print};
+use crate::cli::error::CliError;
+use crate::cli::output::{Download, Progress, note};
 use crate::clock::{Clock, UnixMillis};
 use crate::exec::{self, Owner};
-use crate::host::{Demand, Topology, ephemeral_ports, fingerprint, raise_open_file_limit};
+use crate::host::{
+    Demand, Reservation, Topology, ephemeral_ports, fingerprint, raise_open_file_limit,
+};
 use crate::id::RunId;
 use crate::launch::{
     ContainerLauncher, FakeLauncher, LaunchError, Launcher, Origin, ProcessLauncher, Way, connect,
@@ -23,18 +23,13 @@ use crate::launch::{
 };
 use crate::load::{FakeLoad, LoadDriver, OhaLoad};
 use crate::model::{
-    Bundle, Ceiling, Check, Component, ComponentName, Experiment, Fingerprint, Flag, Plan, Stage,
-    Unavailable, with_causes,
+    Bundle, Ceiling, Check, Component, ComponentName, Experiment, Fingerprint, Plan, Unavailable,
+    with_causes,
 };
 use crate::plan::stacks;
-use crate::run::{
-    Beginning, MOST_FAILURES, Recorded, RunRequest, RunSummary, demand, differences, placement,
-};
+use crate::run::{Beginning, Event, RunRequest, RunSummary, demand, differences, placement};
 use crate::store::{Difference, Header, Store};
-use crate::units::CpuSet;
-
-/// More rows than this are for the report, not for the terminal.
-const MOST_ROWS: usize = 40;
+use crate::units::{CpuSet, Rps};
 
 /// A run, from what was typed.
 pub(super) struct Measure<'run> {
@@ -44,8 +39,10 @@ pub(super) struct Measure<'run> {
     pub store: &'run Store,
     pub world: &'run World,
     pub no_progress: bool,
-    /// Where bundle and results are, as typed.
-    pub places: &'run args::Places,
+    /// The CPUs of the run; `None` for a run that is computed.
+    pub reservation: Option<Reservation>,
+    /// What to type after `resume RUN` to go on.
+    pub flags: String,
     /// The unfinished run that is gone on with.
     pub resumed: Option<Resumed>,
 }
@@ -63,12 +60,7 @@ pub(super) struct Resumed {
 pub(super) enum World {
     Processes,
     Containers(Engine),
-    Fake {
-        /// Whether the made-up time stands still.
-        fixed_clock: bool,
-        /// How many times as long as usual each answer takes.
-        slowdown: f64,
-    },
+    Fake(args::Fake),
 }
 
 /// A Docker Engine that answers.
@@ -91,14 +83,12 @@ impl World {
         bundle: &Bundle,
     ) -> Result<Self, CliError> {
         if fake.fake {
-            let (fixed_clock, slowdown) = (fake.fixed_clock, fake.fake_slowdown);
-            return Ok(Self::Fake { fixed_clock, slowdown });
+            return Ok(Self::Fake(fake.clone()));
         }
-        let has_images = components(experiment, bundle)
-            .all(|one| one.container.is_some() || one.process.is_none());
+        let has_images = has_images(experiment, bundle);
         let way = if is_published { Way::Published } else { Way::Unknown };
         let engine = |docker| Self::Containers(Engine { docker, way, refused: BTreeMap::new() });
-        match choice {
+        let world = match choice {
             LauncherChoice::Process => Ok(Self::Processes),
             LauncherChoice::Docker => Ok(engine(connect(&docker::hosts()).await?)),
             LauncherChoice::Auto if !has_images => {
@@ -117,6 +107,13 @@ impl World {
                     Ok(Self::Processes)
                 }
             },
+        };
+        match world {
+            Ok(Self::Processes) if is_published => Err(CliError::new(
+                "`--publish` needs containers, and stacks would run as processes",
+            )
+            .hint("leave out `--publish`, or choose `--launcher docker`")),
+            world => world,
         }
     }
 
@@ -165,7 +162,7 @@ impl World {
     /// Why a component cannot be had in this world, if it cannot.
     pub(super) fn lacks(&self, component: &Component) -> Option<Unavailable> {
         match self {
-            Self::Fake { .. } => None,
+            Self::Fake(_) => None,
             Self::Processes => component.unavailable.clone(),
             Self::Containers(_) if component.container.is_none() => Some(Unavailable {
                 reason: "the bundle has no image for it".to_owned(),
@@ -183,10 +180,15 @@ impl World {
     /// The CPUs that can be divided.
     pub(super) fn topology(&self) -> Result<Topology, CliError> {
         match self {
-            Self::Fake { .. } => Ok(crate::host::imaginary().0),
+            Self::Fake(_) => Ok(crate::host::imaginary().0),
             Self::Processes | Self::Containers(_) => Ok(Topology::detect()?),
         }
     }
+}
+
+/// Whether the bundle has images for everything of an experiment that there is.
+pub(super) fn has_images(experiment: &Experiment, bundle: &Bundle) -> bool {
+    components(experiment, bundle).all(|one| one.container.is_some() || one.process.is_none())
 }
 
 /// The components of an experiment that the bundle has.
@@ -214,7 +216,7 @@ pub(super) fn check_room(
     let room = format!(
         "this host has {} for {largest} at {} requests per second, which wants {}: loader {loader}, app {app}, store {store}",
         cpus_in_words(topology.cpus.len()),
-        plan.experiment.qps.iter().max().unwrap_or(&0),
+        plan.experiment.qps.iter().max().unwrap_or(&Rps::MIN),
         loader + app + store,
     );
     if may_share {
@@ -237,7 +239,7 @@ pub(super) async fn prepare(
     bundle: &Bundle,
 ) -> Result<(), CliError> {
     match world {
-        World::Fake { .. } => return Ok(()),
+        World::Fake(_) => return Ok(()),
         World::Processes => {
             components(experiment, bundle).try_for_each(crate::bundle::check_unchanged)?;
         }
@@ -257,7 +259,7 @@ pub(super) async fn prepare(
         }
     }
     check_connections(experiment)?;
-    let ended = exec::sweep();
+    let ended = exec::sweep()?;
     if !ended.is_empty() {
         note(&format!("ended {} processes that an earlier run had left behind", ended.len()));
     }
@@ -277,19 +279,23 @@ fn owner() -> Result<Owner, CliError> {
 
 /// Runs a plan, with progress on the screen, until its end or a signal.
 pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError> {
-    let Measure { plan, bundle, unavailable, store, world, no_progress, places, resumed } = measure;
+    let Measure { plan, bundle, unavailable, store, world, no_progress, flags, resumed, .. } =
+        measure;
+    let mut reservation = measure.reservation;
     let mut outside = Outside::new(world, plan.experiment.seed)?;
     let id = resumed.as_ref().map_or_else(|| outside.run_id(), |resumed| resumed.run.clone());
+    if let Some(reservation) = &mut reservation {
+        reservation.set_run(&id);
+    }
     let checks = host_checks(world, plan).await?;
     let found = tokio::select! {
         found = outside.ceilings(plan) => found?,
         name = interrupted() => {
             exec::end_all().await.map_err(LaunchError::from)?;
-            let mut error = CliError::new(format!("{name} before the first trial"));
-            error.code = INTERRUPTED;
-            return Err(error);
+            return Err(CliError::interrupted(format!("{name} before the first trial")));
         }
     };
+    let mut driven = outside.driven(plan);
     let mut request = RunRequest {
         id: id.clone(),
         beginning: Beginning::New,
@@ -299,6 +305,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         topology: &outside.topology,
         ceilings: found,
         watches_host: !outside.is_fake,
+        reservation: reservation.as_ref(),
         is_published: world.is_published(),
         interleaved: None,
         host: outside.host.clone(),
@@ -314,14 +321,17 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         request.beginning = Beginning::Resumed { accepted_differences };
     }
     let mut progress = Progress::new(plan, 1, no_progress);
-    let mut on_event = |event: &crate::run::Event<'_>| progress.on_event(event);
+    let mut on_event = |event: &Event<'_>| {
+        driven.on_event(event);
+        progress.on_event(event);
+    };
     // The run is dropped when a signal wins; that ends its children.
     let finished = tokio::select! {
         finished = crate::run::run(request, &mut on_event) => Some(finished),
         name = interrupted() => { note(&format!("\n{name}: stopping")); None }
     };
     progress.finish();
-    let done = progress.done_trials();
+    driven.keep(outside.clock.now());
     let ended = outside.launcher.end_all().await;
     if let (Err(error), false) = (&ended, matches!(finished, Some(Ok(_)))) {
         note(&format!("something of the run may be left: {}", with_causes(error)));
@@ -331,14 +341,11 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
         Some(Err(error)) => {
             let error = CliError::from(error);
             let has_begun = store.unfinished(&id.0).is_ok();
-            Err(if has_begun { error.hint(go_on(&id, places)) } else { error })
+            Err(if has_begun { error.hint(go_on(&id, &flags)) } else { error })
         }
         None => {
-            let total = progress.total();
-            let mut error = CliError::new(format!("interrupted after {done} of {total} trials"))
-                .hint(go_on(&id, places));
-            error.code = INTERRUPTED;
-            Err(error)
+            let words = format!("interrupted after {} trials", progress.in_words());
+            Err(CliError::interrupted(words).hint(go_on(&id, &flags)))
         }
     }
 }
@@ -347,7 +354,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
 pub(super) async fn host_checks(world: &World, plan: &Plan) -> Result<Vec<Check>, CliError> {
     let connections = plan.experiment.concurrency.iter().copied().max().unwrap_or(0);
     match world {
-        World::Fake { .. } => Ok(vec![]),
+        World::Fake(_) => Ok(vec![]),
         World::Processes => {
             let mut checks = doctor::look(connections, None).await?;
             checks.retain(|check| check.name != "docker");
@@ -357,17 +364,25 @@ pub(super) async fn host_checks(world: &World, plan: &Plan) -> Result<Vec<Check>
     }
 }
 
-fn go_on(run: &RunId, places: &args::Places) -> String {
-    let mut command = format!("perf-api resume {run}");
-    let (bundle, results) = (places.bundle.to_string_lossy(), places.results.as_str());
-    for (flag, value, default) in
-        [("bundle", &*bundle, "bundle.json"), ("results", results, "results")]
-    {
-        if value != default {
-            command.push_str(&format!(" --{flag} '{}'", value.replace('\'', "'\\''")));
-        }
+fn go_on(run: &RunId, flags: &str) -> String {
+    format!("`perf-api resume {run}{flags}` goes on: what was measured is kept")
+}
+
+/// What to type after `resume RUN` to go on in the same places, as strictly.
+pub(super) fn resume_flags(places: &args::Places, is_strict: bool) -> String {
+    let bundle = place_flag("bundle", &places.bundle.to_string_lossy());
+    let results = place_flag("results", &places.results);
+    let strict = if is_strict { " --strict" } else { "" };
+    format!("{bundle}{results}{strict}")
+}
+
+/// ` --results 'VALUE'` to type in a shell; nothing for the default value.
+pub(super) fn place_flag(flag: &str, value: &str) -> String {
+    let default = if flag == "bundle" { "bundle.json" } else { "results" };
+    match value == default {
+        true => String::new(),
+        false => format!(" --{flag} '{}'", value.replace('\'', "'\\''")),
     }
-    format!("`{command}` goes on: what was measured is kept")
 }
 
 fn check_differences(differences: &[Difference], force: bool) -> Result<(), CliError> {
@@ -403,9 +418,7 @@ const FAKE_START: UnixMillis = UnixMillis(1_767_225_600_000);
 impl Outside {
     pub(super) fn new(world: &World, seed: u64) -> Result<Self, CliError> {
         let launcher: Box<dyn Launcher> = match world {
-            World::Fake { fixed_clock, slowdown } => {
-                return Ok(Self::fake(*fixed_clock, *slowdown, seed));
-            }
+            World::Fake(fake) => return Ok(Self::fake(fake, seed)),
             World::Processes => Box::new(ProcessLauncher),
             World::Containers(engine) => Box::new(engine.launcher()?),
         };
@@ -420,17 +433,18 @@ impl Outside {
         })
     }
 
-    fn fake(fixed_clock: bool, slowdown: f64, seed: u64) -> Self {
-        let clock = match fixed_clock {
+    fn fake(fake: &args::Fake, seed: u64) -> Self {
+        let clock = match fake.fixed_clock {
             true => Clock::Fixed(FAKE_START),
             false => Clock::simulated(FAKE_START),
         };
         let (topology, host) = crate::host::imaginary();
+        let driver = FakeLoad::new(clock.clone(), seed).slowed(fake.fake_slowdown);
         Self {
             topology,
             host,
-            launcher: Box::new(FakeLauncher::new(clock.clone())),
-            driver: Box::new(FakeLoad::new(clock.clone(), seed).slowed(slowdown)),
+            launcher: Box::new(FakeLauncher::new(clock.clone()).breaking(&fake.fake_broken)),
+            driver: Box::new(if fake.fake_busy { driver.on_a_busy_host() } else { driver }),
             clock,
             is_fake: true,
         }
@@ -446,6 +460,11 @@ impl Outside {
         }
         let now = self.clock.now();
         ceilings(plan, &self.topology, &self.host, now, self.driver.as_mut()).await
+    }
+
+    /// What the trials of a run will show of the loader.
+    pub(super) fn driven<'run>(&self, plan: &'run Plan) -> Driven<'run> {
+        Driven::new(plan, &self.host, self.driver.as_ref())
     }
 
     pub(super) fn run_id(&self) -> RunId {
@@ -498,54 +517,4 @@ fn check_connections(experiment: &Experiment) -> Result<(), CliError> {
         .hint("`sysctl -w net.ipv4.ip_local_port_range='1024 65535'` as root, or lower `--concurrency`"));
     }
     Ok(())
-}
-
-/// Writes the report and tells what came of the run.
-pub(super) async fn conclude(
-    store: &Store,
-    summary: RunSummary,
-    is_strict: bool,
-) -> Result<ExitCode, CliError> {
-    let report = verified(store, summary.dataset).await?;
-    if report.study.cases.len() <= MOST_ROWS {
-        print(&case_table(&report.study.cases))?;
-    }
-    print(&format!("\ndataset {}\n", summary.dataset))?;
-    let path = write(store, &report, None).map_err(|error| {
-        error.hint("the dataset is safe: `perf-api report --output FILE` shows it")
-    })?;
-    print(&format!("report  {}\n", shown(&path).display()))?;
-    let Recorded { measured, failed, given_up } = summary.recorded;
-    let capacities = &report.manifest.capacities;
-    if !capacities.is_empty() {
-        print(&capacity_table(capacities))?;
-    }
-    for stack in given_up {
-        let own = report.trials.iter().filter(|trial| trial.case.stack == stack);
-        let mut reasons = own.filter_map(|trial| trial.failure.as_ref());
-        let reason = reasons.rfind(|failed| failed.stage != Stage::GivenUp.as_str());
-        let reason = reason.map_or(String::new(), |failed| format!(": {}", failed.reason));
-        note(&format!("{stack} was given up after {MOST_FAILURES} failures in a row{reason}"));
-    }
-    let mut left_out = 0;
-    for flag in Flag::ALL.into_iter().filter(|flag| flag.forbids_ranking()) {
-        let trials = report.carried(flag);
-        if trials > 0 {
-            let (name, meaning) = (flag.as_str(), flag.meaning());
-            note(&format!("{trials} of {} trials: {name}: {meaning}", failed + measured));
-        }
-        left_out += trials;
-    }
-    if left_out > 0 {
-        note("figures in brackets are of such trials alone, and are not ranked");
-    }
-    if failed > 0 {
-        note(&format!("{failed} of {} trials failed", failed + measured));
-        return Ok(ExitCode::from(TRIALS_FAILED));
-    }
-    if is_strict && left_out > 0 {
-        note("`--strict`: trials that cannot be ranked count as failed");
-        return Ok(ExitCode::from(TRIALS_FAILED));
-    }
-    Ok(ExitCode::SUCCESS)
 }

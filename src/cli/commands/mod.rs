@@ -6,11 +6,13 @@ pub(super) mod bundle;
 pub(super) mod calibrate;
 pub(super) mod capacity;
 pub(super) mod compare;
+mod conclude;
 pub(super) mod doctor;
 mod measure;
 pub(super) mod plan;
 pub(super) mod report;
 pub(super) mod reproduce;
+mod reserve;
 pub(super) mod results;
 pub(super) mod resume;
 pub(super) mod run;
@@ -24,27 +26,35 @@ use std::path::Path;
 use self::measure::World;
 use super::args::Factors;
 use super::error::CliError;
+use super::output::note;
 use crate::model::{Bundle, ComponentKind, ComponentName, Experiment};
-use crate::plan::{KnownComponents, Overrides, Source, check, embedded};
+use crate::plan::{KnownComponents, Overrides, Source, adapt, check, embedded};
 
 /// Reads and checks a spec: one that is built in, or a file.
 fn experiment(spec: &str, factors: &Factors, bundle: &Bundle) -> Result<Experiment, CliError> {
-    let source = match embedded(spec) {
-        Some(source) => source,
-        None => spec_file(spec)?,
-    };
-    checked(&source, factors, bundle)
+    match embedded(spec) {
+        Some(source) => built_in(&source, factors, bundle),
+        None => {
+            let known = known_components(bundle);
+            Ok(check(&spec_file(spec)?, &Overrides::from(factors), &known)?)
+        }
+    }
 }
 
-/// Checks a spec against the components of a bundle.
-fn checked(source: &Source, factors: &Factors, bundle: &Bundle) -> Result<Experiment, CliError> {
+/// Checks a built-in spec, for the components that the bundle has.
+fn built_in(source: &Source, factors: &Factors, bundle: &Bundle) -> Result<Experiment, CliError> {
+    let known = known_components(bundle);
+    let (overrides, messages) = adapt(source, Overrides::from(factors), &known);
+    messages.iter().for_each(|message| note(message));
+    Ok(check(source, &overrides, &known)?)
+}
+
+fn known_components(bundle: &Bundle) -> KnownComponents {
     let named = |kind| {
         let components = bundle.components.iter().filter(|component| component.kind == kind);
         components.map(|component| component.name.clone()).collect()
     };
-    let known =
-        KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) };
-    Ok(check(source, &Overrides::from(factors), &known)?)
+    KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) }
 }
 
 fn spec_file(spec: &str) -> Result<Source, CliError> {

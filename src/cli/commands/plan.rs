@@ -7,33 +7,41 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::measure::World;
+use super::run::{SMOKE_RUN, without};
 use super::{experiment, missing, missing_words};
 use crate::cli::args::{self, Format};
 use crate::cli::error::CliError;
 use crate::cli::output::{note, print, table};
 use crate::host::{Topology, picture};
-use crate::model::{Order, Placement, Plan, Stack, Trial};
-use crate::plan::{estimate, stacks};
+use crate::model::{Order, Placement, Plan, Stack, Trial, joined};
+use crate::plan::{TrialTotal, estimate, stacks};
 use crate::run::placement;
 use crate::units::HumanDuration;
 
+/// The spec of a command that measures two sides.
+const TWO_SIDED: &str = "ab";
+
 pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
-    let bundle = crate::bundle::read(&args.places.bundle)?;
-    let experiment = experiment(&args.spec, &args.factors, &bundle)?;
+    let bundle = crate::bundle::read(&args.bundle)?;
+    let mut experiment = experiment(&args.spec, &args.factors, &bundle)?;
     let mut missing = missing(&experiment, &bundle, &World::Processes);
     // What has an image can be had in a container.
     missing.retain(|name| bundle.component(name).is_none_or(|one| one.container.is_none()));
+    if args.spec == SMOKE_RUN {
+        experiment = without(experiment, &missing, &bundle, &World::Processes, true)?;
+    } else if !missing.is_empty() {
+        note(&missing_words(&missing, &bundle, &World::Processes));
+        note("the plan counts what is missing; `--allow-missing` measures the rest");
+    }
     let plan = crate::plan::plan(&experiment, Order::RandomisedBlocks);
     let topology = match &args.topology {
         None => Topology::detect()?,
         Some(file) => recorded(file)?,
     };
-    if !missing.is_empty() {
-        note(&missing_words(&missing, &bundle, &World::Processes));
-    }
+    let sides = if args.spec == TWO_SIDED { 2 } else { 1 };
     match args.format {
-        Format::Table => print(&for_people(&plan, &topology))?,
-        Format::Json => print(&for_programs(&plan, &topology)?)?,
+        Format::Table => print(&for_people(&plan, sides, &topology))?,
+        Format::Json => print(&for_programs(&plan, sides, &topology)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -48,18 +56,14 @@ fn recorded(file: &Path) -> Result<Topology, CliError> {
     Topology::parse(&text).map_err(|reason| wrong(&reason))
 }
 
-fn for_people(plan: &Plan, topology: &Topology) -> String {
+fn for_people(plan: &Plan, sides: u32, topology: &Topology) -> String {
     let experiment = &plan.experiment;
-    let list = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-    let names = |values: &[crate::model::ComponentName]| {
-        values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
     let factors = [
-        ("apps", names(&experiment.apps)),
-        ("stores", names(&experiment.stores)),
-        ("workers", list(&experiment.workers)),
-        ("concurrency", list(&experiment.concurrency)),
-        ("qps", list(&experiment.qps)),
+        ("apps", joined(&experiment.apps, ", ")),
+        ("stores", joined(&experiment.stores, ", ")),
+        ("workers", joined(&experiment.workers, ", ")),
+        ("concurrency", joined(&experiment.concurrency, ", ")),
+        ("qps", joined(&experiment.qps, ", ")),
         ("repetitions", experiment.repetitions.to_string()),
         ("duration", experiment.duration.to_string()),
         ("warm-up", experiment.warm_up.to_string()),
@@ -79,18 +83,22 @@ fn for_people(plan: &Plan, topology: &Topology) -> String {
             row
         })
         .collect();
-    let minutes = Duration::from_secs(estimate(plan).as_secs().div_ceil(60) * 60);
+    let minutes = Duration::from_secs((estimate(plan) * sides).as_secs().div_ceil(60) * 60);
     let all = stacks(experiment);
     let largest = all.iter().max_by_key(|stack| stack.workers);
     let drawn = largest.map_or(String::new(), |stack| {
         let drawn = picture(topology, &placement(topology, plan, stack));
         format!("{stack} (L loader, A app, S store; a core's CPUs stand below each other)\n{drawn}")
     });
+    let on_sides = match sides {
+        1 => String::new(),
+        _ => format!(" ({} on each of {sides} sides)", plan.trials.len()),
+    };
     format!(
-        "{}\n{}\n{drawn}\n{} trials, about {}\n",
+        "{}\n{}\n{drawn}\n{} trials{on_sides}, about {}\n",
         table(&["factor", "values"], &factors, usize::MAX),
         table(&["stack", "loader CPUs", "app CPUs", "store CPUs", ""], &placements, usize::MAX),
-        plan.trials.len(),
+        TrialTotal::of(plan, sides).count(),
         HumanDuration(minutes),
     )
 }
@@ -100,6 +108,8 @@ fn for_people(plan: &Plan, topology: &Topology) -> String {
 struct PlanDocument<'a> {
     experiment: &'a crate::model::Experiment,
     order: Order,
+    /// How many versions are measured, each with every trial.
+    sides: u32,
     estimated_s: f64,
     placements: Vec<StackPlacement>,
     trials: &'a [Trial],
@@ -112,14 +122,15 @@ struct StackPlacement {
     placement: Placement,
 }
 
-fn for_programs(plan: &Plan, topology: &Topology) -> Result<String, CliError> {
+fn for_programs(plan: &Plan, sides: u32, topology: &Topology) -> Result<String, CliError> {
     let placements = stacks(&plan.experiment)
         .into_iter()
         .map(|stack| StackPlacement { placement: placement(topology, plan, &stack), stack });
     let document = PlanDocument {
         experiment: &plan.experiment,
         order: plan.order,
-        estimated_s: estimate(plan).as_secs_f64(),
+        sides,
+        estimated_s: (estimate(plan) * sides).as_secs_f64(),
         placements: placements.collect(),
         trials: &plan.trials,
     };

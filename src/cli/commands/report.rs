@@ -19,12 +19,20 @@ use crate::store::{Manifest, Store, TRIALS_FILE};
 use crate::study::study;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
+    if args.open && !matches!(args.judge.format, None | Some(ReportFormat::Html)) {
+        return Err(CliError::new("a browser opens pages, and this format is none")
+            .hint("leave out `--open` or `--format`"));
+    }
     let store = location::open(&args.results)?;
     if let Some(pair) = &args.compare {
         let names = store.names().await?;
         let find = |name: &String| location::find_among(&names, name);
         let pair = [find(&pair[0])?, find(&pair[1])?];
-        return judge(&store, pair, &args.judge, args.output.as_deref()).await;
+        let judged = judge(&store, pair, &args.judge, args.output.as_deref()).await?;
+        if let Some(page) = judged.page.filter(|_| args.open) {
+            open_in_browser(&page.to_string_lossy());
+        }
+        return Ok(judged.code);
     }
     if !args.judge.is_untouched() {
         return Err(CliError::new("one dataset is shown, and nothing is compared")
@@ -39,10 +47,6 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
         Some(file) => write_text(file, &text),
         None => print(&text),
     };
-    if args.open && !matches!(args.judge.format, None | Some(ReportFormat::Html)) {
-        return Err(CliError::new("a browser opens pages, and this format is none")
-            .hint("leave out `--open` or `--format`"));
-    }
     match args.judge.format {
         None | Some(ReportFormat::Html) => {
             let path = write(&store, &report, args.output.as_deref())?;
@@ -117,8 +121,10 @@ pub(super) fn write(
 }
 
 pub(super) fn write_text(path: &Path, text: &str) -> Result<(), CliError> {
-    write_atomically(path, text.as_bytes())
-        .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))
+    write_atomically(path, text.as_bytes()).map_err(|error| {
+        CliError::new(format!("cannot write {}: {error}", path.display()))
+            .hint("`--output FILE` of `perf-api report` writes it elsewhere")
+    })
 }
 
 /// A path as a person would type it from here.

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use super::compare::{judge, side};
-use super::measure::conclude;
+use super::conclude::{Ending, conclude};
 use super::run::execute;
 use crate::cli::error::CliError;
-use crate::cli::output::{note, print};
+use crate::cli::output::note;
 use crate::cli::{args, location};
 use crate::compare::same_host_class;
 use crate::host::{Topology, fingerprint};
-use crate::model::{Bundle, ComponentName, Flag, Order};
+use crate::model::{Bundle, ComponentName, Flag, Order, differing_facts};
 use crate::store::{Difference, Manifest, PinnedBundle, PinnedComponent};
 
 pub(in crate::cli) async fn reproduce(args: &args::Reproduce) -> Result<ExitCode, CliError> {
@@ -33,13 +33,15 @@ pub(in crate::cli) async fn reproduce(args: &args::Reproduce) -> Result<ExitCode
     let (store, summary) =
         execute(&bundle, manifest.experiment.clone(), manifest.order, &run, false).await?;
     let again = summary.dataset;
-    let code = conclude(&store, summary, false).await?;
+    let channel = args.judge.channel();
+    let ending = Ending { is_strict: false, channel, results: &args.places.results };
+    let code = conclude(&store, summary, ending).await?;
     if again == recorded {
-        print("the same bytes: nothing is left to compare\n")?;
+        channel.print("the same bytes: nothing is left to compare\n")?;
         return Ok(code);
     }
-    print(&format!("\n{} → {}\n", recorded.short(), again.short()))?;
-    let verdict = judge(&store, [recorded, again], &args.judge, args.output.as_deref()).await?;
+    channel.print(&format!("\n{} → {}\n", recorded.short(), again.short()))?;
+    let verdict = judge(&store, [recorded, again], &args.judge, args.output.as_deref()).await?.code;
     // That trials failed is the worse news.
     Ok(if code == ExitCode::SUCCESS { verdict } else { code })
 }
@@ -62,7 +64,9 @@ fn check_components(manifest: &Manifest, bundle: &Bundle, force: bool) -> Result
     let found = differing(manifest, &bundle.into());
     if found.is_empty() {
         if manifest.bundle.id != bundle.id {
-            note("the bundles differ in components that were not measured");
+            note(
+                "the bundles differ in components that were not measured, or in facts that were not recorded then",
+            );
         }
         return Ok(());
     }
@@ -100,12 +104,22 @@ fn differing(manifest: &Manifest, here: &PinnedBundle) -> Vec<Difference> {
     let mut differing = Vec::new();
     for name in experiment.apps.iter().chain(&experiment.stores) {
         let (before, after) = (of(&manifest.bundle, name), of(here, name));
-        if before.as_ref().map(|one| one.identity) == after.as_ref().map(|one| one.identity) {
+        let is_same = match (&before, &after) {
+            (Some(before), Some(after)) => before.is_same(after),
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        if is_same {
             continue;
         }
-        let facts = match (&before, &after) {
-            (Some(before), Some(after)) => differing_facts(before, after),
-            _ => String::new(),
+        let facts: Vec<&str> = match (&before, &after) {
+            (Some(before), Some(after)) => {
+                differing_facts(&before.facts, &after.facts).into_iter().collect()
+            }
+            _ => vec![],
+        };
+        let facts = match &facts[..] {
+            [] => String::new(),
+            facts => format!(" ({})", facts.join(", ")),
         };
         let told = |one: Option<PinnedComponent>| match one {
             Some(one) => one.in_words(),
@@ -115,16 +129,4 @@ fn differing(manifest: &Manifest, here: &PinnedBundle) -> Vec<Difference> {
         differing.push(Difference { what, before: told(before), after: told(after) });
     }
     differing
-}
-
-/// ` (lock, python)`: the names of facts that are not the same.
-fn differing_facts(before: &PinnedComponent, after: &PinnedComponent) -> String {
-    let names = before.facts.keys().chain(after.facts.keys());
-    let mut names: Vec<&str> = names
-        .filter(|name| before.facts.get(*name) != after.facts.get(*name))
-        .map(String::as_str)
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
 }

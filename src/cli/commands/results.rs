@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, condition_code};
 use crate::cli::location;
 use crate::cli::output::{note, print, table};
 use crate::id::DatasetId;
-use crate::model::Capacity;
+use crate::model::{Capacity, joined};
 use crate::query::{Verified, verify};
 use crate::report::capacity_text;
 use crate::store::{Condition, Incoming, Listed, Names, Store, StoreError};
@@ -124,7 +124,6 @@ async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, 
         return Ok(ExitCode::SUCCESS);
     }
     let experiment = &manifest.experiment;
-    let join = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let components = manifest.bundle.components.iter();
     let used = components
         .filter(|c| experiment.apps.contains(&c.name) || experiment.stores.contains(&c.name));
@@ -139,9 +138,9 @@ async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, 
         ("tags", names.tags(id).join(", ")),
         ("measured", manifest.started.to_string()),
         ("spec", format!("{}, seed {}", experiment.name, experiment.seed)),
-        ("workers", join(&experiment.workers)),
-        ("connections", join(&experiment.concurrency)),
-        ("target/s", join(&experiment.qps)),
+        ("workers", joined(&experiment.workers, ", ")),
+        ("connections", joined(&experiment.concurrency, ", ")),
+        ("target/s", joined(&experiment.qps, ", ")),
         ("repetitions", format!("{} of {}", experiment.repetitions, experiment.duration)),
         ("components", versions.collect::<Vec<_>>().join(", ")),
         ("not to be had", missing.join(", ")),

@@ -2,25 +2,35 @@
 
 use std::process::ExitCode;
 
-use super::measure::{Measure, World, check_room, conclude, measure, prepare};
+use super::conclude::{Ending, conclude};
+use super::measure::{Measure, World, check_room, measure, prepare, resume_flags};
+use super::reserve::{lock, reserve};
 use super::{experiment, missing, missing_words};
 use crate::cli::error::CliError;
-use crate::cli::output::note;
+use crate::cli::floors::forget;
+use crate::cli::output::{Channel, note};
 use crate::cli::{args, location};
 use crate::model::{Bundle, ComponentName, Experiment, Order};
 use crate::run::RunSummary;
 use crate::store::Store;
 
-pub(in crate::cli) async fn run(
-    spec: &str,
-    args: &args::Run,
-    is_smoke_run: bool,
-) -> Result<ExitCode, CliError> {
+/// The spec that measures what it can: without components that cannot be had, on CPUs that are shared.
+pub(super) const SMOKE_RUN: &str = "quick";
+
+pub(in crate::cli) async fn run(spec: &str, args: &args::Run) -> Result<ExitCode, CliError> {
+    let is_smoke_run = spec == SMOKE_RUN;
     let bundle = crate::bundle::read(&args.places.bundle)?;
     let experiment = experiment(spec, &args.factors, &bundle)?;
-    let (store, summary) =
-        execute(&bundle, experiment, args.order.into(), args, is_smoke_run).await?;
-    conclude(&store, summary, args.strict).await
+    let (store, summary) = execute(&bundle, experiment, args.order(), args, is_smoke_run).await?;
+    conclude(&store, summary, args.ending()).await
+}
+
+impl args::Run {
+    /// How the end of such a run is shown.
+    pub(super) fn ending(&self) -> Ending<'_> {
+        let (is_strict, results) = (self.strict, &*self.places.results);
+        Ending { is_strict, channel: Channel::Output, results }
+    }
 }
 
 /// Measures an experiment, from its checks to the sealed dataset.
@@ -40,8 +50,12 @@ pub(super) async fn execute(
     let plan = crate::plan::plan(&experiment, order);
     check_room(&plan, &world.topology()?, args.fit || is_smoke_run && !args.strict)?;
     prepare(&world, &experiment, bundle).await?;
+    if args.remeasure {
+        forget()?;
+    }
     let store = location::create(&args.places.results)?;
-    let lock = store.lock()?;
+    let lock = lock(&store, &args.neighbours).await?;
+    let reservation = reserve(&world, &plan, &args.neighbours, &args.places).await?;
     // A place that cannot be reached is told now, and not hours later.
     store.names().await?;
     let summary = measure(Measure {
@@ -51,7 +65,8 @@ pub(super) async fn execute(
         store: &store,
         world: &world,
         no_progress: args.no_progress,
-        places: &args.places,
+        reservation,
+        flags: resume_flags(&args.places, args.strict),
         resumed: None,
     })
     .await?;
@@ -60,7 +75,7 @@ pub(super) async fn execute(
 }
 
 /// An experiment without what cannot be had here, when that is allowed and something is left.
-fn without(
+pub(super) fn without(
     mut experiment: Experiment,
     missing: &[ComponentName],
     bundle: &Bundle,

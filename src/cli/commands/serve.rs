@@ -37,7 +37,8 @@ pub(in crate::cli) fn serve(args: &args::Serve) -> Result<ExitCode, CliError> {
         if args.open {
             open_in_browser(&format!("http://{address}/"));
         }
-        let shared = Shared::new(store, args.results.clone(), address, work.handle().clone());
+        let hosts = args.allow_host.clone();
+        let shared = Shared::new(store, args.results.clone(), hosts, work.handle().clone());
         serve_until(listener, shared, either(interrupted, terminated)).await
     });
     // A question that is still being answered is nobody's any more.

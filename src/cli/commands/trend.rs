@@ -11,7 +11,7 @@ use crate::cli::{args, location};
 use crate::compare::{Side, is_comparable, levels, noted};
 use crate::model::Metric;
 use crate::report::value_text;
-use crate::stats::change_points;
+use crate::stats::{Change, change_dates, change_points};
 
 /// The chance of a change point in a series without one.
 const SIGNIFICANCE: f64 = 0.05;
@@ -47,8 +47,11 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
     // Changes are ratios; of shares that may be zero, differences.
     let scaled = |level: f64| if args.metric == Metric::Errors { level } else { level.ln() };
     let series: Vec<f64> = known.iter().map(|(_, level)| scaled(*level)).collect();
-    let changes: Vec<usize> =
-        change_points(&series, SIGNIFICANCE, 1).into_iter().map(|place| known[place].0).collect();
+    let found = change_dates(&series, &change_points(&series, SIGNIFICANCE, 1));
+    let in_sides = |change: &Change| Change {
+        candidates: change.candidates.iter().map(|&place| known[place].0).collect(),
+    };
+    let changes: Vec<Change> = found.iter().map(in_sides).collect();
     if args.format == args::Format::Json {
         return in_json(args, &sides, &levels, &changes);
     }
@@ -61,11 +64,17 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
                 side.manifest.started.to_string(),
                 side.dataset.short(),
                 level.map_or("–".to_owned(), |level| value_text(args.metric, level)),
-                if changes.contains(&place) { "← changed here" } else { "" }.to_owned(),
+                mark(&changes, place).to_owned(),
             ]
         })
         .collect();
     print(&table(&["measured", "dataset", args.metric.title(), ""], &rows, 2))?;
+    for change in changes.iter().filter(|change| change.date().is_none()) {
+        note(&format!(
+            "a change has no date: {} datasets fit equally well as the first after it",
+            change.candidates.len()
+        ));
+    }
     if left_out > 0 {
         note(&format!(
             "{left_out} datasets cannot be compared with {} and are left out",
@@ -81,11 +90,21 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a dataset is to the changes.
+fn mark(changes: &[Change], place: usize) -> &'static str {
+    let is_candidate = |change: &&Change| change.candidates.contains(&place);
+    match changes.iter().find(is_candidate) {
+        Some(change) if change.date().is_some() => "← changed here",
+        Some(_) => "← may have changed here",
+        None => "",
+    }
+}
+
 fn in_json(
     args: &args::Trend,
     sides: &[Side],
     levels: &[Option<f64>],
-    changes: &[usize],
+    changes: &[Change],
 ) -> Result<ExitCode, CliError> {
     let points: Vec<_> = sides
         .iter()
@@ -96,7 +115,8 @@ fn in_json(
                 "dataset": side.dataset,
                 "started_ms": side.manifest.started,
                 "value": level,
-                "is_change": changes.contains(&place),
+                "is_change": changes.iter().any(|change| change.date() == Some(place)),
+                "may_be_change": changes.iter().any(|change| change.candidates.contains(&place)),
             })
         })
         .collect();

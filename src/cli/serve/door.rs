@@ -1,7 +1,10 @@
-//! Who may ask: this machine's own browser, on a page of this server. Other pages in that browser
-//! may not, though they reach the address (cross-site requests, DNS rebinding).
+//! Who may ask: a browser of this machine, or of one that forwards a port to it, on a page of this
+//! server. Pages of other sites in that browser may not, although they reach the address.
+//!
+//! A page of another site that has its own name resolve to this address (DNS rebinding) still sends that
+//! name: so the host name is checked. Its port says nothing, and a forwarded port is another one.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -17,29 +20,25 @@ use super::Shared;
 
 /// What an answer may do that says nothing else: nothing.
 const STRICTEST: &str = "default-src 'none'; frame-ancestors 'none'";
-/// The port that an address need not name.
-const HTTP_PORT: u16 = 80;
-
-/// The names under which the server may be asked.
+/// Whom the server answers.
 pub(super) struct Door {
-    hosts: Vec<String>,
+    /// Host names beside those of the loopback address.
+    allowed: Vec<String>,
 }
 
 impl Door {
-    /// Of a server that listens there.
-    pub(super) fn at(address: SocketAddr) -> Self {
-        let port = address.port();
-        let mut hosts = vec![
-            format!("127.0.0.1:{port}"),
-            format!("localhost:{port}"),
-            format!("[::1]:{port}"),
-            address.to_string(),
-        ];
-        if port == HTTP_PORT {
-            let bare = hosts.iter().filter_map(|host| host.strip_suffix(":80").map(str::to_owned));
-            hosts.extend(bare.collect::<Vec<_>>());
-        }
-        Self { hosts }
+    /// Of a server that answers to these host names beside those of the loopback address.
+    pub(super) fn new(allowed: Vec<String>) -> Self {
+        Self { allowed }
+    }
+
+    /// Whether `authority`, such as `localhost:8321`, has a host name of this server.
+    fn is_own(&self, authority: &str) -> bool {
+        is_loopback(host_name(authority)) || self.is_allowed(authority)
+    }
+
+    fn is_allowed(&self, authority: &str) -> bool {
+        self.allowed.iter().any(|name| name.eq_ignore_ascii_case(host_name(authority)))
     }
 
     /// Why a request is not answered; `None` for one that is.
@@ -49,15 +48,18 @@ impl Door {
             let first = values.next().and_then(|value| value.to_str().ok());
             first.filter(|_| values.next().is_none())
         };
-        let is_ours = |host: &str| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
-        let host = value(HOST).filter(|host| is_ours(host));
-        let authority = uri.authority().is_none_or(|authority| is_ours(authority.as_str()));
-        let Some(host) = host.filter(|_| authority) else {
-            let names = self.hosts[..3].join(", ");
-            return Some(format!("this server answers as {names} and under no other name"));
+        let Some(host) = value(HOST) else {
+            return Some("this server expects one `Host` header".to_owned());
         };
+        let asked = uri.authority().map_or(host, |authority| authority.as_str());
+        if let Some(foreign) = [asked, host].into_iter().find(|one| !self.is_own(one)) {
+            return Some(refused_host(host_name(foreign)));
+        }
+        // A proxy in front of an allowed host may speak HTTPS.
+        let schemes: &[&str] =
+            if self.is_allowed(host) { &["http://", "https://"] } else { &["http://"] };
         let is_own_origin =
-            |origin: &str| origin.strip_prefix("http://").is_some_and(|own| own == host);
+            |origin: &str| schemes.iter().any(|scheme| origin.strip_prefix(scheme) == Some(host));
         if headers.contains_key(ORIGIN) && !value(ORIGIN).is_some_and(is_own_origin) {
             return Some("this server does not answer pages of another origin".to_owned());
         }
@@ -69,6 +71,47 @@ impl Door {
         let is_link = [Method::GET, Method::HEAD].contains(method) && mode == Some(b"navigate");
         (!is_own_site && !is_link)
             .then(|| "this server does not answer requests of another site's pages".to_owned())
+    }
+}
+
+fn refused_host(name: &str) -> String {
+    // The name is whatever a client sent.
+    let name: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect();
+    format!(
+        "this server does not answer requests for the host `{name}`: it expects localhost, 127.0.0.1 or [::1], on any port\nhint: `perf-api serve --allow-host {name}` allows it"
+    )
+}
+
+/// No host name has more (RFC 1035).
+const MAX_NAME_CHARS: usize = 255;
+
+/// The name of an authority without its port: `[::1]` of `[::1]:8321`. What is no port stays, so that the
+/// name is a known one only when the rest is right.
+fn host_name(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        _ => authority,
+    }
+}
+
+/// Whether a name always stands for this machine.
+fn is_loopback(name: &str) -> bool {
+    let address = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => address.parse().map(IpAddr::V6),
+        None => name.parse().map(IpAddr::V4),
+    };
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// A host name, as it stands in a URL: without scheme, port or path.
+pub(in crate::cli) fn parse_host(text: &str) -> Result<String, String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let is_name = !text.is_empty() && text.len() <= MAX_NAME_CHARS && text.chars().all(is_part);
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("a host is a name such as `lab.example.org`, without scheme and port".to_owned())
+        }
     }
 }
 
@@ -100,33 +143,62 @@ pub(super) async fn guard(
 mod tests {
     use super::*;
 
-    /// Whether a request with these headers is answered at port 8321.
+    /// Whether a request with these headers is answered.
     fn is_answered(method: &Method, headers: &[(&'static str, &'static str)]) -> bool {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let door = Door::at("127.0.0.1:8321".parse().unwrap());
+        let door = Door::new(vec!["lab.example.org".to_owned()]);
         door.refusal(method, &Uri::from_static("/sql"), &map).is_none()
     }
 
     #[test]
-    fn only_names_of_this_machine_with_the_port_are_answered() {
-        let good = ["127.0.0.1:8321", "localhost:8321", "LOCALHOST:8321", "[::1]:8321"];
+    fn names_of_this_machine_and_allowed_ones_are_answered_on_any_port() {
+        let good = [
+            "127.0.0.1:8321",
+            "127.0.0.1",
+            "localhost:9000",
+            "LOCALHOST",
+            "[::1]:80",
+            "[::1]",
+            "127.1.2.3:1",
+            "lab.example.org",
+            "Lab.Example.org:8443",
+        ];
         for host in good {
             assert!(is_answered(&Method::GET, &[("host", host)]), "{host}");
         }
-        let bad = ["evil.example:8321", "127.0.0.1", "127.0.0.1:80", "localhost.evil:8321", ""];
+        let bad = [
+            "evil.example:8321",
+            "localhost.evil:8321",
+            "evil.lab.example.org",
+            "10.0.0.1:8321",
+            "::1",
+            "localhost:",
+            "localhost:x",
+            "localhost:99999",
+            "user@localhost",
+            "",
+        ];
         for host in bad {
             assert!(!is_answered(&Method::GET, &[("host", host)]), "{host}");
         }
         assert!(!is_answered(&Method::GET, &[]));
         assert!(!is_answered(&Method::GET, &[("host", good[0]), ("host", good[1])]));
-        let door = Door::at("127.0.0.1:80".parse().unwrap());
-        let bare = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
-        assert!(door.refusal(&Method::GET, &Uri::from_static("/"), &bare).is_none());
+        let door = Door::new(vec![]);
+        let local = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
         let proxied = Uri::from_static("http://evil.example/");
-        assert!(door.refusal(&Method::GET, &proxied, &bare).is_some());
+        let refusal = door.refusal(&Method::GET, &proxied, &local).unwrap();
+        assert!(refusal.contains("serve --allow-host evil.example`"), "{refusal}");
+    }
+
+    #[test]
+    fn an_allowed_host_is_a_plain_name() {
+        assert!(parse_host("lab.example.org").is_ok());
+        for bad in ["", "lab:80", "http://lab", "a/b", "a b", "é"] {
+            assert!(parse_host(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -137,6 +209,10 @@ mod tests {
         for bad in ["null", "http://127.0.0.1:8321", "https://localhost:8321", "http://evil", ""] {
             assert!(!origin(bad), "{bad}");
         }
+        let allowed =
+            |origin| is_answered(&Method::POST, &[("host", "lab.example.org"), ("origin", origin)]);
+        assert!(allowed("http://lab.example.org") && allowed("https://lab.example.org"));
+        assert!(!allowed("https://example.org"));
         let from = |method: &Method, site, mode| {
             is_answered(method, &[host, ("sec-fetch-site", site), ("sec-fetch-mode", mode)])
         };

@@ -17,8 +17,8 @@ use crate::cli::error::CliError;
 use crate::clock::Clock;
 use crate::id::{RunId, TrialId};
 use crate::model::{Outcome, TrialRecord};
-use crate::plan::expected_trials;
-use crate::report::{live_page, measured_text};
+use crate::plan::TrialTotal;
+use crate::report::{P95, live_page, measured_text, trial_percentile_text};
 use crate::store::{Entry, Follower, Header, Manifest, Store, StoreError};
 use crate::units::{HumanDuration, Nanos};
 
@@ -156,7 +156,7 @@ struct Watched {
     run: RunId,
     follower: Follower,
     header: Option<Box<Header>>,
-    total: usize,
+    total: TrialTotal,
     /// Trials with the place in the order in which they came: one that is repeated comes again.
     trials: BTreeMap<TrialId, (usize, Brief)>,
     /// When trials began, as they came.
@@ -203,7 +203,14 @@ impl Watching {
 
 impl Watched {
     fn new(run: RunId, follower: Follower) -> Self {
-        Self { run, follower, header: None, total: 0, trials: BTreeMap::new(), starts: vec![] }
+        Self {
+            run,
+            follower,
+            header: None,
+            total: TrialTotal::Exactly(0),
+            trials: BTreeMap::new(),
+            starts: vec![],
+        }
     }
 
     fn look(&mut self) -> View {
@@ -236,7 +243,10 @@ impl Watched {
                 // As the journal's own reader bounds it.
                 if header.experiment.trials().is_some() {
                     let plan = crate::plan::plan(&header.experiment, header.order);
-                    self.total = expected_trials(&plan);
+                    let total = TrialTotal::of(&plan, 1);
+                    let may_end_early =
+                        header.interleaved.as_ref().is_some_and(|one| one.looks > 0);
+                    self.total = if may_end_early { total.at_most() } else { total };
                 }
                 self.header = Some(header);
             }
@@ -257,23 +267,27 @@ impl Watched {
         let Some(header) = &self.header else { return View::default() };
         let done = self.trials.len();
         // A search may need more than was expected.
-        let total = self.total.max(done);
+        let total = self.total.count().max(done);
         let briefs = || self.trials.values().map(|(_, brief)| brief);
         let failed = briefs().filter(|brief| brief.row.is_failed).count();
         let flagged = briefs().filter(|brief| brief.is_flagged).count();
         let mut latest: Vec<&(usize, Brief)> = self.trials.values().collect();
         latest.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-        let left = u32::try_from(total - done).unwrap_or(u32::MAX);
+        let left = self.total.left(done).filter(|&left| left > 0);
+        let left = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
         View {
             state: Phase::Running,
-            summary: format!("{done} of {total} trials done, {failed} failed, {flagged} flagged."),
+            summary: format!(
+                "{} trials done, {failed} failed, {flagged} flagged.",
+                self.total.progress(done)
+            ),
             what: measured_text(&header.experiment, &header.bundle),
             spec: header.experiment.name.clone(),
             run: self.run.0.clone(),
             started_ms: Some(header.started.0),
             done,
             total,
-            left: pace(&self.starts).map(|pace| in_words(pace * left)),
+            left: pace(&self.starts).zip(left).map(|(pace, left)| in_words(pace * left)),
             note: self.silence(header, &Clock::System),
             dataset: None,
             trials: latest.into_iter().take(MOST_TRIALS).map(|(_, one)| one.row.clone()).collect(),
@@ -348,12 +362,12 @@ fn brief(record: &TrialRecord, header: Option<&Header>) -> Brief {
         Outcome::Measured(measurement) => {
             let span = header.map(|header| Nanos::from(header.experiment.duration.0));
             #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-            let rate = span.map(|span| measurement.counts.completed as f64 / span.as_secs_f64());
-            let p95 = record.figures.get("p95").map(ToString::to_string);
+            let completed = measurement.counts.completed_in_window() as f64;
+            let rate = span.map(|span| completed / span.as_secs_f64());
             LatestTrial {
                 case,
                 rate: rate.map_or("–".to_owned(), |rate| format!("{rate:.1}/s")),
-                p95: p95.unwrap_or("–".to_owned()),
+                p95: trial_percentile_text(record, P95),
                 notes: flags.join(", "),
                 is_failed: false,
             }
@@ -375,7 +389,7 @@ fn pace(starts: &[u64]) -> Option<Duration> {
 
 /// `about 3h 20m`: as exact as it is known.
 fn in_words(span: Duration) -> String {
-    let seconds = span.as_secs();
+    let seconds = span.as_secs().max(1);
     let rounded = match seconds {
         0..60 => seconds,
         60..3_600 => seconds - seconds % 10,
@@ -403,7 +417,7 @@ mod tests {
     #[test]
     fn a_time_to_come_is_told_as_exactly_as_it_is_known() {
         let told = |seconds| in_words(Duration::from_secs(seconds));
-        assert_eq!(told(42), "about 42s");
+        assert_eq!((told(0), told(42)), ("about 1s".to_owned(), "about 42s".to_owned()));
         assert_eq!(told(754), "about 12m 30s");
         assert_eq!(told(12_345), "about 3h 25m");
     }

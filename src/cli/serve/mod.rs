@@ -6,7 +6,6 @@ mod live;
 mod pages;
 mod work;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use self::door::Door;
+pub(super) use self::door::parse_host;
 use self::work::Work;
 use super::error::{CliError, DEFECT, USER_ERROR};
 use crate::id::DatasetId;
@@ -51,13 +51,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Results that are served at an address, with what is slow done by `work`.
-    pub(super) fn new(store: Store, results: String, address: SocketAddr, work: Handle) -> Self {
+    /// Results that are served to requests for these hosts, beside those of the loopback address, with
+    /// what is slow done by `work`.
+    pub(super) fn new(store: Store, results: String, hosts: Vec<String>, work: Handle) -> Self {
         let (end, ending) = watch::channel(false);
         Self {
             store,
             results,
-            door: Door::at(address),
+            door: Door::new(hosts),
             work: Work::by(work),
             reports: Mutex::default(),
             views: Arc::new(Semaphore::new(MOST_VIEWS)),
