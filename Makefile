@@ -35,12 +35,30 @@ images: perf-api ## make the Docker images of the components, and pin them
 	tools/make-images images
 	@$(MAKE) --no-print-directory bundle.json
 
+# Where tests keep what the loader can drive: never the user's cache.
+TEST_CACHE := $(CARGO_TARGET_DIR)/tmp/cache
+smoke docker-test newer-docker-test: private export XDG_CACHE_HOME := $(TEST_CACHE)
+
 .PHONY: test
-test: setup ## every test, with real servers
+test: setup ## every test, with real servers; a busy host does not make it fail
 	cargo test --release --locked
 
+.PHONY: unit-test
+unit-test: setup ## every test that starts no real server
+	cargo test --release --locked --lib --bins --test cli --test deps --test stats --test tidy --test trust
+
+.PHONY: busy-test
+busy-test: setup ## the tests with real servers, beside a busy loop on each CPU
+	cargo test --release --locked --test real --no-run
+	tools/beside-busy-loops cargo test --release --locked --test real
+
+.PHONY: quiet-test
+quiet-test: setup ## rates, latencies and verdicts of servers of known behaviour; nothing else may run
+	cargo test --release --locked --test quiet -- --test-threads 1
+	python3 tests/truth/truth.py ./perf-api --ours-only --cases stall-400ms
+
 .PHONY: ci
-ci: format lint test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint unit-test busy-test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz ## what has to pass before a change lands
 
 # What the report embeds.
 PLOTLY := src/report/plotly/node_modules/.installed
@@ -65,7 +83,7 @@ format: system
 .PHONY: lint
 lint: $(PLOTLY) $(NIXFMT)
 	cargo clippy --release --locked --all-targets -- --deny warnings
-	cargo clippy --release --locked --test docker -- --deny warnings
+	cargo clippy --release --locked --test docker --test quiet -- --deny warnings
 	tools/lint-locks
 	$(NIXFMT) --check flake.nix $$(find nix tests/nix -name '*.nix')
 
@@ -74,6 +92,8 @@ smoke: setup
 	./perf-api quick
 	./perf-api plan full --format json | jq --exit-status '.trials | length == 960'
 
+# On a busy host two measured runs have nothing to compare.
+COMPUTED := $(CARGO_TARGET_DIR)/computed
 .PHONY: report-test
 report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a browser, the dataset in DuckDB, the README
 	tools/setup-system browser
@@ -82,7 +102,10 @@ report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a br
 	tests/report/same_journal.sh ./perf-api --stores redis
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/duckdb_agrees.py results
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/report/readme.py
-	tests/report/browser.sh results/comparison.html 1
+	rm -rf $(COMPUTED)
+	for seed in 1 2; do ./perf-api quick --fake --stores redis --repetitions 3 --seed $$seed --results $(COMPUTED) --no-progress; done
+	./perf-api report --results $(COMPUTED) --compare latest~1 latest --force --output $(COMPUTED)/comparison.html
+	tests/report/browser.sh $(COMPUTED)/comparison.html 1
 
 .PHONY: browser-test
 browser-test: smoke tests/browser/node_modules/.installed ## the page in Chromium: filters, links, downloads, hostile names, accessibility; and `serve`
@@ -153,7 +176,7 @@ fuzz: perf-api ## feed hostile input to what reads files; PERF_API_FUZZ_CASES sa
 .PHONY: truth-smoke
 truth-smoke: setup
 	python3 tests/truth/truth.py --self-test
-	python3 tests/truth/truth.py ./perf-api --ours-only --cases stall-400ms
+	python3 tests/truth/truth.py ./perf-api --any-host --cases stall-400ms
 
 .PHONY: truth-test
 truth-test: setup ## a server of known behaviour: theory, our figures, oha's own and wrk's

@@ -52,28 +52,155 @@ fn source_files() -> Vec<PathBuf> {
     files
 }
 
-/// The module of a file: the first folder or file name under `src`.
-fn module_of(path: &Path) -> String {
+/// The path of a file's module: `["store", "schema"]` for `src/store/schema.rs`.
+fn module_path(path: &Path) -> Vec<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let first = path.strip_prefix(source).unwrap().iter().next().unwrap();
-    first.to_str().unwrap().trim_end_matches(".rs").to_owned()
+    let parts = path.strip_prefix(source).unwrap().with_extension("");
+    let parts = parts.iter().map(|part| part.to_str().unwrap().to_owned());
+    parts.filter(|part| !["mod", "lib", "main"].contains(&part.as_str())).collect()
 }
 
-/// The modules that stand behind `crate::` in a file's code.
-fn imports(text: &str) -> Vec<String> {
-    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code.flat_map(|line| {
-        let parts: Vec<String> = line
-            .split("crate::")
-            .skip(1)
-            .map(|rest| {
-                rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned()
-            })
-            .collect();
-        parts
+/// The words, `::` and single characters of Rust code, without comments, strings and characters.
+fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let word: usize = rest.chars().take_while(|&c| is_word(c)).map(char::len_utf8).sum();
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if let Some(length) = raw_string(rest) {
+            length
+        } else if first == '"' {
+            quoted(rest, '"').unwrap_or(rest.len())
+        } else if first == '\'' {
+            // A lifetime has no second quote.
+            let is_character = rest[1..].starts_with('\\') || rest.chars().nth(2) == Some('\'');
+            if is_character { quoted(rest, '\'').unwrap_or(rest.len()) } else { 1 }
+        } else {
+            let length = match word {
+                0 if rest.starts_with("::") => 2,
+                0 => first.len_utf8(),
+                word => word,
+            };
+            if !first.is_whitespace() {
+                tokens.push(rest[..length].to_owned());
+            }
+            length
+        };
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// The length of a raw string at the beginning of `text`, if one is there.
+fn raw_string(text: &str) -> Option<usize> {
+    let text_after_r = text.strip_prefix('b').unwrap_or(text).strip_prefix('r')?;
+    let hashes = text_after_r.len() - text_after_r.trim_start_matches('#').len();
+    let body = text_after_r[hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    let length = body.find(&end).map_or(body.len(), |at| at + end.len());
+    Some(text.len() - body.len() + length)
+}
+
+/// The length of a string or a character at the beginning of `text`.
+fn quoted(text: &str, quote: char) -> Option<usize> {
+    let mut is_escaped = false;
+    text.char_indices().skip(1).find_map(|(at, c)| {
+        let is_end = c == quote && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end.then_some(at + 1)
     })
-    .filter(|name| !name.is_empty())
-    .collect()
+}
+
+/// The top-level modules that the code of module `own` names, in whatever form: in `use` trees and in
+/// paths, from `crate`, `self` or `super`. `*` for all of them.
+fn imports(own: &[String], text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let token = |at: usize| tokens.get(at).map_or("", String::as_str);
+    let mut found = Vec::new();
+    // The modules inside the file that are open, each with the depth of braces around it.
+    let (mut inner, mut depth): (Vec<(String, usize)>, usize) = (Vec::new(), 0);
+    let mut at = 0;
+    while at < tokens.len() {
+        match token(at) {
+            "{" => {
+                if at > 1 && token(at - 2) == "mod" {
+                    inner.push((token(at - 1).to_owned(), depth));
+                }
+                depth += 1;
+            }
+            "}" => {
+                depth = depth.saturating_sub(1);
+                inner.pop_if(|(_, around)| *around == depth);
+            }
+            // `pub(in crate::cli)` names who may see, and imports nothing.
+            "crate" | "self" | "super"
+                if token(at + 1) == "::"
+                    && !["in", "::"].contains(&token(at.saturating_sub(1))) =>
+            {
+                let mut here = own.to_vec();
+                here.extend(inner.iter().map(|(name, _)| name.clone()));
+                at = leaves(&tokens, at, &here, &mut found);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found.into_iter().map(|path| path.first().map_or("*", String::as_str).to_owned()).collect()
+}
+
+/// Adds the absolute paths that begin at a token: one, or those of a `use` tree. Gives the last token
+/// that belongs to them.
+fn leaves(tokens: &[String], start: usize, here: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let token = |at: usize| tokens.get(at).map_or("", String::as_str);
+    // The paths before each brace that is open.
+    let mut open: Vec<Vec<String>> = Vec::new();
+    let (mut path, mut at, mut is_leaf) = (here.to_vec(), start, false);
+    loop {
+        match token(at) {
+            "crate" => (path, is_leaf) = (Vec::new(), true),
+            "self" => is_leaf = true,
+            "super" => {
+                path.pop();
+                is_leaf = true;
+            }
+            "::" => {}
+            "{" => {
+                open.push(path.clone());
+                is_leaf = false;
+            }
+            // What a name is called here is of no interest.
+            "as" => at += 1,
+            word if word == "*" || word.starts_with(|c: char| c.is_alphabetic() || c == '_') => {
+                if word != "*" {
+                    path.push(word.to_owned());
+                }
+                is_leaf = true;
+            }
+            end => {
+                if is_leaf {
+                    found.push(path.clone());
+                }
+                is_leaf = false;
+                match (end, open.last()) {
+                    (",", Some(before)) => path.clone_from(before),
+                    ("}", Some(_)) => drop(open.pop()),
+                    _ => return at - 1,
+                }
+            }
+        }
+        let goes_on = token(at + 1) == "::" || token(at) == "::" || !open.is_empty();
+        if !goes_on && token(at + 1) != "as" {
+            if is_leaf {
+                found.push(path);
+            }
+            return at;
+        }
+        at += 1;
+    }
 }
 
 #[test]
@@ -81,15 +208,16 @@ fn modules_import_only_from_layers_above() {
     let layers: BTreeMap<&str, u8> = LAYERS.into();
     let mut wrong = Vec::new();
     for path in source_files() {
-        let module = module_of(&path);
+        let own_path = module_path(&path);
+        let Some(module) = own_path.first() else { continue };
         let Some(&own) = layers.get(module.as_str()) else { continue };
-        for import in imports(&fs::read_to_string(&path).unwrap()) {
+        for import in imports(&own_path, &fs::read_to_string(&path).unwrap()) {
             let Some(&other) = layers.get(import.as_str()) else {
                 wrong.push(format!("{} imports `{import}`, which has no layer", path.display()));
                 continue;
             };
             let is_allowed = ALLOWED_SIDEWAYS.contains(&(module.as_str(), import.as_str()));
-            if import != module && other >= own && !is_allowed {
+            if import != *module && other >= own && !is_allowed {
                 wrong.push(format!("{} ({module}) imports {import}", path.display()));
             }
         }
@@ -101,12 +229,42 @@ fn modules_import_only_from_layers_above() {
 fn every_module_has_a_layer_and_every_layer_a_reader() {
     let layers: BTreeMap<&str, u8> = LAYERS.into();
     for path in source_files() {
-        let module = module_of(&path);
-        let is_root = module == "lib" || module == "main";
-        assert!(is_root || layers.contains_key(module.as_str()), "{module} has no layer");
+        let path = module_path(&path);
+        let Some(module) = path.first() else { continue };
+        assert!(layers.contains_key(module.as_str()), "{module} has no layer");
     }
-    let text = "use crate::run::x;\n// crate::nothing\nlet y = crate::model::Part::App;";
-    assert_eq!(imports(text), ["run", "model"]);
+}
+
+#[test]
+fn every_form_of_an_import_is_seen() {
+    let own = ["query".to_owned(), "table".to_owned()];
+    for (code, expected) in [
+        ("use crate::run::x;", &["run"][..]),
+        ("// crate::nothing\n/* crate::nothing */ let y = crate::model::Part::App;", &["model"]),
+        ("use crate::{run, model::{Case, Part}, id as other};", &["run", "model", "model", "id"]),
+        ("pub use crate::{\n    run::{self, x},\n    store,\n};", &["run", "run", "store"]),
+        ("pub(in crate::cli) use super::super::run;", &["run"]),
+        ("use super::{session, super::cli::y};", &["query", "cli"]),
+        (
+            "fn a() -> super::super::report::Page { self::b(crate::cli::c()) }",
+            &["report", "query", "cli"],
+        ),
+        (
+            "mod tests { use super::*; use super::super::super::launch; } use super::a;",
+            &["query", "launch", "query"],
+        ),
+        ("use crate::*;", &["*"]),
+        ("use crate::{self as all};", &["*"]),
+        (
+            "let text = \"crate::no\"; let raw = r#\"crate::\"no\"#; let c = '\"'; crate::units::x",
+            &["units"],
+        ),
+        ("fn f<'a>(x: &'a str) -> crate::id::Id { '\\'' }", &["id"]),
+        ("$crate::clock::now()", &["clock"]),
+        ("self.x = y; pub(crate) fn z() {} pub(super) use std::a;", &[]),
+    ] {
+        assert_eq!(imports(&own, code), expected, "{code}");
+    }
 }
 
 #[test]
@@ -115,4 +273,44 @@ fn files_fit_a_reader() {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
     }
+}
+
+/// The code of tests, benchmarks and tools, by path.
+fn harness_code() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut folders = ["tests", "benches", "tools"].map(|name| root.join(name)).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !path.ends_with("node_modules") {
+                folders.push(path);
+            } else if ["rs", "sh", "py", "mjs"].contains(&extension.as_str()) {
+                let text = fs::read_to_string(&path).unwrap();
+                files.push((path, text));
+            }
+        }
+    }
+    files
+}
+
+/// What measures reads and writes a cache; a run that is computed does not.
+#[test]
+fn tests_that_measure_have_a_cache_of_their_own() {
+    const RUNS: [&str; 4] = ["/perf-api quick", "\"quick\"", "program\" quick", "program\" ab "];
+    let mut checked = 0;
+    for (path, text) in harness_code() {
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        let can_measure = if is_rust {
+            text.contains("Command::new(") && text.contains("CARGO_BIN_EXE_perf-api")
+        } else {
+            RUNS.iter().any(|run| text.contains(run)) && !text.contains("--fake")
+        };
+        let has_own = ["XDG_CACHE_HOME", "env_clear"].iter().any(|name| text.contains(name));
+        let is_this = path.ends_with("tidy.rs");
+        assert!(is_this || !can_measure || has_own, "{} uses the user's cache", path.display());
+        checked += usize::from(can_measure && !is_this);
+    }
+    assert!(checked >= 9, "only {checked} files start the program");
 }

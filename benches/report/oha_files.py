@@ -115,7 +115,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     # A trial that failed has no figures, and oha would have left no file.
     for trial in trials[trials.achieved_rps.notna()].itertuples():
-        case = f"{trial.app}_{trial.store}_w{trial.workers}_c{trial.concurrency}_q{trial.target_rps}"
+        case = f"{trial.app}_{trial.store}_w{trial.workers}_c{trial.concurrency}_q{trial.target_rps:.0f}"
         path = folder / f"{case}_r{trial.block}.json"
         path.write_text(json.dumps(oha(trial), indent=2))
 

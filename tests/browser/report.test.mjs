@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { openChromium, settle } from "./chromium.mjs";
 import { examplePage, fullPage, perfApi, ROOT } from "./pages.mjs";
 import {
-  casesOf, chartsOf, choose, csvOf, dataOf, formOf, hashOf, isNear, numberIn, pointsIn, tableOf, trialsOf,
+  casesOf, chartsOf, choose, csvOf, dataOf, formOf, hashOf, isNear, isOpen, numberIn, pointsIn, tableOf, trialsOf,
   uncheck, valuesOf, withDrawn, withPage,
 } from "./report_page.mjs";
 
@@ -160,7 +160,7 @@ async function assertLatencies(page, percentile, connections) {
     }
     assert.ok(at >= 0, `${where} is not drawn`);
     assert.ok(isNear(line.y[at] * 1e6, numberIn(told)), `${where} is drawn at ${line.y[at]} ms`);
-    assert.equal(line.symbols[at] === "triangle-up-open", told.includes(">"), `${where} is drawn as ${line.symbols[at]}`);
+    assert.equal(line.symbols[at] === "triangle-up-open", isOpen(told), `${where} is drawn as ${line.symbols[at]}`);
     const place = against.y.findIndex((y, one) => isNear(y * 1e6, numberIn(told)) && isNear(against.x[one], achieved));
     assert.ok(place >= 0, `${where} is not in the tradeoff`);
   }
@@ -227,12 +227,12 @@ test("the target chooses what the charts of one target show", () =>
         }
         const curve = lineOf(charts.percentiles, titles, row);
         if (curve === undefined) {
-          assert.ok(row.p50.includes(">"), `${line.name} at ${told} has no curve, and p50 ${row.p50}`);
+          assert.ok(isOpen(row.p50), `${line.name} at ${told} has no curve, and p50 ${row.p50}`);
           continue;
         }
         // The points at which 90 and 99 % are below; a line may end before.
         for (const [percentile, place] of [["p50", 5], ["p90", 16], ["p99", 32]]) {
-          const isInside = place < curve.y.length && percentile !== "p50" && !row[percentile].includes(">");
+          const isInside = place < curve.y.length && percentile !== "p50" && !isOpen(row[percentile]);
           if (isInside) assert.ok(isNear(curve.y[place] * 1e6, numberIn(row[percentile]), 0.01), `${curve.name}: ${percentile} ${row[percentile]}, drawn ${curve.y[place]} ms`);
         }
       }
@@ -297,9 +297,10 @@ test("CSV has the numbers of the dataset", () =>
     assert.equal(rows.length, wanted.length);
     rows.forEach((row, at) => {
       const one = wanted[at];
-      for (const [mine, its] of [["trial", "trial"], ["position", "position"], ["app", "app"], ["store", "store"], ["workers", "workers"], ["connections", "concurrency"], ["target", "target_rps"], ["block", "block"], ["failed", "failed"], ["censored", "censored"], ["flags", "flags"]]) {
+      for (const [mine, its] of [["trial", "trial"], ["position", "position"], ["app", "app"], ["store", "store"], ["workers", "workers"], ["connections", "concurrency"], ["block", "block"], ["failed", "failed"], ["censored", "censored"], ["flags", "flags"]]) {
         assert.equal(row[mine], one[its], `${mine} of trial ${one.trial}`);
       }
+      assert.equal(Number(row.target), Number(one.target_rps), `target of trial ${one.trial}`);
       assert.ok(isNear(Number(row.rate), Number(one.achieved_rps), 1e-6), `rate of trial ${one.trial}`);
       for (const percentile of ["p50", "p90", "p95", "p99", "p99.9", "p99.99"]) {
         const its = `latency_${percentile.replace(".", "_")}`;

@@ -93,10 +93,13 @@ export const tableOf = (page, selector) => page.locator(selector).evaluate((tabl
 export const casesOf = (page) => tableOf(page, "section[aria-labelledby=cases] table");
 export const trialsOf = (page) => tableOf(page, "#trials-table");
 
-// `1.34 ms` and `> 1.34 ms` in nanoseconds, `2,000.5/s` in requests; NaN for none.
+// Whether unfinished requests can move a figure: `> 1.34 ms` and `1.34–1.56 ms`.
+export const isOpen = (text) => /[>–]/.test(text);
+
+// `1.34 ms`, `> 1.34 ms` and the lower end of `1.34–1.56 ms` in nanoseconds, `2,000.5/s` in requests; NaN for none.
 const UNITS = { ns: 1, "µs": 1e3, ms: 1e6, s: 1e9 };
 export const numberIn = (text) => {
-  const [, digits, unit] = /([\d,.]+)\s*(ns|µs|ms|s(?!\w))?/.exec(text) ?? [];
+  const [, digits, unit] = /([\d,.]+)(?:–[\d,.]+)?\s*(ns|µs|ms|s(?!\w))?/.exec(text) ?? [];
   return digits === undefined ? NaN : Number(digits.replaceAll(",", "")) * (text.includes("/s") ? 1 : UNITS[unit] ?? 1);
 };
 // Whether a number is the same as one of three digits or more that was told.

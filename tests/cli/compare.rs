@@ -160,6 +160,20 @@ fn a_calibrated_host_tells_equivalence() {
 }
 
 #[test]
+fn a_spec_that_is_only_called_calibrate_is_no_calibration() {
+    let env = TestEnv::new();
+    let spec = include_str!("../../src/plan/calibrate.toml");
+    env.write("calibrate.toml", spec);
+    for seed in ["1", "2", "3", "4"] {
+        let spec = "./calibrate.toml";
+        env.good(&["run", spec, "--fake", "--fixed-clock", "--no-progress", "--seed", seed]);
+    }
+    let (before, after) = (measured(&env, "1"), measured(&env, "2"));
+    let told = env.good(&["report", "--compare", &before, &after, "--only", "p50"]);
+    assert!(!told.contains("calibrations of this host"), "{told}");
+}
+
+#[test]
 fn two_versions_by_turns_are_two_datasets_and_a_verdict() {
     let env = TestEnv::new();
     let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--no-progress"];
@@ -179,26 +193,31 @@ fn two_versions_by_turns_are_two_datasets_and_a_verdict() {
     ]));
 }
 
-#[test]
-fn a_history_shows_where_a_metric_changed() {
-    let env = TestEnv::new();
+/// Twelve days, of which those from `first` on answer so many times as slowly.
+fn history(first: u64, slowdown: f64) -> TestEnv {
     const DAY: u64 = 24 * 60 * 60 * 1000;
-    // Six days as ever, then six on which every answer takes a third longer.
+    let env = TestEnv::new();
     for day in 0..12 {
         let overrides = Overrides {
             stores: Some(vec!["redis".to_owned()]),
-            repetitions: Some(3),
-            seed: Some(i64::try_from(day).unwrap()),
+            repetitions: Some("3".to_owned()),
+            seed: Some(day.to_string()),
             ..Overrides::default()
         };
-        let slowdown = if day < 6 { 1.0 } else { 1.33 };
+        let slowdown = if day < first { 1.0 } else { slowdown };
         unsealed_at(&env, "quick", &overrides, UnixMillis(START.0 + day * DAY), slowdown);
         env.good(&["resume", "--fake", "--fixed-clock", "--no-progress"]);
     }
+    env
+}
+
+#[test]
+fn a_history_shows_where_a_metric_changed() {
+    let env = history(6, 1.33);
     let told = env.good(&["trend", "p50", "--where", "app = 'express'", "--format", "json"]);
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    let changes: Vec<bool> =
-        told["points"].as_array().unwrap().iter().map(|one| one["is_change"] == true).collect();
+    let points = told["points"].as_array().unwrap();
+    let changes: Vec<bool> = points.iter().map(|one| one["is_change"] == true).collect();
     let expected: Vec<bool> = (0..12).map(|day| day == 6).collect();
     assert_eq!(changes, expected);
     let shown = env.good(&["trend", "p50"]);
@@ -217,9 +236,14 @@ fn a_comparison_by_turns_that_crashed_ends_with_its_whole_blocks() {
     let last = text.trim_end().rfind("{\"trial\":").unwrap();
     let line = text[..last].rfind('\n').unwrap() + 1;
     env.write(&path, &text[..line]);
+    // A journal of another run that cannot be read is in nobody's way.
+    std::fs::create_dir(env.path("results/journal/20250101-000000-7")).unwrap();
+    env.write("results/journal/20250101-000000-7/journal.jsonl", "damaged\nand more\n");
     let told = env.told(&["resume"]);
     assert!(told.starts_with("exit 0"), "{told}");
+    assert!(told.contains("skipped the unfinished run 20250101-000000-7: "), "{told}");
     assert!(told.contains("ends with what it has"), "{told}");
+    std::fs::remove_dir_all(env.path("results/journal/20250101-000000-7")).unwrap();
     env.good(&["results", "verify", "--all"]);
     let shown = env.good(&["results", "show", &dataset(&told)]);
     assert!(shown.contains("3 of 4s"), "{shown}");
@@ -254,4 +278,78 @@ fn a_look_in_the_middle_sees_what_the_dataset_tells_later() {
         Dataset::open(&store, id, Trust::Verify).await.unwrap().samples(None).await.unwrap()
     });
     assert_eq!(seen, told);
+}
+
+#[test]
+fn standard_output_has_the_format_that_was_asked_for_and_nothing_else() {
+    let env = TestEnv::new();
+    let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--no-progress"];
+    let small = ["--repetitions", "2", "--only", "p50", "--format"];
+    let before = measured(&env, "1");
+    let reproduce = ["reproduce", &before, "--fake", "--fixed-clock", "--no-progress"];
+    let slower = ["--fake-slowdown", "1.5", "--only", "p50", "--format"];
+    for command in [[&ab[..], &small].concat(), [&reproduce[..], &slower].concat()] {
+        let told = |format| env.good(&[&command[..], &[format]].concat());
+        assert!(told("md").starts_with("### perf-api: "));
+        assert!(told("junit").starts_with("<?xml "));
+        let json: serde_json::Value = serde_json::from_str(&told("json")).unwrap();
+        assert_eq!(json["version"], 1);
+        assert_eq!(told("html"), "results/comparison.html\n");
+        let output = env.output(&[&command[..], &["md"]].concat());
+        assert!(String::from_utf8(output.stderr).unwrap().contains("dataset "), "{command:?}");
+    }
+}
+
+#[test]
+fn a_text_file_has_text_and_a_page_is_opened() {
+    let env = TestEnv::new();
+    let (before, after) = (measured(&env, "1"), measured(&env, "2"));
+    let pair = ["report", "--compare", &before, &after, "--only", "p50"];
+    let printed = env.good(&[&pair[..], &["--format", "text"]].concat());
+    assert!(printed.starts_with("before  "), "{printed}");
+    assert!(!env.path("results/comparison.html").exists(), "nobody asked for a page");
+    let told = env.good(&[&pair[..], &["--format", "text", "-o", "told.txt"]].concat());
+    assert_eq!((told.as_str(), env.read("told.txt")), ("", printed.into_bytes()));
+    for format in ["text", "md", "json", "junit"] {
+        let told = env.told(&[&pair[..], &["--format", format, "--open"]].concat());
+        assert!(told.contains("a browser opens pages"), "{format}: {told}");
+    }
+    std::fs::create_dir(env.path("bin")).unwrap();
+    env.write("bin/xdg-open", "#!/bin/sh\necho \"$1\" > opened\n");
+    let program = env!("CARGO_BIN_EXE_perf-api");
+    let told = env.shell(&format!(
+        "chmod +x bin/xdg-open && mkfifo opened && PATH=$PWD/bin:$PATH {program} {} --open > /dev/null && timeout 60 cat opened",
+        pair.join(" ")
+    ));
+    assert!(told.contains("--- stdout\n[DIR]/results/comparison.html\n"), "{told}");
+}
+
+#[test]
+fn what_made_the_job_fail_is_listed_in_every_format() {
+    let env = TestEnv::new();
+    let (before, after) = (measured(&env, "1"), measured(&env, "2"));
+    let pair = ["report", "--compare", &before, &after, "--only", "p50", "--fail-on"];
+    let told = |verdicts, format| env.told(&[&pair[..], &[verdicts, "--format", format]].concat());
+    let case = "express on redis, 1 worker, 100 connections, 1000 QPS";
+    let found = "inconclusive: 2 figures of cases and 2 of groups";
+    for format in ["text", "md", "junit"] {
+        let told = told("inconclusive", format);
+        assert!(told.starts_with("exit 4"), "{format}: {told}");
+        assert!(told.contains(&format!("`--fail-on`: {found}\n")), "{format}: {told}");
+        assert!(told.contains(case), "{format}: {told}");
+    }
+    let text = told("inconclusive", "text");
+    let row = text.lines().find(|line| line.starts_with("inconclusive") && line.contains(case));
+    assert!(row.is_some(), "{text}");
+    assert!(!text.contains("other groups"), "{text}");
+    let markdown = told("inconclusive", "md");
+    let (shown, _) = markdown.split_once("<details>").unwrap();
+    assert!(shown.contains(&format!("**Failed** by `--fail-on`: {found}.")), "{markdown}");
+    assert!(shown.contains(&format!("| inconclusive | p50 | {case} |")), "{markdown}");
+    let junit = told("inconclusive", "junit");
+    assert!(junit.contains("tests=\"2\" failures=\"2\" skipped=\"0\""), "{junit}");
+    // Nothing of it where the job does not fail.
+    let markdown = told("regressed", "md");
+    assert!(markdown.starts_with("exit 0") && !markdown.contains("Failed"), "{markdown}");
+    assert!(!markdown.contains(case), "{markdown}");
 }

@@ -64,7 +64,8 @@ impl TestEnv {
     #[expect(clippy::disallowed_methods, reason = "limits are set by the shell")]
     pub fn shell(&self, line: &str) -> String {
         let mut shell = Command::new("bash");
-        self.as_text(&shell.args(["-c", line]).current_dir(self.dir.path()).output().unwrap())
+        shell.args(["-c", line]).current_dir(self.dir.path());
+        self.as_text(&shell.env("XDG_CACHE_HOME", self.path("cache")).output().unwrap())
     }
 
     /// Exit code, output and errors as one text.

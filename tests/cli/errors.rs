@@ -33,3 +33,73 @@ fn each_mistake_has_its_own_words() {
     insta::assert_snapshot!(told.join("\n"));
     assert!(!env.path("results/journal").exists(), "a mistake began a run");
 }
+
+#[test]
+fn a_value_is_refused_with_its_form_and_its_range() {
+    let env = TestEnv::new();
+    let values: [&[&str]; 14] = [
+        &["--qps", "fast"],
+        &["--qps", "0.05"],
+        &["--qps", "0.3333"],
+        &["--qps", "1k,1000"],
+        &["--qps", "0.1", "--duration", "2s"],
+        &["--qps", "10M"],
+        &["--workers", "1k"],
+        &["--workers", "0"],
+        &["--concurrency", "1.5"],
+        &["--repetitions", "x"],
+        &["--seed", "1.5"],
+        &["--retries", "11"],
+        &["--duration", "5"],
+        &["--duration", "500ms"],
+    ];
+    let refused = values.map(|value| (["plan", "quick"], value));
+    let slos: [&[&str]; 4] = [
+        &["--slo", "p99<=50ms"],
+        &["--slo", "p98<50ms"],
+        &["--slo", "p99<50"],
+        &["--slo", "errors<1"],
+    ];
+    let slos = slos.map(|value| (["capacity", "--apps=express"], value));
+    let told: Vec<String> = refused
+        .iter()
+        .chain(&slos)
+        .map(|(command, value)| {
+            let args = [&command[..], *value].concat();
+            format!("$ perf-api {}\n{}", args.join(" "), env.told(&args))
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_percentile_that_no_trial_supports_is_refused_with_what_would_do() {
+    let env = TestEnv::new();
+    let search = ["capacity", "--fake", "--no-progress", "--apps", "express"];
+    let told = |more: &str| {
+        let more: Vec<&str> = more.split(' ').collect();
+        let told = env.told(&[&search[..], &more].concat());
+        (told.starts_with("exit 0"), told)
+    };
+    let refused = [
+        "--slo p99.99<20ms --qps 5,10 --duration 2s",
+        "--slo p99<20ms --qps 100,2000 --duration 2s",
+        "--slo p50<20ms,p99.9<1s",
+    ]
+    .map(|more| {
+        let (is_good, told) = told(more);
+        assert!(!is_good, "{told}");
+        format!("$ perf-api capacity {more}\n{told}")
+    });
+    insta::assert_snapshot!(refused.join("\n"));
+    assert!(!env.path("results/journal").exists(), "a mistake began a run");
+    // What the hints say.
+    for more in [
+        "--slo p99<20ms --qps 100,2000 --duration 10s",
+        "--slo p99<20ms --qps 500,2000 --duration 2s",
+        "--slo p50<20ms,p99.9<1s --duration 25s",
+    ] {
+        let (is_good, told) = told(more);
+        assert!(is_good, "{more}: {told}");
+    }
+}

@@ -34,6 +34,7 @@ pub fn unsealed_pair(env: &TestEnv, blocks: u32) -> [RunId; 2] {
         topology: &topology,
         ceilings: std::collections::BTreeMap::new(),
         watches_host: false,
+        reservation: None,
         is_published: false,
         checks: vec![],
         host: host.clone(),

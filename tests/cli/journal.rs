@@ -57,6 +57,7 @@ pub fn unsealed_at(
         topology: &topology,
         ceilings: std::collections::BTreeMap::new(),
         watches_host: false,
+        reservation: None,
         is_published: false,
         checks: vec![],
         host,

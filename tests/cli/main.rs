@@ -6,8 +6,10 @@
 mod compare;
 mod env;
 mod errors;
+mod failures;
 mod interleaved;
 mod journal;
+mod own_bundle;
 mod plan;
 mod report;
 mod reproduce;
@@ -16,3 +18,4 @@ mod resume;
 mod run;
 mod serve;
 mod sql;
+mod stop;

@@ -37,9 +37,10 @@ fn what_a_page_shows_is_what_its_questions_answer() {
     assert_eq!((cases.len(), answers.len()), (16, 16));
     let mut bounds = 0;
     for (case, answer) in cases.iter().zip(&answers) {
-        for name in ["app", "store", "workers", "concurrency", "target_rps", "trials", "valid"] {
+        for name in ["app", "store", "workers", "concurrency", "trials", "valid"] {
             assert_eq!(case[name], answer[name], "{name} of {answer}");
         }
+        assert!(is_near(&case["target_rps"], &answer["target_rps"]), "{case} of {answer}");
         for name in ["planned", "completed", "failed", "censored"] {
             assert_eq!(case[name], answer[name], "{name} of {answer}");
         }
@@ -100,4 +101,30 @@ fn a_dataset_is_told_in_every_form() {
     let told = json(std::str::from_utf8(&env.read("report.json")).unwrap());
     let schema = json(include_str!("../../docs/report.schema.json"));
     super::compare::assert_fits(&told, &schema, &schema, "$");
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_named_and_not_its_temporary_file() {
+    let env = TestEnv::new();
+    env.good(&RUN);
+    let told = env.told(&["report", "--output", "nowhere/page.html"]);
+    assert_eq!(
+        told,
+        "exit 1\n--- stdout\n--- stderr\n\
+         error: cannot write nowhere/page.html: No such file or directory (os error 2)\n\
+         hint: `--output FILE` of `perf-api report` writes it elsewhere\n"
+    );
+}
+
+#[test]
+fn marks_and_what_is_left_out_of_rankings_are_counted_apart() {
+    let env = TestEnv::new();
+    // More workers than the computed host has CPUs.
+    env.good(&["quick", "--fake", "--no-progress", "--workers", "16", "--repetitions", "3"]);
+    let told = env.good(&["report", "--format", "md"]);
+    let health = "12 of 12 trials valid, 0 left out of rankings, 0 failed; 12 marked cpus_shared.";
+    assert!(told.contains(health), "{told}");
+    assert!(told.contains("| `cpus_shared` | 12 | yes |"), "{told}");
+    let page = String::from_utf8(env.read("results/report.html")).unwrap();
+    assert!(page.contains(health.trim_end_matches('.')));
 }

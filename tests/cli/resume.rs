@@ -29,8 +29,8 @@ const RESUME: [&str; 4] = ["resume", "--fake", "--fixed-clock", "--no-progress"]
 fn overrides() -> Overrides {
     Overrides {
         stores: Some(vec!["redis".to_owned()]),
-        qps: Some(vec![1000, 20000]),
-        repetitions: Some(3),
+        qps: Some(vec!["1000".to_owned(), "20000".to_owned()]),
+        repetitions: Some("3".to_owned()),
         ..Overrides::default()
     }
 }
@@ -134,6 +134,32 @@ fn a_journal_that_is_damaged_is_not_gone_on_with() {
     let told = env.told(&RESUME);
     assert!(told.starts_with("exit 5\n") && told.contains("is damaged at line"), "{told}");
     assert!(path.exists());
+}
+
+/// A disk without room: a file system in memory, in a mount namespace of its own.
+#[test]
+fn what_to_do_on_a_disk_without_room_is_said_and_works() {
+    let env = TestEnv::new();
+    let id = dataset(&env.good(&RUN));
+    let program = env!("CARGO_BIN_EXE_perf-api");
+    let (run, resume) = (RUN.join(" "), RESUME.join(" "));
+    let told = env.shell(&format!(
+        "exec unshare --map-root-user --mount sh -c '
+            mount -t tmpfs -o size=32k none results || exit 99
+            {program} {run}; {program} {resume}
+            mount -o remount,size=32m results; {program} {resume}'"
+    ));
+    assert!(told.starts_with("exit 0\n") && told.contains(&id), "{told}");
+    let journal = "error: cannot write [DIR]/results/journal/20260101-000000-0/journal.jsonl: \
+                   No space left on device (os error 28)";
+    let hints = [
+        "hint: free space on the disk of [DIR]/results/journal/20260101-000000-0\n",
+        "hint: `perf-api resume 20260101-000000-0` goes on",
+    ];
+    // Of the run, and of what goes on with it before there is room.
+    for words in [&[journal][..], &hints].concat() {
+        assert_eq!(told.matches(words).count(), 2, "{words}: {told}");
+    }
 }
 
 /// A file system that takes no more, as `ulimit -f` makes it without a real disk.

@@ -355,7 +355,7 @@ fn nothing_is_written_or_read_but_datasets() {
     ] {
         let told = server.refused(query);
         assert!(
-            told.starts_with("questions only: nothing is written, changed or set"),
+            told.starts_with("a query only reads: nothing is written, changed or set"),
             "{query}: {told}"
         );
     }
@@ -407,17 +407,21 @@ fn only_this_machines_own_pages_are_answered() {
     let env = TestEnv::new();
     measured(&env, "1");
     let server = Server::start(&env);
-    let port = server.host.rsplit(':').next().unwrap();
     let with_host = |host: &str| server.ask("GET /", &[("Host", host)], "").status;
-    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")]
-    {
-        assert_eq!(with_host(&host), 200, "{host}");
+    // Whatever the port: `ssh -L 9000:…` makes it another one.
+    for host in ["127.0.0.1:9000", "localhost:9000", "[::1]:9000", "127.0.0.1", "localhost"] {
+        assert_eq!(with_host(host), 200, "{host}");
     }
-    for host in [format!("evil.example:{port}"), "127.0.0.1".to_owned(), "127.0.0.1:1".to_owned()] {
-        assert_eq!(with_host(&host), 403, "{host}");
+    for host in ["evil.example:8321", "evil.example", "localhost.evil.example", "10.0.0.1"] {
+        assert_eq!(with_host(host), 403, "{host}");
     }
     let told = server.ask("GET /", &[], "");
-    assert!(told.status == 403 && told.body.contains("under no other name"), "{told:?}");
+    assert!(told.status == 403 && told.body.contains("expects one `Host` header"), "{told:?}");
+    let told = server.ask("GET /", &[("Host", "lab.example.org:80")], "");
+    assert!(
+        told.body.contains("`perf-api serve --allow-host lab.example.org` allows it"),
+        "{told:?}"
+    );
 
     let own = format!("http://{}", server.host);
     let json = ("Content-Type", "application/json");
@@ -439,6 +443,36 @@ fn only_this_machines_own_pages_are_answered() {
     assert_eq!(server.ask("GET /", &foreign, "").status, 403);
     assert_eq!(server.post(&json!({ "query": "x".repeat(65 << 10) })).status, 413);
     assert_eq!(server.post(&json!({ "query": "select 1", "more": 1 })).status, 400);
+}
+
+#[test]
+fn a_page_behind_another_port_may_ask_and_post() {
+    let env = TestEnv::new();
+    measured(&env, "1");
+    let server = Server::start(&env);
+    let asked = |origin: &str| {
+        let json = ("Content-Type", "application/json");
+        let own = [("Host", "localhost:9000"), ("Sec-Fetch-Site", "same-origin"), json];
+        let headers = [&own[..], &[("Origin", origin)]].concat();
+        server.ask("POST /sql", &headers, r#"{"query":"select 1"}"#).status
+    };
+    assert_eq!(asked("http://localhost:9000"), 200);
+    // A page of another server on this machine.
+    assert_eq!(asked("http://localhost:3000"), 403);
+    assert_eq!(asked("http://evil.example:9000"), 403);
+}
+
+#[test]
+fn an_allowed_host_is_answered_and_no_other() {
+    let env = TestEnv::new();
+    measured(&env, "1");
+    let server = Server::start_with(&env, &["--allow-host", "lab.example.org"], &[]);
+    let with_host = |host: &str| server.ask("GET /", &[("Host", host)], "").status;
+    assert_eq!(with_host("lab.example.org:8443"), 200);
+    assert_eq!(with_host("localhost:1"), 200);
+    assert_eq!(with_host("evil.example"), 403);
+    let told = env.told(&["serve", "--allow-host", "http://lab"]);
+    assert!(told.starts_with("exit 2") && told.contains("without scheme and port"), "{told}");
 }
 
 #[test]
@@ -490,8 +524,8 @@ fn a_run_is_seen_from_its_first_trial_to_its_dataset() {
     let elsewhere = TestEnv::new();
     let overrides = Overrides {
         stores: Some(vec!["redis".to_owned()]),
-        qps: Some(vec![1000, 20000]),
-        repetitions: Some(3),
+        qps: Some(vec!["1000".to_owned(), "20000".to_owned()]),
+        repetitions: Some("3".to_owned()),
         ..Overrides::default()
     };
     let whole = std::fs::read(unsealed(&elsewhere, "quick", &overrides)).unwrap();

@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 use rustix::process::Signal;
 
 use crate::engine::{Engine, LongRun, answer, dataset};
-use crate::system::perf_api;
+use crate::system::{bundle_path, command, perf_api};
 
 /// Trials whose parts were all seen to use CPU and memory.
 const SAMPLED: &str = "select count(*) as trials from trials where least(app_cpu_s, store_cpu_s,
@@ -30,6 +30,8 @@ fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
         assert!(!host.cpuset_cpus.as_ref().unwrap().is_empty(), "{component}");
         assert!(host.nano_cpus.unwrap() >= 1_000_000_000, "{component}");
         assert!(host.memory.unwrap() > 0 && host.pids_limit.unwrap() > 0, "{component}");
+        let log = host.log_config.as_ref().unwrap();
+        assert_eq!(log.config.as_ref().unwrap()["max-size"], "4m", "{component}");
         assert!(host.port_bindings.as_ref().is_none_or(HashMap::is_empty), "{component}");
         assert!(host.binds.as_ref().is_none_or(Vec::is_empty), "{component}");
         let config = seen.config.as_ref().unwrap();
@@ -97,4 +99,22 @@ fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
     assert_eq!(seen.unwrap().state.unwrap().running, Some(true), "a stranger was stopped");
     let options = RemoveContainerOptionsBuilder::new().force(true).build();
     engine.runtime.block_on(engine.docker.remove_container(&other, Some(options))).unwrap();
+}
+
+#[test]
+fn both_versions_of_an_interleaved_comparison_are_measured_in_containers() {
+    let engine = Engine::new();
+    let results = tempfile::tempdir().unwrap();
+    let bundle = bundle_path();
+    let mut ab = command(env!("CARGO_BIN_EXE_perf-api"));
+    ab.arg("ab").args([&bundle, &bundle]).arg("--results").arg(results.path());
+    ab.args(["--launcher", "docker", "--apps", "express", "--stores", "redis", "--fit"]);
+    ab.args(["--qps", "100", "--repetitions", "2", "--duration", "1s"]);
+    let output = ab.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(engine.nothing_is_left());
+    let measured = "select launcher, count(*) as datasets, sum(trials) as trials,
+        sum(failed_trials) as failed from datasets group by launcher";
+    assert_eq!(answer(results.path(), measured), "launcher,datasets,trials,failed\ndocker,2,4,0\n");
 }

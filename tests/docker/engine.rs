@@ -14,6 +14,7 @@ use bollard::query_parameters::{
 use perf_api::model::Image;
 use rustix::process::{Pid, Signal, kill_process};
 
+pub use crate::system::answer;
 use crate::system::{self, perf_api, wait_until};
 
 /// The daemon, and the right to use it alone.
@@ -97,7 +98,7 @@ impl LongRun {
             .stderr(std::fs::File::create(results.path().join("told")).unwrap())
             .spawn()
             .unwrap();
-        let run = Self { runner, window: format!("{seconds}000ms"), results };
+        let run = Self { runner, window: format!("{seconds}005ms"), results };
         wait_until("the load", || run.loads(engine));
         run
     }
@@ -129,12 +130,4 @@ pub fn dataset(results: &Path) -> serde_json::Value {
         .flatten()
         .find_map(|entry| std::fs::read(entry.path().join("manifest.json")).ok());
     serde_json::from_slice(&found.unwrap()).unwrap()
-}
-
-/// What a query answers, as CSV.
-#[expect(clippy::disallowed_methods, reason = "the program under test")]
-pub fn answer(results: &Path, sql: &str) -> String {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_perf-api"));
-    let output = command.args(["sql", sql, "--format", "csv", "--results"]).arg(results).output();
-    String::from_utf8(output.unwrap().stdout).unwrap()
 }

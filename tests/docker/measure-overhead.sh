@@ -4,6 +4,7 @@
 set -euo pipefail
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
+export XDG_CACHE_HOME=$results/cache # never the user's
 begun=$(date +%s%N)
 ./perf-api quick --launcher docker --stores redis --concurrency 100,500 --qps 1000,5000,10000,20000 \
   --duration 20s --results "$results" --no-progress

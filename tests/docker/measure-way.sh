@@ -4,6 +4,7 @@
 set -euo pipefail
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
+export XDG_CACHE_HOME=$results/cache # never the user's
 for turn in 1 2 3; do
   for way in "" --publish; do
     ./perf-api quick --launcher docker $way --apps express --stores redis --qps 1000,20000 \

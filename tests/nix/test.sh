@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/nix/world.sh "$1"
+export XDG_CACHE_HOME=$work/cache # never the user's
 
 step "the lock: what it holds, and that a look without a network leaves it alone"
 tools/lint-locks

@@ -30,9 +30,19 @@ pub fn component(bundle: &Bundle, name: &str) -> Component {
     component
 }
 
+/// Where tests keep what the loader can drive: one folder for all of them, so that it is measured once,
+/// and never the user's.
+pub fn cache_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests start the program and servers themselves")]
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    Command::new(program)
+    let mut command = Command::new(program);
+    // A run of somebody else on this machine is no reason to fail.
+    command.env("PERF_API_RESERVATIONS", env!("CARGO_TARGET_TMPDIR"));
+    command.env("XDG_CACHE_HOME", cache_dir());
+    command
 }
 
 /// The program, told to use this repository's bundle and a results folder.
@@ -40,6 +50,13 @@ pub fn perf_api(results: &Path, args: &[&str]) -> Command {
     let mut command = command(env!("CARGO_BIN_EXE_perf-api"));
     command.args(args).arg("--bundle").arg(bundle_path()).arg("--results").arg(results);
     command
+}
+
+/// What a query answers, as CSV.
+pub fn answer(results: &Path, sql: &str) -> String {
+    let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
+    ask.args(["sql", sql, "--format", "csv", "--results"]).arg(results);
+    String::from_utf8(ask.output().unwrap().stdout).unwrap()
 }
 
 /// A process: its pid and its start time, which together are never used twice.

@@ -12,13 +12,15 @@ latest = max(manifests, key=lambda folder: manifests[folder]["started"])
 told = (results / "report.html").read_text()
 
 rates = duckdb.sql(f"""
-    SELECT app, store, avg(achieved_rps) FROM '{latest}/trials.parquet'
-    WHERE is_valid GROUP BY ALL ORDER BY ALL
+    SELECT app, store, coalesce(avg(achieved_rps) FILTER (WHERE is_valid), avg(achieved_rps)), bool_or(is_valid)
+    FROM '{latest}/trials.parquet' WHERE failure_stage IS NULL GROUP BY ALL ORDER BY ALL
 """).fetchall()
-assert rates, "no valid trial"
-for app, store, rate in rates:
+assert rates, "no measured trial"
+for app, store, rate, is_ranked in rates:
     print(f"{app} on {store}: mean achieved rate {rate:.1f}/s")
-    assert f"{rate:.1f}/s</td>" in told, f"the report does not tell {rate:.1f}/s"
+    # A busy host leaves no trial to rank: the figures are then in brackets.
+    text = f"{rate:.1f}/s" if is_ranked else f"({rate:.1f}/s)"
+    assert f"{text}</td>" in told, f"the report does not show {text}"
 
 # The distribution holds every request, and its p95 is the one in the summary.
 for trial, completed, censored, p95, is_bound in duckdb.sql(f"""

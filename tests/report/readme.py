@@ -1,6 +1,7 @@
 """Everything that the README tells users to type does what it says, but for `make` itself."""
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -9,6 +10,10 @@ import subprocess
 import tempfile
 
 import duckdb
+
+# Never the user's cache.
+cache = tempfile.TemporaryDirectory()
+os.environ["XDG_CACHE_HOME"] = cache.name
 
 readme = pathlib.Path("README.md").read_text()
 blocks = re.findall(r"```(\w+)\n(.*?)```", readme, flags=re.S)

@@ -8,6 +8,7 @@ shift
 if [ -f bundle.json ]; then export PERF_API_BUNDLE=$PWD/bundle.json; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME=$work/cache # never the user's
 
 trials=$("$program" plan quick --format json "$@" | jq '.trials | length')
 mkfifo "$work/told"
@@ -17,7 +18,7 @@ killed() { # a run, at the line that tells its last trial; gives whether its jou
   local runner=$! line
   while IFS= read -r line; do
     echo "$line"
-    case $line in *"[$trials/$trials]"*) kill -KILL $runner 2>/dev/null || true ;; esac
+    case $line in *"[$trials of $trials]"*) kill -KILL $runner 2>/dev/null || true ;; esac
   done <"$work/told"
   wait $runner 2>/dev/null || true
   ls "$work"/killed/journal/*/journal.jsonl >/dev/null 2>&1

@@ -8,6 +8,7 @@ use perf_api::compare::Side;
 use perf_api::id::DatasetId;
 use perf_api::model::{Case, Figure, Metric, Sample, Stack};
 use perf_api::store::{Location, Manifest, Store};
+use perf_api::units::Rps;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -199,7 +200,7 @@ impl World {
         let is_slow = self.kind == Kind::Bimodal && rng.random::<f64>() < 0.25;
         own.map(|case| {
             // Some load points scatter three times as much as others.
-            let spread = 1.0 + 2.0 * f64::from(case.target_rps) / 20_000.0;
+            let spread = 1.0 + 2.0 * case.target_rps.as_f64() / 20_000.0;
             let is_far = self.kind == Kind::HeavyTails && rng.random::<f64>() < 0.05;
             let mut metrics = [0.0; 3];
             for (value, scatter) in metrics.iter_mut().zip(SCATTER) {
@@ -225,7 +226,7 @@ fn reference() -> Vec<Case> {
         for store in ["dragonfly", "redis"] {
             for workers in [1, 2, 4] {
                 for concurrency in [100, 500, 1000, 2000] {
-                    for target_rps in [1000, 5000, 10_000, 20_000] {
+                    for target_rps in [1000, 5000, 10_000, 20_000].map(Rps::whole) {
                         let stack = Stack {
                             app: app.parse().unwrap(),
                             store: store.parse().unwrap(),
@@ -292,7 +293,7 @@ fn measured() -> Residuals {
             store: fields[1].parse().unwrap(),
             workers: number(2),
         };
-        let (concurrency, target_rps, block) = (number(3), number(4), number(5));
+        let (concurrency, target_rps, block) = (number(3), Rps::whole(number(4)), number(5));
         let case = Case { stack: stack.clone(), concurrency, target_rps };
         let own = starts.entry((stack, block)).or_default();
         for (metric, value) in METRICS.into_iter().zip(&fields[6..]) {

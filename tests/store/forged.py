@@ -90,7 +90,7 @@ forgeries = {
     "a column that may be missing": ("trials", trials.cast(pa.schema(
         [field.with_nullable(True) if field.name == "app" else field for field in trials.schema]))),
     "another type": ("latency", tables["latency"].cast(pa.schema(
-        [pa.field("count", pa.int64(), False) if field.name == "count" else field for field in tables["latency"].schema]))),
+        [pa.field("count", pa.int32(), False) if field.name == "count" else field for field in tables["latency"].schema]))),
     "a column too many": ("timeline", tables["timeline"].append_column("extra", pa.array([1] * len(tables["timeline"])))),
 }
 print("forged:", verify("nothing", {}, manifest))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
-use datafusion::arrow::datatypes::UInt32Type;
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use perf_api::id::{DatasetId, RunId};
 use perf_api::store::{JournalContent, Store, StoreError, tables};
@@ -39,6 +39,9 @@ impl Program {
     fn start(&self, args: &[String], results: &Path) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_perf-api"));
         command.args(args).arg("--results").arg(results).current_dir(&self.dir);
+        command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
+        // A run of somebody else on this machine is no reason to fail.
+        command.env("PERF_API_RESERVATIONS", env!("CARGO_TARGET_TMPDIR"));
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 }
@@ -168,14 +171,14 @@ struct Counts {
 
 /// Every finished trial of a journal stands in the dataset's tables exactly as journalled.
 fn check_kept(content: &JournalContent, dataset: &Path) {
-    let wanted: Vec<u32> = content.trials.iter().map(|record| record.trial.id.0).collect();
+    let wanted: Vec<i64> = content.trials.iter().map(|record| record.trial.id.0.into()).collect();
     for table in tables(content.header.experiment.duration.0, &content.trials) {
         let file = std::fs::File::open(dataset.join(table.file_name())).unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
         let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
         let Some(first) = batches.first() else { continue };
         let stored = concat_batches(&first.schema(), &batches).unwrap();
-        let trials = stored.column_by_name("trial").unwrap().as_primitive::<UInt32Type>();
+        let trials = stored.column_by_name("trial").unwrap().as_primitive::<Int64Type>();
         let is_wanted: BooleanArray =
             trials.values().iter().map(|trial| Some(wanted.binary_search(trial).is_ok())).collect();
         let stored = filter_record_batch(&stored, &is_wanted).unwrap();

@@ -143,7 +143,7 @@ fn no_text_makes_a_parser_panic_or_swallow_memory() {
 fn journal_lines(env: &TestEnv) -> Vec<Vec<u8>> {
     let overrides = Overrides {
         stores: Some(vec!["redis".to_owned()]),
-        qps: Some(vec![200]),
+        qps: Some(vec!["200".to_owned()]),
         duration: Some("1s".to_owned()),
         ..Overrides::default()
     };

@@ -1,0 +1,75 @@
+//! Everything that a component starts belongs to it, in whatever session or process group: its use is
+//! measured, and it ends with its stack.
+
+use rustix::process::Signal;
+
+use super::system::{command, take_turn, wait_until};
+use super::wrapped::{Background, Wrapped};
+
+/// Ways to leave the process group of who started one.
+const ESCAPES: [(&str, &str); 3] = [
+    ("a session of its own", "setsid \"$0\" \"$@\" & wait"),
+    ("a daemon", "setsid \"$0\" \"$@\" </dev/null >/dev/null 2>&1 & exit 0"),
+    ("two forks, no environment", "(env -i setsid \"$0\" \"$@\" & ) ; exec sleep 600"),
+];
+
+const USED: &str = "select count(*) as trials from trials where failure_stage is null
+    and app_cpu_s > 0.005 and app_peak_memory_bytes > 1000000";
+
+#[test]
+fn what_leaves_its_group_is_measured_and_ends_with_its_stack() {
+    let _turn = take_turn();
+    for (escape, script) in ESCAPES {
+        let app = Wrapped::new(script);
+        let run = app.quick(&["--qps", "1000", "--duration", "2s", "--repetitions", "2"]).output();
+        let run = run.unwrap();
+        let told = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(0), "{escape}: {told}");
+        assert!(app.processes().is_empty(), "{escape}: {:?}", app.processes());
+        assert!(!told.contains("left behind"), "{escape}: {told}");
+        let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
+        ask.args(["sql", USED, "--format", "csv", "--results"]).arg(app.results());
+        let answer = String::from_utf8(ask.output().unwrap().stdout).unwrap();
+        assert_eq!(answer, "trials\n2\n", "{escape}: its use was not measured");
+    }
+}
+
+#[test]
+fn what_leaves_its_group_ends_with_the_runner() {
+    let _turn = take_turn();
+    for (escape, script) in ESCAPES {
+        for signal in [Signal::INT, Signal::KILL] {
+            let app = Wrapped::new(script);
+            let run = app.quick(&["--qps", "100", "--duration", "60s"]);
+            let mut run = Background::start(run, &app.results());
+            run.wait_until("the load", |_| {
+                procfs::process::all_processes().unwrap().flatten().any(|process| {
+                    let words = process.cmdline().unwrap_or_default();
+                    words.iter().any(|word| word == "60005ms")
+                })
+            });
+            assert!(app.processes().len() >= 2, "{escape}");
+            run.signal(signal);
+            run.runner.wait().unwrap();
+            if signal == Signal::INT {
+                assert!(app.processes().is_empty(), "{escape}: {:?}", app.processes());
+            }
+            wait_until("everything to follow the runner", || app.processes().is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_app_that_fails_ends_at_once_with_what_it_started() {
+    let _turn = take_turn();
+    let app = Wrapped::new("setsid \"$0\" \"$@\" & echo no licence; exit 3");
+    let run = app.quick(&["--qps", "100", "--duration", "1s"]).output().unwrap();
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(3), "{told}");
+    assert!(told.contains("app `wrapped` ended before it was ready (exit status: 3)"), "{told}");
+    assert!(app.processes().is_empty(), "{:?}", app.processes());
+    let app = Wrapped::new("kill -SEGV $$");
+    let run = app.quick(&["--qps", "100", "--duration", "1s"]).output().unwrap();
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert!(told.contains("ended before it was ready (signal: 11 (SIGSEGV))"), "{told}");
+}
