@@ -318,7 +318,7 @@ fn a_text_file_has_text_and_a_page_is_opened() {
     env.write("bin/xdg-open", "#!/bin/sh\necho \"$1\" > opened\n");
     let program = env!("CARGO_BIN_EXE_perf-api");
     let told = env.shell(&format!(
-        "chmod +x bin/xdg-open && mkfifo opened && PATH=$PWD/bin:$PATH {program} {} --open > /dev/null && timeout 60 cat opened",
+        "chmod +x bin/xdg-open && mkfifo opened && exec 3<>opened && PATH=$PWD/bin:$PATH {program} {} --open > /dev/null && read -t 60 page <&3 && echo $page",
         pair.join(" ")
     ));
     assert!(told.contains("--- stdout\n[DIR]/results/comparison.html\n"), "{told}");
