@@ -12,7 +12,7 @@ use crate::units::Nanos;
 /// The share of the loader's ceiling above which a trial says as much of the loader as of the app.
 pub const MOST_OF_CEILING: f64 = 0.8;
 /// The share of requests that has to be answered in a load that the loader drove.
-const LEAST_DRIVEN: f64 = 0.98;
+const MIN_DRIVEN_SHARE: f64 = 0.98;
 /// How busy the loader may be, on all of its CPUs and on each.
 const MOST_LOADER_BUSY: f64 = 0.85;
 /// How late one request in a hundred may be released: the larger of a time and of a share of the
@@ -75,7 +75,8 @@ pub fn driven_rps(record: &TrialRecord) -> Option<u32> {
 #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
 pub(super) fn is_driven(measured: &Measurement, figures: &Figures) -> bool {
     let counts = &measured.counts;
-    let is_answered = counts.completed_in_window() as f64 >= counts.planned as f64 * LEAST_DRIVEN;
+    let is_answered =
+        counts.completed_in_window() as f64 >= counts.planned as f64 * MIN_DRIVEN_SHARE;
     measured.loader.is_some() && !is_late(measured, figures) && is_answered
 }
 

@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(told(&tail, 0.95), "> 50.0 ms");
         // 10 cut off at once: whether the median is 1 ms or 9 ms is not known.
         assert_eq!(told(&[(0, 0, 10), (1, 5, 0), (9, 6, 0)], 0.5), "1.00–9.00 ms");
-        // One of 100 cut off at once: the 95th is between the answers at both sides.
+        // One of 100 unfinished at once: the 95th is between the answers at both sides.
         let one = [(0, 0, 1), (1, 94, 0), (2, 1, 0), (3, 4, 0)];
         assert_eq!(told(&one, 0.95), "1.00–2.00 ms");
         assert_eq!(told(&one, 0.5), "1.00 ms");
