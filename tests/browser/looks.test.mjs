@@ -11,7 +11,7 @@ import { pointsIn, chartsOf, withDrawn, withPage } from "./report_page.mjs";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 const SCHEMES = ["light", "dark"];
-const INTERACTIVE_MS = 1_000;
+const MAX_INTERACTIVE_RATIO = 2;
 
 const close = [];
 let context;
@@ -235,15 +235,31 @@ test("a page that is read in the dark is printed in dark ink", () =>
     assert.deepEqual([...new Set(inks.filter((ink) => lightness(ink) > 100))], []);
   }, { media: { colorScheme: "dark" } }));
 
-test("somebody can work with the full page within a second", async () => {
-  const times = [];
-  for (let time = 0; time < 3; time += 1) {
-    times.push(await withChromium((own) => withPage(own, fullPage(), async (page) => {
+// When the page is interactive, in milliseconds from the start of the navigation, and how many charts are
+// drawn by then, in a Chromium of its own.
+const interactive = (path) =>
+  withChromium(async (own) => {
+    await own.addInitScript(() => {
+      const mark = performance.mark.bind(performance);
+      performance.mark = (name, ...rest) => {
+        if (name === "interactive") window.drawn = document.querySelectorAll(".chart:has(.main-svg)").length;
+        return mark(name, ...rest);
+      };
+    });
+    return withPage(own, path, async (page) => {
       await page.waitForFunction(() => performance.getEntriesByName("interactive").length > 0);
-      return page.evaluate(() => performance.getEntriesByName("interactive")[0].startTime);
-    })));
-  }
-  const median = [...times].sort((a, b) => a - b)[1];
-  console.log(`interactive after ${Math.round(median)} ms (${times.map(Math.round).join(", ")})`);
-  assert.ok(median < INTERACTIVE_MS, `${Math.round(median)} ms`);
+      return page.evaluate(() => ({ ms: performance.getEntriesByName("interactive")[0].startTime, drawn: window.drawn }));
+    });
+  });
+
+// A ratio of two pages that are opened one after the other, since the host's speed is not the page's.
+// `make report-bench` measures the time in seconds.
+test("ten times as many trials do not delay the page, which waits for one chart", async () => {
+  const pairs = [];
+  for (let time = 0; time < 3; time += 1) pairs.push([await interactive(examplePage()), await interactive(fullPage())]);
+  assert.deepEqual(new Set(pairs.flat().map(({ drawn }) => drawn)), new Set([1]));
+  const fastest = (at) => Math.min(...pairs.map((pair) => pair[at].ms));
+  const ratio = fastest(1) / fastest(0);
+  console.log(`interactive after ${pairs.map((pair) => pair.map(({ ms }) => Math.round(ms)).join(" and ")).join(", ")} ms: ratio ${ratio.toFixed(2)}`);
+  assert.ok(ratio < MAX_INTERACTIVE_RATIO, `ratio ${ratio.toFixed(2)}`);
 });

@@ -369,7 +369,7 @@ test("a chart can be enlarged, and Escape gives the focus back", () =>
       const stage = page.locator("dialog[open]");
       await stage.locator(".chart .main-svg").first().waitFor();
       assert.equal(await stage.locator("h2").textContent(), title);
-      await page.waitForFunction((least) => document.querySelector("dialog .main-svg").getBoundingClientRect().width > least, width * 1.2, { timeout: 5_000 }).catch(() => {});
+      await page.waitForFunction((least) => document.querySelector("dialog .main-svg").getBoundingClientRect().width > least, width * 1.2).catch(() => {});
       const large = await stage.locator(".main-svg").first().boundingBox();
       assert.ok(large.width > width * 1.2, `${id} is ${large.width} px wide instead of ${width}`);
       const { width: most, height: high } = page.viewportSize();
@@ -379,7 +379,7 @@ test("a chart can be enlarged, and Escape gives the focus back", () =>
       await stage.waitFor({ state: "detached" }).catch(() => {});
       assert.equal(await page.locator("dialog[open]").count(), 0);
       assert.ok(await card.locator("button[data-action=enlarge]").evaluate((button) => button === document.activeElement), "focus is not on the button");
-      await page.waitForFunction(([one, wanted]) => document.querySelector(`.card[data-chart="${one}"] .main-svg`).getBoundingClientRect().width === wanted, [id, width], { timeout: 5_000 });
+      await page.waitForFunction(([one, wanted]) => document.querySelector(`.card[data-chart="${one}"] .main-svg`).getBoundingClientRect().width === wanted, [id, width]);
     }
     await page.locator('.card[data-chart="latency"] button[data-action=enlarge]').click();
     await page.locator("dialog button").click();
