@@ -6,7 +6,7 @@
 //! (an app on a store, with a worker count) `launch` starts both, pinned to CPUs that `host` chose;
 //! `load` offers requests on a schedule and tells what became of each; every outcome is a line in a
 //! journal, which `store` seals into a dataset whose name is its hash. `query` asks datasets in
-//! SQL, `study` says what one of them shows and `compare` turns two into verdicts, and `report` turns
+//! SQL, `analysis` says what one of them shows and `compare` turns two into verdicts, and `report` turns
 //! answers into pages.
 //!
 //! # Entry points
@@ -21,16 +21,16 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | 0 ground | [`units`], [`id`], [`clock`], [`file`], [`exec`] (which uses those before it) |
+//! | 0 foundation | [`units`], [`id`], [`clock`], [`file`], [`process`] (which uses those before it) |
 //! | 1 model | [`model`] |
-//! | 2 trades | [`plan`], [`host`], [`bundle`], [`launch`], [`load`], [`store`], [`stats`] |
-//! | 3 work | [`run`], [`query`], [`study`], [`compare`] |
-//! | 4 faces | [`report`] |
-//! | 5 door | [`cli`] |
+//! | 2 domain | [`plan`], [`host`], [`bundle`], [`launch`], [`load`], [`store`], [`stats`] |
+//! | 3 engines | [`run`], [`query`], [`analysis`], [`compare`] |
+//! | 4 presentation | [`report`] |
+//! | 5 interface | [`cli`] |
 //!
 //! # Invariants
 //!
-//! - `plan`, `stats`, `study` and `compare` do no I/O and read no clock; the same inputs give the same bytes.
+//! - `plan`, `stats`, `analysis` and `compare` do no I/O and read no clock; the same inputs give the same bytes.
 //! - What is written under a hash never changes; what is hashed has a canonical byte form.
 //! - Nothing of a dataset is used before it was compared with its hash, unless somebody insists.
 //! - A failed trial is data, stored with its stage and reason. Nothing is dropped in silence.
@@ -38,11 +38,11 @@
 //! - `planned = completed + failed + censored`, for every trial.
 //! - Every child process is stopped: by `stop`, by `Drop`, by its supervisor, or by the next start.
 
+pub mod analysis;
 pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod compare;
-pub mod exec;
 pub mod file;
 pub mod host;
 pub mod id;
@@ -50,10 +50,10 @@ pub mod launch;
 pub mod load;
 pub mod model;
 pub mod plan;
+pub mod process;
 pub mod query;
 pub mod report;
 pub mod run;
 pub mod stats;
 pub mod store;
-pub mod study;
 pub mod units;

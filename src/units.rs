@@ -378,7 +378,7 @@ impl FromStr for CpuSet {
             let (start, end) = part.split_once('-').unwrap_or((part, part));
             let start: usize = start.trim().parse().map_err(|_| wrong())?;
             let end: usize = end.trim().parse().map_err(|_| wrong())?;
-            if end < start || end > MOST_CPUS {
+            if end < start || end > MAX_CPUS {
                 return Err(wrong());
             }
             cpus.extend(start..=end);
@@ -389,7 +389,7 @@ impl FromStr for CpuSet {
 
 /// More than Linux can be built for (`NR_CPUS` is 8,192 at most), so that a wrong list cannot
 /// take all memory.
-const MOST_CPUS: usize = 65_535;
+const MAX_CPUS: usize = 65_535;
 
 impl Serialize for CpuSet {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

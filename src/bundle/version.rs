@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::exec;
 use crate::model::{Component, ProcessTemplate, fill};
+use crate::process;
 
 /// The version that a program reports.
 pub(super) fn reported(template: &ProcessTemplate) -> io::Result<String> {
@@ -13,7 +13,7 @@ pub(super) fn reported(template: &ProcessTemplate) -> io::Result<String> {
     let env = template.env.iter().map(|(name, text)| Ok((name.clone(), filled(text)?)));
     let env = env.collect::<Result<BTreeMap<_, _>, String>>().map_err(io::Error::other)?;
     let args = template.version.as_deref().unwrap_or_default();
-    exec::first_line(&template.program, args, &env, &template.dir)
+    process::first_line(&template.program, args, &env, &template.dir)
 }
 
 /// Checks that a component's program reports the pinned version.

@@ -6,12 +6,12 @@ use datafusion::error::DataFusionError;
 
 use super::output::note;
 use crate::bundle::BundleError;
-use crate::exec::ExecError;
 use crate::file::folder_of;
 use crate::host::HostError;
 use crate::launch::LaunchError;
 use crate::model::{INSTALLED_FACT, with_causes};
 use crate::plan::SpecError;
+use crate::process::ProcessError;
 use crate::query::QueryError;
 use crate::report::ReportError;
 use crate::run::RunError;
@@ -207,8 +207,8 @@ impl From<HostError> for CliError {
     }
 }
 
-impl From<ExecError> for CliError {
-    fn from(error: ExecError) -> Self {
+impl From<ProcessError> for CliError {
+    fn from(error: ProcessError) -> Self {
         Self::of(&error)
     }
 }

@@ -1,6 +1,5 @@
 //! The door: the only place that prints, reads the environment, or decides an exit code.
 
-mod answer;
 mod args;
 mod ceilings;
 mod commands;
@@ -10,6 +9,7 @@ mod floors;
 mod location;
 mod open;
 mod output;
+mod query_output;
 mod serve;
 mod verdicts;
 
@@ -55,8 +55,8 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
         Command::Ask(args) => commands::ask::ask(&args),
-        Command::Supervise(args) => Ok(ExitCode::from(crate::exec::supervise(&args.into())?)),
-        Command::Pin(args) => Err(crate::exec::become_pinned(&args.into()).into()),
+        Command::Supervise(args) => Ok(ExitCode::from(crate::process::supervise(&args.into())?)),
+        Command::Pin(args) => Err(crate::process::become_pinned(&args.into()).into()),
         Command::Target(args) => {
             let served = crate::load::serve(args.listen, (&args).into());
             let told = |error| CliError::new(format!("cannot serve at {}: {error}", args.listen));

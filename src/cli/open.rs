@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::output::note;
-use crate::exec::start_and_leave;
 use crate::model::with_causes;
+use crate::process::start_and_leave;
 
 /// The program that opens an address or a file as its person chose.
 const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };

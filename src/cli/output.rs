@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::error::CliError;
+use crate::analysis::CaseAnalysis;
 use crate::clock::Stopwatch;
 use crate::launch::Waiting;
 use crate::model::{Capacity, MAX_LINE_CHARS, Outcome, Plan, TrialRecord, one_line};
@@ -16,8 +17,7 @@ use crate::report::{
     P50, P95, UNSUPPORTED, UNSUPPORTED_MEANING, capacity_text, p95_text, rate_text,
     trial_percentile_text,
 };
-use crate::run::{Event, MOST_FAILURES};
-use crate::study::CaseStudy;
+use crate::run::{Event, MAX_FAILURES};
 use crate::units::{HumanDuration, Nanos};
 
 /// Prints text to standard output. A reader that went away is no error.
@@ -103,7 +103,7 @@ pub(super) fn capacity_table(capacities: &[Capacity]) -> String {
 }
 
 /// Cases with their figures, for the terminal.
-pub(super) fn case_table(cases: &[CaseStudy]) -> String {
+pub(super) fn case_table(cases: &[CaseAnalysis]) -> String {
     let header = [
         "app",
         "store",
@@ -117,7 +117,7 @@ pub(super) fn case_table(cases: &[CaseStudy]) -> String {
         "failed",
         "unfinished",
     ];
-    let row = |summary: &CaseStudy| {
+    let row = |summary: &CaseAnalysis| {
         let case = &summary.case;
         vec![
             case.stack.app.to_string(),
@@ -220,7 +220,7 @@ impl Progress {
             Event::Done(record) => self.done(record),
             Event::Repeated(record) => self.repeated(record),
             Event::GivenUp(stack) => {
-                self.say(&format!("{stack}: {MOST_FAILURES} failures in a row, given up"));
+                self.say(&format!("{stack}: {MAX_FAILURES} failures in a row, given up"));
             }
             Event::Sealing => self.now("sealing the dataset"),
         }

@@ -7,9 +7,9 @@ use crate::model::Metric;
 /// The share of cases that have to move one way before they are said to have moved together.
 const TOGETHER: f64 = 0.9;
 /// Fewer cases move together by chance.
-const LEAST_CASES: usize = 4;
+const MIN_CASES: usize = 4;
 /// A smaller common change is no news.
-const LEAST_CHANGE: f64 = 0.02;
+const MIN_CHANGE: f64 = 0.02;
 
 /// Whether what had no reason to change has changed, nearly all of it in one direction.
 pub(super) fn alarms(
@@ -39,7 +39,7 @@ pub(super) fn alarms(
 
 /// The variance between runs is left out on purpose: that the host moved is what is looked for.
 fn alarm(metric: Metric, controls: &[&Cell<'_>], rules: &Rules) -> Option<String> {
-    if controls.len() < LEAST_CASES {
+    if controls.len() < MIN_CASES {
         return None;
     }
     let estimate = pooled(controls, None)?;
@@ -47,8 +47,7 @@ fn alarm(metric: Metric, controls: &[&Cell<'_>], rules: &Rules) -> Option<String
     #[expect(clippy::cast_precision_loss, reason = "there are few cases")]
     let are_together = same_way as f64 >= controls.len() as f64 * TOGETHER;
     let change = to_change(metric, estimate.value);
-    let is_alarming =
-        are_together && change.abs() > LEAST_CHANGE && estimate.p() < rules.alpha / 3.0;
+    let is_alarming = are_together && change.abs() > MIN_CHANGE && estimate.p() < rules.alpha / 3.0;
     is_alarming.then(|| {
         format!(
             "{same_way} of {} cases whose components are the same on both sides moved one way in {}, by {:+.1} % on average: the host probably changed, and verdicts may be its doing",

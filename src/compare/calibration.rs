@@ -10,7 +10,7 @@ use crate::stats::{Scatter, smallest_ratio};
 use crate::units::Rps;
 
 /// Fewer runs may be alike by luck, and would then promise too much.
-pub const LEAST_SESSIONS: usize = 4;
+pub const MIN_SESSIONS: usize = 4;
 
 /// What is known of a host from measuring one stack again and again.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Calibration {
     /// What the difference of two runs of so many repetitions has as variance although nothing changed:
     /// twice that of the means over as many blocks of the calibrations. (A part of it is chance within
     /// runs, which is counted twice: that is on the safe side.) `None` where it is not known, since it
-    /// takes [`LEAST_SESSIONS`].
+    /// takes [`MIN_SESSIONS`].
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "there are few sessions")]
     pub fn between_runs(&self, metric: Metric, repetitions: usize) -> Option<Scatter> {
@@ -52,7 +52,7 @@ impl Calibration {
         let (first, others) = sessions.split_first()?;
         let is_shared = |case: &&Case| others.iter().all(|session| session.contains_key(*case));
         let shared: Vec<&Case> = first.keys().filter(is_shared).collect();
-        if sessions.len() < LEAST_SESSIONS || shared.is_empty() {
+        if sessions.len() < MIN_SESSIONS || shared.is_empty() {
             return None;
         }
         let level = |session: &&Values| {

@@ -11,7 +11,7 @@ use crate::stats::{Estimated, Scatter, rank_sum_p, signed_rank_p};
 const RESOLUTION: f64 = 1e-3;
 /// What ranks have to say before a case is said to have changed: an outlier that moves a mean moves a
 /// single rank.
-const MOST_RANK_P: f64 = 0.1;
+const MAX_RANK_P: f64 = 0.1;
 
 /// Values on the scale of effects, by block.
 type Blocks = BTreeMap<u32, f64>;
@@ -170,7 +170,7 @@ impl<'a> Cell<'a> {
             Samples::Apart if self.repetitions() < 3 => return true,
             Samples::Apart => rank_sum_p(&list(&self.before.values), &list(&self.after.values)),
         };
-        p <= MOST_RANK_P + 1e-9
+        p <= MAX_RANK_P + 1e-9
     }
 }
 

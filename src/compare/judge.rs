@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::calibration::LEAST_SESSIONS;
+use super::calibration::MIN_SESSIONS;
 use super::effect::{Cell, pooled, to_change};
 use super::{
     Basis, Broken, CaseFinding, Comparison, Doubt, Factor, Finding, GroupFinding, Known, Rules,
@@ -15,7 +15,7 @@ use crate::units::Rps;
 /// The chance with which the smallest change that could have been seen is seen.
 const POWER: f64 = 0.8;
 /// Without a calibration a change has to be larger than this, as a ratio.
-pub const LEAST_UNCALIBRATED: f64 = 1.2;
+pub const MIN_UNCALIBRATED: f64 = 1.2;
 /// Fewer repetitions may be alike by luck, where starts are of two kinds: the variance of a case is then
 /// not taken to be smaller than is typical of its target rate.
 const FEW_REPETITIONS: usize = 5;
@@ -99,7 +99,7 @@ fn basis(rules: &Rules) -> Basis {
     let sessions = rules.calibration.as_ref().map_or(0, super::Calibration::sessions);
     match sessions {
         _ if rules.is_interleaved => Basis::Interleaved,
-        sessions if sessions < LEAST_SESSIONS => Basis::Uncalibrated,
+        sessions if sessions < MIN_SESSIONS => Basis::Uncalibrated,
         sessions => Basis::Calibrated { sessions },
     }
 }
@@ -236,7 +236,7 @@ impl<'a> Family<'a> {
         let (verdict, doubt) = match known {
             Known::Nothing => (Verdict::Inconclusive, Some(Doubt::Bound)),
             _ if is_uncalibrated => {
-                let beyond = LEAST_UNCALIBRATED.ln().max(margin);
+                let beyond = MIN_UNCALIBRATED.ln().max(margin);
                 match is_sure && (low > beyond || high < -beyond) {
                     true => allowed(direction(metric, estimate.value), known, estimate.value),
                     false => (Verdict::Inconclusive, Some(Doubt::Uncalibrated)),
@@ -255,9 +255,7 @@ impl<'a> Family<'a> {
             _ => (Verdict::Inconclusive, Some(Doubt::Bound)),
         };
         let least = match is_uncalibrated {
-            true => {
-                LEAST_UNCALIBRATED.ln().max(margin) + estimate.smallest_seen(rules.alpha, POWER)
-            }
+            true => MIN_UNCALIBRATED.ln().max(margin) + estimate.smallest_seen(rules.alpha, POWER),
             false => margin + estimate.error * t_quantile(POWER, estimate.df),
         };
         let smallest = estimate.smallest_seen(*level, POWER).max(least);
@@ -301,7 +299,7 @@ fn strengths(cells: &[&Cell<'_>], scatters: &[Scatter]) -> BTreeMap<Rps, Strengt
     // Failures are counted, and mostly there are none: their variances have no common spread.
     let has_spread = cells.first().is_some_and(|cell| cell.metric != Metric::Errors);
     let strength = |own: &[Scatter]| {
-        let lenders = if own.len() < LEAST_LENDERS { scatters } else { own };
+        let lenders = if own.len() < MIN_LENDERS { scatters } else { own };
         Strength {
             prior: has_spread.then(|| fit_prior(lenders)).flatten(),
             df: lenders.iter().map(|scatter| scatter.df).sum(),
@@ -312,7 +310,7 @@ fn strengths(cells: &[&Cell<'_>], scatters: &[Scatter]) -> BTreeMap<Rps, Strengt
 }
 
 /// Fewer variances do not tell how variances are spread.
-const LEAST_LENDERS: usize = 12;
+const MIN_LENDERS: usize = 12;
 
 /// A question of the first level.
 struct Question<'a> {

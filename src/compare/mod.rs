@@ -20,9 +20,9 @@ mod tests;
 
 use serde::Serialize;
 
-pub use calibration::{Calibration, LEAST_SESSIONS};
+pub use calibration::{Calibration, MIN_SESSIONS};
 pub use gate::{Class, Noted, is_comparable, noted, same_host_class};
-pub use judge::{LEAST_UNCALIBRATED, compare, is_decided, looks};
+pub use judge::{MIN_UNCALIBRATED, compare, is_decided, looks};
 pub use level::levels;
 
 use crate::id::DatasetId;

@@ -1,14 +1,14 @@
 //! The host: what it is, and how its CPUs are divided.
 
 mod doctor;
+mod interference;
 mod placement;
-mod pressure;
 mod reservation;
 mod topology;
 
 pub use doctor::{Asked, examine};
+pub use interference::{Watched, watch_host};
 pub use placement::{Demand, picture, place};
-pub use pressure::{Watched, watch_host};
 pub use reservation::{Claim, Reservation, Sharing, reservations_dir, reserve};
 pub use topology::{Cpu, HostError, Topology};
 

@@ -40,7 +40,7 @@ pub enum HostError {
 }
 
 /// The highest number that a CPU may have.
-const MOST_CPU: usize = 65_535;
+const MAX_CPU: usize = 65_535;
 
 /// One logical CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Topology {
         }
         match cpus.last() {
             None => Err("it has no CPU".to_owned()),
-            Some(last) if last.id > MOST_CPU => Err(format!("there is no CPU {}", last.id)),
+            Some(last) if last.id > MAX_CPU => Err(format!("there is no CPU {}", last.id)),
             Some(_) => Ok(Self { cpus }),
         }
     }

@@ -32,13 +32,13 @@ use tokio::task::AbortHandle;
 
 use super::docker::{answering, ensure_image, image_id};
 use super::part::{
-    STOP_GRACE, Starting, TAIL_LINES, Vessel, filled, placeholders, store_memory_mib, unsupported,
+    Instance, STOP_GRACE, Starting, TAIL_LINES, filled, placeholders, store_memory_mib, unsupported,
 };
 use super::stack::{self, Launch};
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{BoundedLog, Owner, Usage, listening_in_namespace_of, log_tail};
 use crate::model::{Component, ContainerTemplate, Image, Part, with_causes};
+use crate::process::{BoundedLog, Owner, Usage, listening_in_namespace_of, log_tail};
 use crate::units::Nanos;
 
 /// The launcher's name in datasets.
@@ -57,7 +57,7 @@ const STORE_OVERHEAD_MIB: i64 = 512;
 const APP_MEMORY_MIB: i64 = 512;
 const WORKER_MEMORY_MIB: i64 = 512;
 /// Processes and threads of one container.
-const MOST_PROCESSES: i64 = 1024;
+const MAX_PROCESSES: i64 = 1024;
 /// Open files beside two for each connection: logs, libraries, pipes.
 const FILES_BESIDE: i64 = 1024;
 /// How large each of the two files may be in which the daemon keeps a container's output.
@@ -237,7 +237,7 @@ fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError
         memory: Some(memory_mib << 20),
         // As much as memory: none of it is swap.
         memory_swap: Some(memory_mib << 20),
-        pids_limit: Some(MOST_PROCESSES),
+        pids_limit: Some(MAX_PROCESSES),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         readonly_rootfs: Some(true),
@@ -303,13 +303,13 @@ impl Launcher for ContainerLauncher {
         let own = self.owner.to_string();
         self.remove_labelled(|label| label == own).await?;
         self.network = None;
-        crate::exec::end_all().await.map_err(LaunchError::from)
+        crate::process::end_all().await.map_err(LaunchError::from)
     }
 }
 
 #[async_trait]
 impl Launch for ContainerLauncher {
-    type Vessel = Container;
+    type Instance = Container;
 
     const NAME: &'static str = NAME;
 
@@ -379,7 +379,7 @@ pub(super) struct Container {
 }
 
 #[async_trait]
-impl Vessel for Container {
+impl Instance for Container {
     fn ended(&mut self) -> Option<String> {
         self.ended.get().cloned()
     }

@@ -15,8 +15,8 @@ use tokio_util::io::ReaderStream;
 
 use super::LaunchError;
 use crate::clock::Stopwatch;
-use crate::exec::{ExecError, Writer};
 use crate::model::{Image, with_causes};
+use crate::process::{ProcessError, Writer};
 
 /// How long a Docker Engine that was there may be away: a restart takes seconds.
 const AWAY_LIMIT: Duration = Duration::from_secs(60);
@@ -123,7 +123,7 @@ pub async fn ensure_image(
 async fn load(docker: &Docker, image: &Image) -> Result<(), LaunchError> {
     let missing =
         |reason: String| LaunchError::Image { reference: image.reference.clone(), reason };
-    let failed = |error: ExecError| missing(with_causes(&error));
+    let failed = |error: ProcessError| missing(with_causes(&error));
     if let Some(archive) = &image.archive {
         let file = tokio::fs::File::open(archive).await;
         let file = file.map_err(|error| missing(format!("{}: {error}", archive.display())))?;

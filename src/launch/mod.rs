@@ -29,12 +29,12 @@ pub use fake::FakeLauncher;
 pub use probe::{HttpAnswer, ask_info, get, seed};
 pub use process::ProcessLauncher;
 
-use crate::exec::ExecError;
 use crate::id::RunId;
 use crate::model::{
     Component, Part, Placement, ResourceSample, SelfReport, Stack, StackTimes, Stage, one_line,
     with_causes,
 };
+use crate::process::ProcessError;
 use crate::units::HumanDuration;
 
 /// What is to be started.
@@ -155,7 +155,7 @@ pub enum LaunchError {
     },
     /// A process could not be started or ended.
     #[error(transparent)]
-    Exec(#[from] ExecError),
+    Exec(#[from] ProcessError),
     /// No Docker Engine answers.
     #[error("no Docker Engine answers at {host}")]
     NoDocker {
@@ -232,7 +232,7 @@ pub enum LaunchError {
     },
     /// The store is not what its component says.
     #[error("the store that runs as `{name}` is another product: {reason}")]
-    Impostor {
+    WrongServer {
         /// The component.
         name: String,
         /// What it reports, or does not.

@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 
 use super::{Contract, LaunchError, StackRequest, Waiting, last_line, probe};
 use crate::clock::Stopwatch;
-use crate::exec::Usage;
 use crate::model::{Component, HttpPaths, KEY, Part, SelfReport, fill};
+use crate::process::Usage;
 use crate::units::{HumanDuration, Nanos};
 
 /// How often readiness is asked for.
@@ -35,7 +35,7 @@ pub(super) const TAIL_LINES: usize = 10;
 
 /// What a component runs in: a process, or a container.
 #[async_trait]
-pub(super) trait Vessel: Send {
+pub(super) trait Instance: Send {
     /// How it ended, if it did.
     fn ended(&mut self) -> Option<String>;
 
@@ -78,7 +78,7 @@ pub(super) struct Running<V> {
     pub seed: Duration,
 }
 
-impl<V: Vessel> Starting<V> {
+impl<V: Instance> Starting<V> {
     /// Waits for a store, checks that it is what its component says, and seeds it. One that is not is
     /// stopped.
     pub(super) async fn into_store(
@@ -126,7 +126,7 @@ impl<V: Vessel> Starting<V> {
         if let Some(identity) = &component.store {
             let name = component.name.to_string();
             probe::check_identity(&report, identity)
-                .map_err(|reason| LaunchError::Impostor { name, reason })?;
+                .map_err(|reason| LaunchError::WrongServer { name, reason })?;
         }
         let seeded = probe::seed_within(address, KEY, limit).await;
         seeded.map_err(|reason| self.broken(Contract::Value, reason))?;
@@ -238,7 +238,7 @@ impl<V: Vessel> Starting<V> {
     }
 }
 
-impl<V: Vessel> Running<V> {
+impl<V: Instance> Running<V> {
     /// How it ended, if it did, in words.
     pub(super) fn ended(&mut self, part: Part) -> Option<String> {
         let status = self.vessel.ended()?;

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::part::{STOP_GRACE, Starting, TAIL_LINES, Vessel, filled, placeholders, unsupported};
+use super::part::{Instance, STOP_GRACE, Starting, TAIL_LINES, filled, placeholders, unsupported};
 use super::stack::{self, Launch};
 use super::{LaunchError, Launcher, RunningStack, StackRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{Child, ChildSpec, Usage, first_line, free_address, sample_usage};
 use crate::model::{Component, Part, ProcessTemplate};
+use crate::process::{Child, ChildSpec, Usage, first_line, free_address, sample_usage};
 use crate::units::Nanos;
 
 /// Starts components as child processes.
@@ -34,13 +34,13 @@ impl Launcher for ProcessLauncher {
     }
 
     async fn end_all(&mut self) -> Result<(), LaunchError> {
-        crate::exec::end_all().await.map_err(LaunchError::from)
+        crate::process::end_all().await.map_err(LaunchError::from)
     }
 }
 
 #[async_trait]
 impl Launch for ProcessLauncher {
-    type Vessel = Child;
+    type Instance = Child;
 
     const NAME: &'static str = "process";
 
@@ -102,7 +102,7 @@ async fn check_version(
 }
 
 #[async_trait]
-impl Vessel for Child {
+impl Instance for Child {
     fn ended(&mut self) -> Option<String> {
         self.ended().map(|status| status.to_string())
     }

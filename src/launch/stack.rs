@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use tokio::task::JoinSet;
 
 use super::answers::{AnswerSampler, ComparedAnswers};
-use super::part::{Running, Starting, Vessel, http_paths};
+use super::part::{Instance, Running, Starting, http_paths};
 use super::{LaunchError, RunningStack, StackRequest, probe};
 use crate::clock::Stopwatch;
-use crate::exec::Usage;
 use crate::model::{Component, Part, ResourceSample, SelfReport, StackTimes};
+use crate::process::Usage;
 use crate::units::Nanos;
 
 /// How often an app is asked, after a load, until it answers as it should: an overload has to drain.
@@ -21,7 +21,7 @@ const CHECK_POLL: Duration = Duration::from_millis(100);
 /// What starts a component in a vessel.
 #[async_trait]
 pub(super) trait Launch: Send {
-    type Vessel: Vessel;
+    type Instance: Instance;
 
     /// The launcher's name in datasets.
     const NAME: &'static str;
@@ -33,7 +33,7 @@ pub(super) trait Launch: Send {
         part: Part,
         component: &Component,
         store: Option<SocketAddr>,
-    ) -> Result<Starting<Self::Vessel>, LaunchError>;
+    ) -> Result<Starting<Self::Instance>, LaunchError>;
 }
 
 /// Starts a store and then its app, each until it answers. Of what fails nothing is left running.
@@ -42,7 +42,7 @@ pub(super) async fn start<L: Launch>(
     request: &StackRequest<'_>,
 ) -> Result<Box<dyn RunningStack>, LaunchError>
 where
-    L::Vessel: 'static,
+    L::Instance: 'static,
 {
     let http = http_paths(request.app, L::NAME)?;
     let store = launcher.launch(request, Part::Store, request.store, None).await?;
@@ -92,7 +92,7 @@ struct ComponentStack<V> {
 }
 
 #[async_trait]
-impl<V: Vessel> RunningStack for ComponentStack<V> {
+impl<V: Instance> RunningStack for ComponentStack<V> {
     fn url(&self) -> &str {
         &self.url
     }
@@ -174,15 +174,15 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::exec::ExecError;
     use crate::id::RunId;
     use crate::launch::Waiting;
     use crate::model::{Placement, Stack};
+    use crate::process::ProcessError;
     use crate::units::CpuSet;
 
     fn stop_error() -> LaunchError {
         let source = std::io::Error::other("it outlived SIGKILL");
-        ExecError::System { action: "stop a process", source }.into()
+        ProcessError::System { action: "stop a process", source }.into()
     }
 
     /// A component that answers nothing; most end at once, and some cannot be stopped.
@@ -196,7 +196,7 @@ mod tests {
     const ELSEWHERE: &str = "[::1]:1";
 
     #[async_trait]
-    impl Vessel for Dead {
+    impl Instance for Dead {
         fn ended(&mut self) -> Option<String> {
             self.has_ended.then(|| "exit status: 3".to_owned())
         }
@@ -223,7 +223,7 @@ mod tests {
 
     #[async_trait]
     impl Launch for Dead {
-        type Vessel = Dead;
+        type Instance = Dead;
 
         const NAME: &'static str = "dead";
 

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 
 use super::{LoadDriver, LoadError, LoadRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{Child, ChildSpec, free_address, own_program, sample_usage};
 use crate::id::TrialId;
 use crate::model::{ANSWER_STATUS, Measurement, Part, ResourceSample, VALUE_BYTES};
+use crate::process::{Child, ChildSpec, free_address, own_program, sample_usage};
 use crate::units::{CpuSet, Rps};
 
 /// What to measure, and on which CPUs.

@@ -22,9 +22,9 @@ pub use histogram::Recorder;
 pub use oha::{LoaderRequest, OhaLoad, run_loader};
 pub use target::{Behaviour, Distribution, Stall, serve};
 
-use crate::exec::ExecError;
 use crate::id::TrialId;
 use crate::model::Measurement;
+use crate::process::ProcessError;
 use crate::units::{CpuSet, Rps};
 
 /// The load of one trial.
@@ -68,7 +68,7 @@ pub trait LoadDriver: Send {
 pub enum LoadError {
     /// Its process could not be started or ended.
     #[error(transparent)]
-    Exec(#[from] ExecError),
+    Exec(#[from] ProcessError),
     /// It ended with an error.
     #[error("the loader ended with {status}: {words}")]
     Ended {

@@ -20,8 +20,8 @@ use super::drain::{DRAIN_LIMIT, end_connections};
 use super::tally::{Answer, Unanswered, tally};
 use super::{LoadDriver, LoadError, LoadRequest};
 use crate::clock::Stopwatch;
-use crate::exec::{Child, ChildSpec, own_program, sample_usage};
 use crate::model::{Measurement, Part, ResourceSample};
+use crate::process::{Child, ChildSpec, own_program, sample_usage};
 use crate::units::Nanos;
 
 /// Runs oha, whose version Cargo.lock pins.

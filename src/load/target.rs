@@ -139,7 +139,7 @@ impl Behaviour {
 }
 
 /// What is longer is no request of a benchmark.
-const MOST_REQUEST_BYTES: usize = 16 << 10;
+const MAX_REQUEST_BYTES: usize = 16 << 10;
 
 /// Answers the requests of a connection, one after another.
 fn answer(mut connection: TcpStream, queue: &Queue) -> std::io::Result<()> {
@@ -150,7 +150,7 @@ fn answer(mut connection: TcpStream, queue: &Queue) -> std::io::Result<()> {
     loop {
         let Some((length, path)) = request(&received) else {
             let count = connection.read(&mut chunk)?;
-            if count == 0 || received.len() > MOST_REQUEST_BYTES {
+            if count == 0 || received.len() > MAX_REQUEST_BYTES {
                 return Ok(());
             }
             received.extend_from_slice(&chunk[..count]);

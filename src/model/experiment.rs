@@ -86,10 +86,10 @@ pub struct Experiment {
 }
 
 /// The most trials that an experiment may have: more than a month of the shortest ones.
-pub const MOST_TRIALS: u64 = 1_000_000;
+pub const MAX_TRIALS: u64 = 1_000_000;
 
 impl Experiment {
-    /// How many trials it has; `None` for more than [`MOST_TRIALS`].
+    /// How many trials it has; `None` for more than [`MAX_TRIALS`].
     #[must_use]
     pub fn trials(&self) -> Option<u64> {
         let lists = [
@@ -100,7 +100,7 @@ impl Experiment {
             self.qps.len(),
         ];
         let cases = lists.iter().try_fold(1_u64, |cases, list| cases.checked_mul(*list as u64))?;
-        cases.checked_mul(self.repetitions.into()).filter(|&trials| trials <= MOST_TRIALS)
+        cases.checked_mul(self.repetitions.into()).filter(|&trials| trials <= MAX_TRIALS)
     }
 }
 

@@ -39,8 +39,7 @@ pub use bundle::{
     ProcessTemplate, StoreIdentity, Unavailable, differing_facts,
 };
 pub use experiment::{
-    Case, ComponentName, Experiment, Interleaved, MOST_TRIALS, Order, Plan, Stack, Trial,
-    stack_runs,
+    Case, ComponentName, Experiment, Interleaved, MAX_TRIALS, Order, Plan, Stack, Trial, stack_runs,
 };
 pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Histogram, Part, Placement, Trial};
 use crate::clock::UnixMillis;
-use crate::exec::Usage;
+use crate::process::Usage;
 use crate::units::Nanos;
 
 /// What became of the requests of a trial: `planned = completed + failed + censored`.
@@ -32,7 +32,7 @@ impl Counts {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
     pub fn too_many_failed(&self) -> bool {
-        self.failed_total() as f64 > self.planned as f64 * MOST_FAILED
+        self.failed_total() as f64 > self.planned as f64 * MAX_FAILED
     }
 
     /// Requests that were answered as expected within the window: what rates and costs are made of.
@@ -300,7 +300,7 @@ pub enum Flag {
 }
 
 /// The share of failed requests above which a trial is not ranked.
-const MOST_FAILED: f64 = 0.01;
+const MAX_FAILED: f64 = 0.01;
 
 impl Flag {
     /// Every flag.

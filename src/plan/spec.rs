@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use toml::Spanned;
 
-use crate::model::{ComponentName, Experiment, MOST_TRIALS, line_at};
+use crate::model::{ComponentName, Experiment, MAX_TRIALS, line_at};
 use crate::units::{HumanDuration, Rps};
 
 /// A spec file's name and text.
@@ -444,7 +444,7 @@ fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError>
         }
     }
     if experiment.trials().is_none() {
-        return wrong(format!("more than {MOST_TRIALS} trials are too many"));
+        return wrong(format!("more than {MAX_TRIALS} trials are too many"));
     }
     Ok(())
 }

@@ -47,8 +47,8 @@ pub async fn verify(store: &Store, id: DatasetId) -> Result<Verified, StoreError
 
 /// The latencies of a dataset, or what is wrong with it.
 async fn check(session: &Session, manifest: &Manifest) -> Result<Checked, QueryError> {
-    let strays = session.ask("strays.sql", include_str!("strays.sql")).await?;
-    if strays.iter().any(|batch| batch.num_rows() > 0) {
+    let orphan_rows = session.ask("orphan_rows.sql", include_str!("orphan_rows.sql")).await?;
+    if orphan_rows.iter().any(|batch| batch.num_rows() > 0) {
         let wrong = "a table has rows of a trial that `trials` has not measured";
         return Ok(Err(wrong.to_owned()));
     }

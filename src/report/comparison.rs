@@ -8,11 +8,11 @@ use askama::Template;
 
 use self::charts::{DistributionChart, IntervalChart, distribution_chart, interval_charts};
 use super::ComparisonReport;
-use super::html::{ReportError, Scripts};
-use super::words::{
+use super::findings::{
     basis_text, case_sentence, change_text, group_sentence, interval_text, margin_text,
     smallest_text, summary, value_text,
 };
+use super::html::{ReportError, Scripts};
 use crate::compare::{
     CaseFinding, Class, Comparison, Factor, Finding, GroupFinding, Known, Noted, Verdict,
 };

@@ -9,18 +9,18 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::{Serialize, Serializer};
 
 use super::Report;
-use super::answer::Answer;
 use super::charts::title;
+use super::summary::Answer;
+use crate::analysis::{CaseAnalysis, Estimate, LineKnee, Scaling};
 use crate::model::{
     Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow, min_requests,
 };
 use crate::stats::KEPT;
-use crate::study::{CaseStudy, Estimate, LineKnee, Scaling};
 use crate::units::{Nanos, Rps};
 
 /// Beyond so many seconds of all trials together a page has no timelines: it would be too large to
 /// open.
-const MOST_SECONDS: usize = 120_000;
+const MAX_SECONDS: usize = 120_000;
 /// The step between two codes of a `log` column.
 const LOG_STEP: f64 = 0.0005;
 
@@ -155,7 +155,7 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         let failure = trial.failure.as_ref()?;
         Some((trial.trial, format!("{}: {}", failure.stage, failure.reason)))
     };
-    let is_cut = report.timeline.len() > MOST_SECONDS;
+    let is_cut = report.timeline.len() > MAX_SECONDS;
     let empty = is_cut.then_some(0);
     let data = Embedded {
         dataset: report.dataset.short(),
@@ -168,9 +168,9 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         min_requests: QUANTILES.iter().map(|&(q, _)| min_requests(q)).collect(),
         answers,
         cases: cases(report),
-        distributions: distributions(&report.study.cases),
-        knees: &report.study.knees,
-        scalings: &report.study.scalings,
+        distributions: distributions(&report.analysis.cases),
+        knees: &report.analysis.knees,
+        scalings: &report.analysis.scalings,
         trials: trials(report, &flag_sets),
         failures: report.trials.iter().filter_map(failure).collect(),
         timeline: timeline(&report.timeline[..empty.unwrap_or(report.timeline.len())]),
@@ -207,12 +207,12 @@ fn factors<'a>(
 }
 
 fn cases(report: &Report) -> Vec<(String, Packed)> {
-    let cases = &report.study.cases;
+    let cases = &report.analysis.cases;
     let mut columns = factors(report, cases.iter().map(|one| &one.case));
-    let counts = |of: fn(&CaseStudy) -> u64| Packed::counts(cases.iter().map(of));
+    let counts = |of: fn(&CaseAnalysis) -> u64| Packed::counts(cases.iter().map(of));
     columns.push(("trials".to_owned(), counts(|case| case.trials as u64)));
     columns.push(("valid".to_owned(), counts(|case| case.valid as u64)));
-    type Of = fn(&CaseStudy) -> Option<Estimate>;
+    type Of = fn(&CaseAnalysis) -> Option<Estimate>;
     let estimates: [(&str, Of); 3] = [
         ("rate", |case| case.rate),
         ("app_cpu", |case| case.app_cpu),
@@ -230,8 +230,8 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
     }
     for (index, (_, name)) in QUANTILES.iter().enumerate() {
         let name = name.replace('_', ".");
-        let nanos = |of: &dyn Fn(&crate::study::LatencyEstimate) -> Option<Nanos>| {
-            let value = |case: &CaseStudy| case.latency[index].as_ref().and_then(of);
+        let nanos = |of: &dyn Fn(&crate::analysis::LatencyEstimate) -> Option<Nanos>| {
+            let value = |case: &CaseAnalysis| case.latency[index].as_ref().and_then(of);
             Packed::log(cases.iter().map(|case| value(case).map(|nanos| nanos.0)))
         };
         let value = nanos(&|one| Some(one.value_ns));
@@ -239,8 +239,8 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
         let high = nanos(&|one| one.high_ns);
         let upper = nanos(&|one| one.upper_ns);
         let is_supported =
-            |case: &CaseStudy| case.latency[index].is_none_or(|one| one.is_supported);
-        let is_bound = |case: &CaseStudy| case.latency[index].is_some_and(|one| one.is_bound);
+            |case: &CaseAnalysis| case.latency[index].is_none_or(|one| one.is_supported);
+        let is_bound = |case: &CaseAnalysis| case.latency[index].is_some_and(|one| one.is_bound);
         let bounds = Packed::counts(cases.iter().map(|case| is_bound(case).into()));
         let spread = cases.iter().map(|case| case.latency[index].and_then(|one| one.stddev_ns));
         columns.extend([
@@ -259,7 +259,7 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
     columns
 }
 
-fn distributions(cases: &[CaseStudy]) -> [Packed; 2] {
+fn distributions(cases: &[CaseAnalysis]) -> [Packed; 2] {
     let lengths = cases.iter().map(|case| case.distribution.len() as u64);
     let points = cases.iter().flat_map(|case| &case.distribution).map(|nanos| Some(nanos.0));
     [Packed::counts(lengths), Packed::log(points)]

@@ -6,17 +6,17 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::Report;
-use super::answer::{
-    Answer, HeldRow, Question, answer, grouped, headline, held_rows, limit_text, questions,
-};
 use super::charts::{Chart, case_charts, first_chart, safe, title, trial_charts};
 use super::data::page_data;
 use super::provenance::{ComponentRow, Step, chain, components, reproduce};
+use super::summary::{
+    Answer, HeldRow, Question, answer, grouped, headline, held_rows, limit_text, questions,
+};
 use super::text::{UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
+use crate::analysis::CaseAnalysis;
 use crate::model::{Check, Flag, Order, QUANTILES, TrialRow};
 use crate::query::SHOWN;
 use crate::store::Manifest;
-use crate::study::CaseStudy;
 use crate::units::Rps;
 
 /// Why a page could not be made.
@@ -58,7 +58,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
         case_charts: case_charts(manifest),
         trial_charts: trial_charts(),
         shown: SHOWN.map(|(name, sql)| Shown { name, sql }).into(),
-        rows: report.study.cases.iter().map(row).collect(),
+        rows: report.analysis.cases.iter().map(row).collect(),
         unsupported: UNSUPPORTED_MEANING,
         failures: report.trials.iter().filter_map(failure).collect(),
         flags: flags(report),
@@ -329,7 +329,7 @@ fn grouped_list<T: Copy + Ord + ToString>(values: &[T]) -> String {
     sorted(values).iter().map(grouped).collect::<Vec<_>>().join(", ")
 }
 
-fn row(one: &CaseStudy) -> CaseRow {
+fn row(one: &CaseAnalysis) -> CaseRow {
     let case = &one.case;
     CaseRow {
         app: case.stack.app.to_string(),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Report;
-use super::answer::headline;
+use super::summary::headline;
 
 /// The version of the form.
 const VERSION: u32 = 1;
@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// When a figure is none that JSON can hold.
 pub fn report_json(report: &Report) -> Result<String, serde_json::Error> {
     let manifest = &report.manifest;
-    let mut value = serde_json::to_value(&report.study)?;
+    let mut value = serde_json::to_value(&report.analysis)?;
     let about: [(&str, Value); 12] = [
         ("version", json!(VERSION)),
         ("dataset", json!(report.dataset.to_string())),

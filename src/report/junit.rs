@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::ComparisonReport;
+use super::findings::{broken_sentence, case_sentence};
 use super::html::ReportError;
-use super::words::{broken_sentence, case_sentence};
 use crate::compare::{Comparison, Verdict};
 use crate::model::Metric;
 

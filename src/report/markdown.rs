@@ -1,9 +1,9 @@
 //! A dataset as Markdown: what an issue or a wiki page needs of it.
 
 use super::Report;
-use super::answer::headline;
 use super::html::{health, host_line, what_was_measured};
 use super::pull_request::{cell, inline, put};
+use super::summary::headline;
 use super::text::{UNSUPPORTED, UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
 use crate::model::{Flag, QUANTILES};
 
@@ -67,7 +67,7 @@ fn case_table(text: &mut String, report: &Report) {
         text,
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     );
-    for one in &report.study.cases {
+    for one in &report.analysis.cases {
         let case = &one.case;
         let latencies = TOLD.map(|place| percentile_text(one, place)).join(" | ");
         put(

@@ -2,10 +2,10 @@
 //!
 //! The same dataset gives the same bytes: no clock, no random id, no map order.
 
-mod answer;
 mod charts;
 mod comparison;
 mod data;
+mod findings;
 mod html;
 mod json;
 mod junit;
@@ -13,20 +13,24 @@ mod markdown;
 mod provenance;
 mod pull_request;
 mod served;
+mod summary;
 mod text;
-mod words;
 
 use std::collections::BTreeSet;
 
+use crate::analysis::Analysis;
 use crate::compare::{CaseFinding, Comparison, GroupFinding, Verdict};
 use crate::id::DatasetId;
 use crate::model::{Case, Flag, Histogram, ResourceSample, TimelineSecond, TrialRow};
 use crate::query::Residual;
 use crate::store::Manifest;
-use crate::study::Study;
 use crate::units::Rps;
 
 pub use comparison::comparison_html;
+pub use findings::{
+    basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
+    interval_text, smallest_text, summary, value_text,
+};
 pub use html::{ReportError, html};
 pub use json::report_json;
 pub use junit::comparison_junit;
@@ -40,10 +44,6 @@ pub use text::{
     P50, P95, UNSUPPORTED, UNSUPPORTED_MEANING, capacity_text, p95_text, percentile_text,
     rate_text, trial_percentile_text,
 };
-pub use words::{
-    basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
-    interval_text, smallest_text, summary, value_text,
-};
 
 /// What a report tells.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub struct Report {
     /// Whether what is told was compared with the dataset's hashes.
     pub is_verified: bool,
     /// What it shows.
-    pub study: Study,
+    pub analysis: Analysis,
     /// Every trial, in the order of cases.
     pub trials: Vec<TrialRow>,
     /// How far each trial is from the others of its case.

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use super::ComparisonReport;
-use super::words::{
+use super::findings::{
     basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
     interval_text, smallest_text, summary, value_text,
 };
 use crate::compare::{CaseFinding, Verdict};
 
 /// Cases that are shown before the fold.
-const MOST_SHOWN: usize = 20;
+const MAX_SHOWN: usize = 20;
 
 /// A comparison as Markdown.
 #[must_use]
@@ -42,12 +42,12 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
     }
     if !listed.is_empty() {
         text.push('\n');
-        case_table(&mut text, &listed[..listed.len().min(MOST_SHOWN)]);
+        case_table(&mut text, &listed[..listed.len().min(MAX_SHOWN)]);
     }
     put(&mut text, "\n<details><summary>Everything else</summary>\n");
     put(&mut text, &format!("{}\n", basis_text(comparison)));
-    if listed.len() > MOST_SHOWN {
-        case_table(&mut text, &listed[MOST_SHOWN..]);
+    if listed.len() > MAX_SHOWN {
+        case_table(&mut text, &listed[MAX_SHOWN..]);
         text.push('\n');
     }
     for one in &listed {

@@ -1,7 +1,7 @@
 //! Figures in words, the same on the page and on the terminal. Those in brackets are not ranked.
 
+use crate::analysis::CaseAnalysis;
 use crate::model::{Capacity, LatencyFigure, Outcome, QUANTILES, TrialRecord, is_supported};
-use crate::study::CaseStudy;
 
 /// The place of p95 among the percentiles.
 pub const P95: usize = 2;
@@ -16,7 +16,7 @@ pub const UNSUPPORTED_MEANING: &str = "† fewer than 10 requests lie beyond thi
 
 /// `998.5 ± 1.2/s`, or a dash.
 #[must_use]
-pub fn rate_text(case: &CaseStudy) -> String {
+pub fn rate_text(case: &CaseAnalysis) -> String {
     let Some(rate) = case.rate else { return "–".to_owned() };
     let text = match rate.stddev {
         Some(spread) => format!("{:.1} ± {spread:.1}/s", rate.value),
@@ -27,13 +27,13 @@ pub fn rate_text(case: &CaseStudy) -> String {
 
 /// `1.20 ms`, `8.20–9.60 ms`, `> 3.39 s`, or a dash; marked where the sample cannot carry it.
 #[must_use]
-pub fn p95_text(case: &CaseStudy) -> String {
+pub fn p95_text(case: &CaseAnalysis) -> String {
     percentile_text(case, P95)
 }
 
 /// The percentile at a place in [`QUANTILES`](crate::model::QUANTILES), as [`p95_text`].
 #[must_use]
-pub fn percentile_text(case: &CaseStudy, place: usize) -> String {
+pub fn percentile_text(case: &CaseAnalysis, place: usize) -> String {
     let Some(estimate) = case.latency[place] else { return "–".to_owned() };
     in_brackets(case, marked(estimate.figure(), estimate.is_supported))
 }
@@ -73,7 +73,7 @@ pub fn capacity_text(one: &Capacity) -> String {
     if one.is_final { rate } else { format!("{rate} (not finished)") }
 }
 
-fn in_brackets(case: &CaseStudy, text: String) -> String {
+fn in_brackets(case: &CaseAnalysis, text: String) -> String {
     if case.is_ranked() { text } else { format!("({text})") }
 }
 

@@ -10,32 +10,32 @@ use crate::stats::drifts;
 use crate::units::Nanos;
 
 /// The share of the loader's ceiling above which a trial says as much of the loader as of the app.
-pub const MOST_OF_CEILING: f64 = 0.8;
+pub const MAX_CEILING_SHARE: f64 = 0.8;
 /// The share of requests that has to be answered in a load that the loader drove.
 const MIN_DRIVEN_SHARE: f64 = 0.98;
 /// How busy the loader may be, on all of its CPUs and on each.
-const MOST_LOADER_BUSY: f64 = 0.85;
+const MAX_LOADER_BUSY: f64 = 0.85;
 /// How late one request in a hundred may be released: the larger of a time and of a share of the
 /// latency that as many exceed.
-const MOST_LAG: Nanos = Nanos(2_000_000);
-const MOST_LAG_SHARE: f64 = 0.05;
+const MAX_LAG: Nanos = Nanos(2_000_000);
+const MAX_LAG_SHARE: f64 = 0.05;
 /// The share of unfinished requests from which on the load is more than the stack can take.
 const SATURATED: f64 = 0.01;
 /// How much of the trial's CPUs others may use, and the hypervisor may take.
-const MOST_FOREIGN: f64 = 0.10;
-const MOST_STEAL: f64 = 0.01;
+const MAX_FOREIGN: f64 = 0.10;
+const MAX_STEAL: f64 = 0.01;
 /// How much of their frequency the CPUs have to keep from the first half of a trial to the second.
-const LEAST_FREQUENCY_PERMILLE: u32 = 900;
+const MIN_FREQUENCY_PERMILLE: u32 = 900;
 /// How much memory may go to swap or come from it, in bytes.
-const MOST_SWAPPED: u64 = 1 << 20;
+const MAX_SWAPPED: u64 = 1 << 20;
 /// How much requests in flight may differ from rate times service time: as a share, and by half a
 /// request in any case.
-const MOST_APART: f64 = 0.05;
-const MOST_APART_REQUESTS: f64 = 0.5;
+const MAX_APART: f64 = 0.05;
+const MAX_APART_REQUESTS: f64 = 0.5;
 
 /// The flags of a trial that offered load for `duration`, in the order of [`Flag::ALL`].
 pub(super) fn of(record: &TrialRecord, duration: Duration, is_published: bool) -> Vec<Flag> {
-    let trial = Look { record, duration, is_published };
+    let trial = Observed { record, duration, is_published };
     let measured = match &record.outcome {
         Outcome::Measured(measurement) => Some(measurement),
         Outcome::Failed(_) => None,
@@ -84,7 +84,7 @@ pub(super) fn is_driven(measured: &Measurement, figures: &Figures) -> bool {
 #[expect(clippy::cast_precision_loss, reason = "times stay below 2^53")]
 fn is_late(measured: &Measurement, figures: &Figures) -> bool {
     let p99 = figures.get("p99").map_or(0.0, |figure| figure.value.0 as f64);
-    let most = (p99 * MOST_LAG_SHARE).max(MOST_LAG.0 as f64);
+    let most = (p99 * MAX_LAG_SHARE).max(MAX_LAG.0 as f64);
     measured.loader.is_some_and(|loader| loader.lag_p99.0 as f64 > most)
 }
 
@@ -96,19 +96,19 @@ pub(super) fn is_disturbed(others: Disturbance, duration: Duration, cpus: usize)
 /// Latency figures by name.
 type Figures = BTreeMap<String, LatencyFigure>;
 
-struct Look<'trial> {
+struct Observed<'trial> {
     record: &'trial TrialRecord,
     duration: Duration,
     is_published: bool,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and times stay below 2^53")]
-impl Look<'_> {
+impl Observed<'_> {
     fn is_loader_limited(&self, measured: &Measurement) -> bool {
         let target = self.record.trial.case.target_rps.as_f64();
         // A loader that kept to its schedule was not limited, whatever was measured before.
         let is_limit = |ceiling: Ceiling| {
-            !ceiling.is_bound && target > f64::from(ceiling.rps) * MOST_OF_CEILING
+            !ceiling.is_bound && target > f64::from(ceiling.rps) * MAX_CEILING_SHARE
         };
         let is_near =
             is_late(measured, &self.record.figures) && self.record.ceiling.is_some_and(is_limit);
@@ -117,9 +117,9 @@ impl Look<'_> {
         // Where parts share CPUs, what a CPU did says nothing of the loader.
         let busiest = measured.disturbance.and_then(|others| others.busiest_loader_cpu);
         let busiest = busiest.filter(|_| !self.record.placement.shared);
-        let most = self.duration.as_secs_f64() * MOST_LOADER_BUSY;
+        let most = self.duration.as_secs_f64() * MAX_LOADER_BUSY;
         is_near
-            || used > room * MOST_LOADER_BUSY
+            || used > room * MAX_LOADER_BUSY
             || busiest.is_some_and(|busy| busy.as_secs_f64() > most)
     }
 
@@ -137,7 +137,7 @@ impl Look<'_> {
         // Wrong answers are in flight as well, and have no service time that is kept.
         let apart = (loader.in_flight() - expected).abs();
         measured.counts.failed_total() == 0
-            && apart > (expected * MOST_APART).max(MOST_APART_REQUESTS)
+            && apart > (expected * MAX_APART).max(MAX_APART_REQUESTS)
     }
 }
 
@@ -146,18 +146,18 @@ impl Look<'_> {
 fn is_busy(others: Disturbance, duration: Duration, cpus: usize) -> bool {
     let room = duration.as_secs_f64() * cpus as f64;
     others.is_beside_another_run
-        || others.foreign.as_secs_f64() > room * MOST_FOREIGN
-        || others.steal.as_secs_f64() > room * MOST_STEAL
+        || others.foreign.as_secs_f64() > room * MAX_FOREIGN
+        || others.steal.as_secs_f64() > room * MAX_STEAL
 }
 
 /// Whether memory went to swap or came from it.
 fn has_swapped(others: Disturbance) -> bool {
-    others.swapped_bytes.is_some_and(|bytes| bytes > MOST_SWAPPED)
+    others.swapped_bytes.is_some_and(|bytes| bytes > MAX_SWAPPED)
 }
 
 /// Whether the CPUs were slower at the end than at the beginning, or too hot.
 fn is_slowed(others: Disturbance) -> bool {
-    others.frequency_kept_permille.is_some_and(|kept| kept < LEAST_FREQUENCY_PERMILLE)
+    others.frequency_kept_permille.is_some_and(|kept| kept < MIN_FREQUENCY_PERMILLE)
         || others.thermal_throttles.is_some_and(|times| times > 0)
 }
 

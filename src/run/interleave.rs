@@ -11,7 +11,7 @@ use crate::store::{Entry, Store};
 
 /// What is known of both sides after a block.
 #[derive(Debug)]
-pub struct Look {
+pub struct Interim {
     /// How many blocks both sides have.
     pub blocks: u32,
     /// Their trials.
@@ -28,7 +28,7 @@ pub struct Look {
 pub async fn interleave<'run>(
     sides: [RunRequest<'run>; 2],
     on_events: [&mut dyn FnMut(&Event<'_>); 2],
-    is_enough: &mut dyn FnMut(&Look) -> bool,
+    is_enough: &mut dyn FnMut(&Interim) -> bool,
 ) -> Result<(), RunError> {
     let [before, after] = sides;
     let plans = [before.plan, after.plan];
@@ -51,7 +51,7 @@ pub async fn interleave<'run>(
             }
         }
         let samples = [&before, &after].map(|side| side.samples.values().cloned().collect());
-        if is_enough(&Look { blocks, samples }) {
+        if is_enough(&Interim { blocks, samples }) {
             return Ok(());
         }
     }

@@ -18,8 +18,8 @@ use std::path::Path;
 
 pub use ceiling::{LoaderLimit, loader_limit};
 pub use differences::differences;
-pub use flags::{MOST_OF_CEILING, driven_rps};
-pub use interleave::{Look, end_interleaved, interleave};
+pub use flags::{MAX_CEILING_SHARE, driven_rps};
+pub use interleave::{Interim, end_interleaved, interleave};
 
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
@@ -175,7 +175,7 @@ pub struct Recorded {
 }
 
 /// After this many failures in a row a stack is given up.
-pub const MOST_FAILURES: u32 = 3;
+pub const MAX_FAILURES: u32 = 3;
 
 /// Runs a plan until every trial stands in the journal.
 ///
@@ -353,7 +353,7 @@ impl<'run, 'event> Runner<'run, 'event> {
     }
 
     fn is_given_up(&self, stack: &Stack) -> bool {
-        self.failures_in_a_row.get(stack).is_some_and(|&failures| failures >= MOST_FAILURES)
+        self.failures_in_a_row.get(stack).is_some_and(|&failures| failures >= MAX_FAILURES)
     }
 
     /// Runs trials that share one start of a stack. A stack that broke is started again.
@@ -523,7 +523,7 @@ impl<'run, 'event> Runner<'run, 'event> {
 fn given_up(stack: &Stack) -> Failure {
     Failure {
         stage: Stage::GivenUp,
-        reason: format!("not executed: {MOST_FAILURES} trials of {stack} had failed in a row"),
+        reason: format!("not executed: {MAX_FAILURES} trials of {stack} had failed in a row"),
         log_tail: vec![],
     }
 }

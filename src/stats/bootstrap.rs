@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// Up to so many samples every way to draw them again is looked at (1,716 ways for seven).
-const MOST_EXACT: usize = 7;
+const MAX_EXACT: usize = 7;
 /// How often more samples than that are drawn again.
 const RESAMPLES: usize = 2000;
 /// Where the random draws begin: the same samples give the same interval.
@@ -33,7 +33,7 @@ pub fn bootstrap_interval<T: Copy>(
     if n < 2 {
         return None;
     }
-    let draws = if n <= MOST_EXACT { all_draws(n) } else { random_draws(n) };
+    let draws = if n <= MAX_EXACT { all_draws(n) } else { random_draws(n) };
     let mut outcomes: Vec<(T, f64)> =
         draws.iter().map(|draw| (statistic(&draw.counts), draw.probability)).collect();
     outcomes.sort_by(|(a, _), (b, _)| order(a, b));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn all_draws_are_as_probable_as_something() {
-        for n in 2..=MOST_EXACT {
+        for n in 2..=MAX_EXACT {
             let draws = all_draws(n);
             let sum: f64 = draws.iter().map(|draw| draw.probability).sum();
             assert!((sum - 1.0).abs() < 1e-9, "{n}: {sum}");

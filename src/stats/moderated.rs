@@ -28,7 +28,7 @@ pub struct Scatter {
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "there are few cases")]
 pub fn fit_prior(scatters: &[Scatter]) -> Option<Prior> {
-    if scatters.len() < LEAST_CASES {
+    if scatters.len() < MIN_CASES {
         return None;
     }
     let count = scatters.len() as f64;
@@ -49,7 +49,7 @@ pub fn fit_prior(scatters: &[Scatter]) -> Option<Prior> {
 }
 
 /// Fewer cases tell nothing of how their variances are spread.
-const LEAST_CASES: usize = 3;
+const MIN_CASES: usize = 3;
 
 /// What a case's variance is when the prior is asked as well; `most_df` is what all cases have
 /// together (source: Smyth 2004, sec. 4).

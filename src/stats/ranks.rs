@@ -13,7 +13,7 @@ pub fn rank_sum_p(one: &[f64], other: &[f64]) -> f64 {
     let all: Vec<f64> = one.iter().chain(other).copied().collect();
     let ranks = doubled_ranks(&all);
     let seen: usize = ranks[..one.len()].iter().sum();
-    if all.len() > MOST_COUNTED {
+    if all.len() > MAX_COUNTED {
         return approximate_rank_sum_p(&ranks, one.len(), seen);
     }
     // By how many ranks were chosen, and their sum: in how many ways. Counts are of floats: 20 of 40
@@ -44,7 +44,7 @@ pub fn signed_rank_p(differences: &[f64]) -> f64 {
     let ranks = doubled_ranks(&sizes);
     let seen =
         ranks.iter().zip(&kept).filter(|(_, value)| **value > 0.0).map(|(rank, _)| rank).sum();
-    if kept.len() > MOST_COUNTED {
+    if kept.len() > MAX_COUNTED {
         return approximate_signed_rank_p(&ranks, seen);
     }
     let most: usize = ranks.iter().sum();
@@ -59,7 +59,7 @@ pub fn signed_rank_p(differences: &[f64]) -> f64 {
 }
 
 /// Of more values than this the normal distribution is as good as counting, which would take long.
-const MOST_COUNTED: usize = 50;
+const MAX_COUNTED: usize = 50;
 
 /// The rank sum by its mean and variance, which holds for ties as well (source: Lehmann 1975,
 /// *Nonparametrics: Statistical Methods Based on Ranks*, ch. 1).

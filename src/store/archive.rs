@@ -78,7 +78,7 @@ impl Store {
             .ok_or_else(|| wrong("it does not begin with a manifest".to_owned()))?;
         check_entry(&first, id, manifest::FILE).map_err(wrong)?;
         let staged = self.stage(id)?;
-        if staged.copy(manifest::FILE, &mut first, manifest::MOST_BYTES)? > manifest::MOST_BYTES {
+        if staged.copy(manifest::FILE, &mut first, manifest::MAX_BYTES)? > manifest::MAX_BYTES {
             return Err(wrong("its manifest is too long".to_owned()));
         }
         let bytes = std::fs::read(staged.files().join(manifest::FILE));
@@ -107,7 +107,7 @@ impl Store {
 
     /// The files of a dataset in a temporary folder in `dir`, each compared with its hash.
     async fn copy_files(&self, id: DatasetId, dir: &Path) -> Result<Staged, StoreError> {
-        let bytes = self.read_whole(id, manifest::FILE, manifest::MOST_BYTES).await?;
+        let bytes = self.read_whole(id, manifest::FILE, manifest::MAX_BYTES).await?;
         let manifest = Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))?;
         let staged = Staged::new(id, dir)?;
         staged.write(manifest::FILE, &bytes)?;

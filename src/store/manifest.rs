@@ -17,12 +17,12 @@ use crate::model::{
 /// The manifest's name in a dataset's folder.
 pub(super) const FILE: &str = "manifest.json";
 /// The most that a table may have.
-pub(super) const MOST_TABLE_BYTES: u64 = 8 << 30;
+pub(super) const MAX_TABLE_BYTES: u64 = 8 << 30;
 /// The most rows that a table has of one trial: a 64-bit HDR histogram with three digits has fewer
 /// buckets.
-const MOST_ROWS_A_TRIAL: u64 = 1 << 17;
+const MAX_ROWS_A_TRIAL: u64 = 1 << 17;
 /// What is longer is no manifest.
-pub(super) const MOST_BYTES: u64 = 16 << 20;
+pub(super) const MAX_BYTES: u64 = 16 << 20;
 
 /// A bundle without the paths of the machine that it was made on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,10 +223,10 @@ impl Manifest {
         let trials = self.experiment.trials().ok_or("its experiment has too many trials")?;
         for (name, file) in &self.files {
             let is_trials = name == schema::TRIALS_FILE;
-            let most = if is_trials { trials } else { trials.saturating_mul(MOST_ROWS_A_TRIAL) };
+            let most = if is_trials { trials } else { trials.saturating_mul(MAX_ROWS_A_TRIAL) };
             // A search executes only some of the trials that it might have.
             let is_short = is_trials && file.rows != trials && self.order != Order::Search;
-            if file.rows > most || file.bytes > MOST_TABLE_BYTES || is_short {
+            if file.rows > most || file.bytes > MAX_TABLE_BYTES || is_short {
                 let (rows, bytes) = (file.rows, file.bytes);
                 return Err(format!(
                     "{name} with {rows} rows and {bytes} bytes is no table of {trials} trials"

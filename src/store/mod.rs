@@ -269,7 +269,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read, has another hash, is none, or is too new.
     pub async fn manifest(&self, id: DatasetId) -> Result<Manifest, StoreError> {
-        let bytes = self.read_whole(id, manifest::FILE, manifest::MOST_BYTES).await?;
+        let bytes = self.read_whole(id, manifest::FILE, manifest::MAX_BYTES).await?;
         Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))
     }
 

@@ -17,7 +17,7 @@ const SHORTEST_PREFIX: usize = 6;
 /// The longest tag.
 const LONGEST_TAG: usize = 64;
 /// More than the bytes of an id and a line feed: what is longer is no reference.
-const MOST_REF_BYTES: u64 = 256;
+const MAX_REF_BYTES: u64 = 256;
 /// References that are read at the same time.
 const READ_AT_ONCE: usize = 16;
 
@@ -215,7 +215,7 @@ impl Store {
         let refs = location::object_path(&[REFS]);
         let listed = self.objects.list_with_delimiter(Some(&refs)).await;
         let listed = listed.map_err(StoreError::object("list", self.shown_ref("")))?;
-        let small = listed.objects.into_iter().filter(|object| object.size <= MOST_REF_BYTES);
+        let small = listed.objects.into_iter().filter(|object| object.size <= MAX_REF_BYTES);
         let reads = small.map(async |object| {
             let got = self.objects.get(&object.location).await?;
             let name = object.location.filename().unwrap_or_default().to_owned();
@@ -236,7 +236,7 @@ fn local_refs(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = dir.read_dir().into_iter().flatten().flatten();
     let read = entries.filter_map(|entry| {
         let about = entry.metadata().ok()?;
-        let is_small = about.is_file() && about.len() <= MOST_REF_BYTES;
+        let is_small = about.is_file() && about.len() <= MAX_REF_BYTES;
         let name = entry.file_name().into_string().ok()?;
         is_small.then(|| std::fs::read(entry.path()).ok())?.map(|bytes| (name, bytes))
     });

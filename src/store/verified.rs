@@ -21,7 +21,7 @@ use crate::id::ContentHash;
 
 /// Files up to this size are kept in memory once they are read, so that what is used is what was
 /// hashed. A larger one is hashed as it streams by, and read again.
-const MOST_KEPT_BYTES: u64 = 64 << 20;
+const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// What is kept in memory of all files together; the oldest go first, and are hashed again.
 const KEPT_BYTES: u64 = 256 << 20;
 
@@ -82,7 +82,7 @@ impl VerifiedObjects {
         if let Some(cell) = read.files.get(location) {
             return Arc::clone(cell);
         }
-        if listed.bytes <= MOST_KEPT_BYTES {
+        if listed.bytes <= MAX_KEPT_BYTES {
             read.kept += listed.bytes;
             read.oldest_first.push_back((location.clone(), listed.bytes));
             while read.kept > KEPT_BYTES {
@@ -113,7 +113,7 @@ pub(super) async fn read_checked(
     }
     let got = objects.get_opts(location, GetOptions::default()).await.map_err(read())?;
     let (hash, bytes) = match got.payload {
-        _ if size <= MOST_KEPT_BYTES => {
+        _ if size <= MAX_KEPT_BYTES => {
             let bytes = got.bytes().await.map_err(read())?;
             (ContentHash::of(&bytes), Some(bytes))
         }

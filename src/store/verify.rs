@@ -14,9 +14,9 @@ use super::{FILE_NAMES, Manifest, Store, StoreError, TableFile, location, schema
 use crate::id::DatasetId;
 
 /// What a table may be at most when it is unpacked: more is a trick, or another program's work.
-const MOST_UNPACKED_BYTES: i64 = 8 << 30;
+const MAX_UNPACKED_BYTES: i64 = 8 << 30;
 /// The longest footer of a table that is read.
-const MOST_FOOTER_BYTES: u64 = 32 << 20;
+const MAX_FOOTER_BYTES: u64 = 32 << 20;
 /// The end of a Parquet file: the length of its footer, and four letters.
 const TAIL_BYTES: u64 = 8;
 
@@ -66,7 +66,7 @@ impl Store {
         let tail = self.end_of(id, name, TAIL_BYTES.min(listed.bytes)).await?;
         let length = tail.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         let wanted = u64::from(length) + TAIL_BYTES;
-        if wanted > MOST_FOOTER_BYTES.min(listed.bytes) {
+        if wanted > MAX_FOOTER_BYTES.min(listed.bytes) {
             let message = format!("its footer has {length} bytes");
             return Err(StoreError::Corrupt { object: self.shown(id, name), message });
         }
@@ -95,8 +95,8 @@ fn check_table(
     }
     let sizes = metadata.row_groups().iter().map(|group| group.total_byte_size());
     let unpacked = sizes.fold(0_i64, i64::saturating_add);
-    if !(0..=MOST_UNPACKED_BYTES).contains(&unpacked) {
-        return Err(format!("it unpacks to {unpacked} bytes; {MOST_UNPACKED_BYTES} is the most"));
+    if !(0..=MAX_UNPACKED_BYTES).contains(&unpacked) {
+        return Err(format!("it unpacks to {unpacked} bytes; {MAX_UNPACKED_BYTES} is the most"));
     }
     // Without the Arrow schema that the file carries: what parses it trusts it, and panics.
     let found = parquet_to_arrow_schema(file.schema_descr(), None);

@@ -6,7 +6,7 @@ use perf_api::launch::FakeLauncher;
 use perf_api::load::FakeLoad;
 use perf_api::model::{Interleaved, Order};
 use perf_api::plan::{Overrides, plan};
-use perf_api::run::{Beginning, Event, Look, RunRequest, interleave};
+use perf_api::run::{Beginning, Event, Interim, RunRequest, interleave};
 use perf_api::store::{Location, Store};
 
 use super::env::TestEnv;
@@ -45,7 +45,7 @@ pub fn unsealed_pair(env: &TestEnv, blocks: u32) -> [RunId; 2] {
         clock: &clock,
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut is_enough = |look: &Look| look.blocks >= blocks;
+    let mut is_enough = |interim: &Interim| interim.blocks >= blocks;
     let (mut before, mut after) = (|_: &Event<'_>| {}, |_: &Event<'_>| {});
     let run = interleave(requests, [&mut before, &mut after], &mut is_enough);
     runtime.block_on(run).unwrap();

@@ -5,12 +5,12 @@ use std::io;
 
 use async_trait::async_trait;
 use perf_api::clock::Clock;
-use perf_api::exec::ExecError;
 use perf_api::id::RunId;
 use perf_api::launch::{LaunchError, Launcher, RunningStack, StackRequest};
 use perf_api::load::FakeLoad;
 use perf_api::model::{Order, with_causes};
 use perf_api::plan::{Overrides, plan};
+use perf_api::process::ProcessError;
 use perf_api::run::{Beginning, RunRequest, record};
 use perf_api::store::{Location, Store};
 
@@ -29,7 +29,7 @@ impl Launcher for Unstoppable {
     async fn start(&mut self, _: &StackRequest<'_>) -> Result<Box<dyn RunningStack>, LaunchError> {
         let start = LaunchError::Port { source: io::Error::other("none is left") };
         let source = io::Error::other("it outlived SIGKILL");
-        let stop = ExecError::System { action: "stop a process", source };
+        let stop = ProcessError::System { action: "stop a process", source };
         Err(LaunchError::NotStopped { start: Box::new(start), stop: Box::new(stop.into()) })
     }
 

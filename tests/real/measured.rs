@@ -2,25 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use perf_api::analysis::{CaseAnalysis, LatencyEstimate, analyse};
 use perf_api::query::{Dataset, Trust};
 use perf_api::store::{Location, Store};
-use perf_api::study::{CaseStudy, LatencyEstimate, study};
 
 use crate::system::{command, perf_api};
 
 /// The cases of the only dataset in a results folder.
-pub fn cases(results: &Path) -> Vec<CaseStudy> {
+pub fn cases(results: &Path) -> Vec<CaseAnalysis> {
     let store = Store::open(&Location::Folder(results.to_owned())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let id = store.names().await.unwrap().find("latest").unwrap();
         let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
         let (trials, histograms) = (dataset.trials().await, dataset.histograms().await);
-        study(&trials.unwrap(), &histograms.unwrap()).cases
+        analyse(&trials.unwrap(), &histograms.unwrap()).cases
     })
 }
 
-pub fn p95(case: &CaseStudy) -> LatencyEstimate {
+pub fn p95(case: &CaseAnalysis) -> LatencyEstimate {
     case.latency[2].unwrap()
 }
 

@@ -25,7 +25,7 @@ use perf_api::stats::{Estimated, Scatter, adjusted, bootstrap_mean, rank_sum_p};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use world::{Design, Kind, METRICS, World};
+use world::{Backend, Design, Kind, METRICS};
 
 const ALPHA: f64 = 0.05;
 const MARGIN: f64 = 0.05;
@@ -94,7 +94,7 @@ struct Truth {
 impl Truth {
     const NONE: Self = Self { change: 0.0, is_single: false };
 
-    fn effect(self, world: &World, case: &Case, metric: Metric) -> f64 {
+    fn effect(self, world: &Backend, case: &Case, metric: Metric) -> f64 {
         let is_meant = match self.is_single {
             true => *case == world.cases[0],
             false => case.stack.app.as_str() == "express",
@@ -103,7 +103,7 @@ impl Truth {
     }
 }
 
-fn simulate(world: &World, repetitions: u32, truth: Truth, seed: u64) -> Tally {
+fn simulate(world: &Backend, repetitions: u32, truth: Truth, seed: u64) -> Tally {
     let mut tally = Tally { simulations: simulations(), ..Tally::default() };
     for number in 0..tally.simulations {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -129,7 +129,7 @@ fn simulate(world: &World, repetitions: u32, truth: Truth, seed: u64) -> Tally {
     tally
 }
 
-fn count(tally: &mut Tally, world: &World, truth: Truth, told: &Comparison) {
+fn count(tally: &mut Tally, world: &Backend, truth: Truth, told: &Comparison) {
     let mut is_false_alarm = false;
     for one in &told.cases {
         let effect = truth.effect(world, &one.case, one.finding.metric);
@@ -166,7 +166,7 @@ fn count(tally: &mut Tally, world: &World, truth: Truth, told: &Comparison) {
 }
 
 /// What others would say of the same data, on logarithms as we do.
-fn count_rivals(tally: &mut Tally, world: &World, truth: Truth, pairs: &[world::Pair]) {
+fn count_rivals(tally: &mut Tally, world: &Backend, truth: Truth, pairs: &[world::Pair]) {
     let t: Vec<f64> = pairs.iter().map(|pair| plain_t(&pair.before, &pair.after).p()).collect();
     let ranks: Vec<f64> = pairs.iter().map(|pair| tally.rank_sum_p(pair)).collect();
     let is_below = |p: Vec<f64>| p.into_iter().map(|p| p <= ALPHA).collect::<Vec<_>>();
@@ -194,7 +194,7 @@ fn count_rivals(tally: &mut Tally, world: &World, truth: Truth, pairs: &[world::
 }
 
 /// What is bootstrapped of a few cases, for their intervals: those of ours are of a model.
-fn count_bootstrap(tally: &mut Tally, world: &World, truth: Truth, pairs: &[world::Pair]) {
+fn count_bootstrap(tally: &mut Tally, world: &Backend, truth: Truth, pairs: &[world::Pair]) {
     let some = pairs.iter().filter(|_| world.design == Design::Interleaved).step_by(29);
     for pair in some {
         let differences: Vec<f64> =
@@ -230,7 +230,7 @@ fn nothing_changed_and_nothing_is_called() {
         "nothing changed", "repetitions", "false alarms: ours"
     );
     println!("{:>44} | others: share of comparisons with a false alarm (of cases)", "");
-    for world in World::all() {
+    for world in Backend::all() {
         for repetitions in REPETITIONS {
             let tally = simulate(&world, repetitions, Truth::NONE, 1);
             let n = tally.simulations;
@@ -269,7 +269,7 @@ fn what_changed_is_found() {
         WAYS.join(", ")
     );
     for design in [Design::Interleaved, Design::Separate] {
-        let world = World::of(Kind::Normal, design);
+        let world = Backend::of(Kind::Normal, design);
         for is_single in [false, true] {
             for repetitions in REPETITIONS {
                 for change in [0.02, 0.05, 0.1, 0.2] {
@@ -297,7 +297,7 @@ fn what_changed_is_found() {
 
 #[test]
 fn trials_that_are_left_out_widen_the_interval_of_their_groups() {
-    let world = World::small(Kind::Normal);
+    let world = Backend::small(Kind::Normal);
     let none = |_: &Case, _: Metric| 0.0;
     let (mut held, mut asked) = (0, 0);
     for seed in 0..simulations() * 5 {
@@ -328,7 +328,7 @@ fn trials_that_are_left_out_widen_the_interval_of_their_groups() {
 }
 
 /// After how many blocks a comparison that may end early ends, and what it says then.
-fn ends_early(world: &World, most: u32, change: f64, seed: u64) -> (u32, Comparison) {
+fn ends_early(world: &Backend, most: u32, change: f64, seed: u64) -> (u32, Comparison) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let truth = Truth { change, is_single: false };
     let effect = |case: &Case, metric: Metric| truth.effect(world, case, metric);
@@ -360,7 +360,7 @@ fn ending_early_costs_no_false_alarm_and_finds_what_is_obvious() {
         "one stack, at most 40 blocks"
     );
     for kind in [Kind::Normal, Kind::Bimodal] {
-        let world = World::small(kind);
+        let world = Backend::small(kind);
         for change in [0.0, 0.05, 0.1, 0.3] {
             let mut blocks = Vec::new();
             let (mut regressed, mut equivalent, mut wrong) = (0, 0, 0);

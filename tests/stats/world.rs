@@ -45,7 +45,7 @@ pub enum Design {
     Separate,
 }
 
-pub struct World {
+pub struct Backend {
     pub kind: Kind,
     pub design: Design,
     pub cases: Vec<Case>,
@@ -64,7 +64,7 @@ pub struct Pair {
     pub after: Vec<f64>,
 }
 
-impl World {
+impl Backend {
     pub fn all() -> Vec<Self> {
         let kinds = [Kind::Normal, Kind::HeavyTails, Kind::Bimodal, Kind::Drift, Kind::Resampled];
         let designs = [Design::Interleaved, Design::Separate];

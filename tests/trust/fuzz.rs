@@ -15,7 +15,7 @@ use super::journal::unsealed;
 use super::{amount, datasets, store, verify};
 
 /// What memory may grow by, over all cases.
-const MOST_GROWTH_KIB: u64 = 512 << 10;
+const MAX_GROWTH_KIB: u64 = 512 << 10;
 /// A run whose dataset is small.
 const SMALL: [&str; 9] =
     ["quick", "--fake", "--no-progress", "--stores", "redis", "--qps", "1000", "--duration", "1s"];
@@ -132,7 +132,7 @@ fn no_text_makes_a_parser_panic_or_swallow_memory() {
         accepted[0], accepted[1], accepted[2]
     );
     println!("fuzz: no panic; memory grew by {} MiB at most", growth >> 10);
-    assert!(growth < MOST_GROWTH_KIB, "memory grew by {growth} KiB");
+    assert!(growth < MAX_GROWTH_KIB, "memory grew by {growth} KiB");
     assert!(
         accepted.iter().all(|&count| count > 0),
         "nothing was accepted: the cases are too wild"
@@ -233,5 +233,5 @@ fn no_table_makes_a_reader_panic_or_swallow_memory() {
         "fuzz: {cases} forged tables ({intact} of them still say the same), no panic; memory grew by {} MiB at most",
         growth >> 10
     );
-    assert!(growth < MOST_GROWTH_KIB, "memory grew by {growth} KiB");
+    assert!(growth < MAX_GROWTH_KIB, "memory grew by {growth} KiB");
 }

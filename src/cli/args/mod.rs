@@ -14,10 +14,10 @@ pub(super) use comparing::{Ab, Judge, ReportFormat, Reproduce, Share, Trend};
 pub(super) use neighbours::Neighbours;
 pub(super) use serving::{Ask, Serve};
 
-use crate::exec::{Pin, Supervised};
 use crate::load::{Behaviour, Distribution, LoaderRequest, Stall};
 use crate::model::{ComponentName, Order, Slo};
 use crate::plan::Overrides;
+use crate::process::{Pin, Supervised};
 use crate::units::{CpuSet, HumanDuration};
 
 /// A reproducible benchmark appliance for HTTP APIs.

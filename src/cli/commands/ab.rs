@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use super::compare::{ALPHA, judge};
 use super::conclude::conclude_sides;
-use super::measure::{Outside, World, check_room, has_images, host_checks, interrupted, prepare};
+use super::measure::{
+    Backend, Environment, check_room, has_images, host_checks, interrupted, prepare,
+};
 use super::reserve::{lock, reserve};
 use super::run::without;
 use super::{experiment, missing};
@@ -24,14 +26,14 @@ use crate::model::{
     differing_facts, with_causes,
 };
 use crate::plan::{estimate, plan};
-use crate::run::{Beginning, Event, Look, RunRequest, end_interleaved, interleave};
+use crate::run::{Beginning, Event, Interim, RunRequest, end_interleaved, interleave};
 use crate::store::Store;
 use crate::units::CpuSet;
 
 /// What has to be decided before a run ends early, when nothing is named.
 const DECIDING: [Metric; 4] = [Metric::Rate, Metric::P50, Metric::P95, Metric::Errors];
 /// Fewer blocks decide nothing.
-const LEAST_BLOCKS: u32 = 3;
+const MIN_BLOCKS: u32 = 3;
 
 pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     let run = &args.run;
@@ -184,9 +186,9 @@ async fn world(
     launcher: LauncherChoice,
     bundle: &Bundle,
     experiment: &Experiment,
-) -> Result<World, CliError> {
+) -> Result<Backend, CliError> {
     let run = &args.run;
-    let mut world = World::choose(&run.fake, launcher, run.publish, experiment, bundle).await?;
+    let mut world = Backend::choose(&run.fake, launcher, run.publish, experiment, bundle).await?;
     world.fetch(experiment, bundle).await?;
     Ok(world)
 }
@@ -196,9 +198,9 @@ fn blocks_within(experiment: &Experiment, args: &args::Ab) -> Result<u32, CliErr
     let one = Experiment { repetitions: 1, ..experiment.clone() };
     let both = estimate(&plan(&one, args.run.order())) * 2;
     let fitting = args.max.0.as_secs_f64() / both.as_secs_f64();
-    if fitting < f64::from(LEAST_BLOCKS) {
+    if fitting < f64::from(MIN_BLOCKS) {
         return Err(CliError::new(format!(
-            "in {} there is time for {fitting:.1} repetitions, and fewer than {LEAST_BLOCKS} decide nothing",
+            "in {} there is time for {fitting:.1} repetitions, and fewer than {MIN_BLOCKS} decide nothing",
             args.max
         ))
         .hint("raise `--max`, or measure fewer cases or shorter trials"));
@@ -213,7 +215,7 @@ struct Sides<'run> {
     bundles: &'run [Bundle; 2],
     /// What was asked for and cannot be had on both sides.
     unavailable: &'run [ComponentName],
-    worlds: &'run [World],
+    worlds: &'run [Backend],
     looks: &'run [u32],
 }
 
@@ -235,8 +237,8 @@ impl Sides<'_> {
         mut reservation: Option<Reservation>,
     ) -> Result<([RunId; 2], Option<&'static str>), CliError> {
         let seed = self.plan.experiment.seed;
-        let mut before = Outside::new(&self.worlds[0], seed)?;
-        let mut after = Outside::new(&self.worlds[1], seed.wrapping_add(1))?;
+        let mut before = Environment::new(&self.worlds[0], seed)?;
+        let mut after = Environment::new(&self.worlds[1], seed.wrapping_add(1))?;
         let name = before.run_id();
         if let Some(reservation) = &mut reservation {
             reservation.set_run(&name);
@@ -260,7 +262,7 @@ impl Sides<'_> {
         };
         let mut on_before = |event: &Event<'_>| on_side("before", event);
         let mut on_after = |event: &Event<'_>| on_side("after", event);
-        let mut is_enough = |look: &Look| self.is_enough(look);
+        let mut is_enough = |interim: &Interim| self.is_enough(interim);
         let requests =
             [self.request(&shared, &mut before, 0), self.request(&shared, &mut after, 1)];
         let finished = tokio::select! {
@@ -285,7 +287,7 @@ impl Sides<'_> {
     fn request<'side>(
         &'side self,
         shared: &Shared<'side>,
-        outside: &'side mut Outside,
+        outside: &'side mut Environment,
         side: usize,
     ) -> RunRequest<'side> {
         RunRequest {
@@ -313,8 +315,8 @@ impl Sides<'_> {
         u32::try_from(self.looks.len()).unwrap_or(u32::MAX)
     }
 
-    fn is_enough(&self, look: &Look) -> bool {
-        if !self.looks.contains(&look.blocks) {
+    fn is_enough(&self, interim: &Interim) -> bool {
+        if !self.looks.contains(&interim.blocks) {
             return false;
         }
         let metrics = self.args.judge.metrics();
@@ -329,7 +331,7 @@ impl Sides<'_> {
             is_interleaved: true,
             calibration: None,
         };
-        let [before, after] = &look.samples;
+        let [before, after] = &interim.samples;
         is_decided(before, after, &rules, &deciding)
     }
 }

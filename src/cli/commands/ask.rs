@@ -18,22 +18,22 @@ use crate::cli::error::{CliError, USER_ERROR};
 use crate::cli::output::print;
 use crate::cli::{args, location};
 use crate::clock::Stopwatch;
-use crate::exec::limit_memory;
+use crate::process::limit_memory;
 use crate::query::{Limits, Rows, Session, Trust};
 
 /// Rows that an answer has.
-pub(in crate::cli) const MOST_ROWS: usize = 10_000;
+pub(in crate::cli) const MAX_ROWS: usize = 10_000;
 /// How long a question may take.
-pub(in crate::cli) const MOST_TIME: Duration = Duration::from_secs(10);
+pub(in crate::cli) const MAX_TIME: Duration = Duration::from_secs(10);
 /// Bytes of an answer's values.
-const MOST_ANSWER_BYTES: usize = 32 << 20;
+const MAX_ANSWER_BYTES: usize = 32 << 20;
 /// What the tables and groups of a query may hold in memory.
 const QUERY_BYTES: usize = 1 << 30;
 /// The address space of the process: that, the values between one step and the next, the program, and
 /// what its threads reserve and do not use.
 const PROCESS_BYTES: u64 = 4 << 30;
 /// Each thread reserves addresses of its own for its stack and its heap.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// What is asked.
 #[derive(Debug, Deserialize)]
@@ -87,7 +87,7 @@ pub(in crate::cli) fn ask(args: &args::Ask) -> Result<ExitCode, CliError> {
     let results = args.results.clone();
     // Nobody waits for it after its time: the process then ends, and it with it.
     std::thread::spawn(move || tell.send(answered(&results, &text)));
-    let answer = told.recv_timeout(MOST_TIME).unwrap_or_else(|error| match error {
+    let answer = told.recv_timeout(MAX_TIME).unwrap_or_else(|error| match error {
         mpsc::RecvTimeoutError::Timeout => Err(too_long()),
         mpsc::RecvTimeoutError::Disconnected => {
             Err(CliError::new("a value is too large, or the query met a defect of this program"))
@@ -108,7 +108,7 @@ pub(in crate::cli) fn ask(args: &args::Ask) -> Result<ExitCode, CliError> {
 
 /// That a question had its time.
 pub(in crate::cli) fn too_long() -> CliError {
-    CliError::new(format!("the query was stopped after {} s", MOST_TIME.as_secs()))
+    CliError::new(format!("the query was stopped after {} s", MAX_TIME.as_secs()))
         .hint("ask for less: one dataset, fewer rows, no product of tables")
         .hint("`perf-api sql` takes any time")
 }
@@ -123,7 +123,7 @@ fn answered(results: &str, question: &str) -> Result<Answer, CliError> {
 }
 
 fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
 }
 
 async fn answer(results: &str, question: &Question) -> Result<Answer, CliError> {
@@ -156,7 +156,7 @@ async fn collected(mut rows: Rows<'_>) -> Result<Answer, CliError> {
         .map(|field| Column { name: field.name().clone(), kind: field.data_type().to_string() });
     let mut answer =
         Answer { columns: columns.collect(), rows: Vec::new(), is_cut: false, took_ms: 0 };
-    let mut left = MOST_ANSWER_BYTES;
+    let mut left = MAX_ANSWER_BYTES;
     while let Some(batch) = rows.batches.try_next().await? {
         let broken = |error: ArrowError| CliError::new(format!("cannot show the answer: {error}"));
         add(&mut answer, &batch, &mut left).map_err(broken)?;
@@ -177,7 +177,7 @@ fn add(answer: &mut Answer, batch: &RecordBatch, left: &mut usize) -> Result<(),
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     for index in 0..batch.num_rows() {
-        if answer.rows.len() >= MOST_ROWS || *left == 0 {
+        if answer.rows.len() >= MAX_ROWS || *left == 0 {
             answer.is_cut = true;
             break;
         }

@@ -9,7 +9,7 @@ use super::run::execute;
 use crate::cli::args;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, table};
-use crate::compare::{Calibration, LEAST_SESSIONS, Side};
+use crate::compare::{Calibration, MIN_SESSIONS, Side};
 use crate::model::{Experiment, Metric};
 use crate::stats::t_quantile;
 
@@ -46,7 +46,7 @@ fn between_runs(known: Option<&Calibration>) -> String {
         .collect();
     match swings.is_empty() {
         true => format!(
-            "\nThis host has been calibrated {sessions} of {LEAST_SESSIONS} times. With the others, on other days, comparisons of separate runs know by how much such runs differ although nothing changed.\n"
+            "\nThis host has been calibrated {sessions} of {MIN_SESSIONS} times. With the others, on other days, comparisons of separate runs know by how much such runs differ although nothing changed.\n"
         ),
         false => format!(
             "\nFrom {sessions} calibrations of this host: although nothing changed, two separate runs of {REPETITIONS} repetitions differ by up to (19 times in 20)\n  {}\n",

@@ -51,9 +51,9 @@ fn check_limits(experiment: &Experiment) -> Result<(), CliError> {
             .hint(format!("`--duration` has to be {SHORTEST} times the longest limit, or more")));
         }
     }
-    if experiment.repetitions < LEAST_REPETITIONS {
+    if experiment.repetitions < MIN_REPETITIONS {
         return Err(CliError::new(format!(
-            "what stands at the ends of an answer is tried up to {LEAST_REPETITIONS} times"
+            "what stands at the ends of an answer is tried up to {MIN_REPETITIONS} times"
         ))
         .hint("leave out `--repetitions`, or give more"));
     }
@@ -125,7 +125,7 @@ fn lowest_rate(needed: u64, duration: Duration) -> Option<Rps> {
 /// A trial has to be so many times as long as a latency that it is to judge.
 const SHORTEST: u32 = 2;
 /// A single short trial may be wrong: two of three decide.
-const LEAST_REPETITIONS: u32 = 3;
+const MIN_REPETITIONS: u32 = 3;
 
 /// The rates between the lowest and the highest, each by a step above the one below.
 fn ladder(ends: &[Rps]) -> Result<Vec<Rps>, CliError> {

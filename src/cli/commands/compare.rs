@@ -29,7 +29,7 @@ const CALIBRATION: &str = "calibrate";
 /// The first schema version that records whether a dataset is a calibration.
 const CALIBRATION_SINCE: u32 = 5;
 /// Distributions that a page shows.
-const MOST_DISTRIBUTIONS: usize = 6;
+const MAX_DISTRIBUTIONS: usize = 6;
 
 /// What came of a comparison.
 pub(super) struct Judged {
@@ -219,7 +219,7 @@ async fn distributions(
             cases.push(&one.case);
         }
     }
-    cases.truncate(MOST_DISTRIBUTIONS);
+    cases.truncate(MAX_DISTRIBUTIONS);
     if cases.is_empty() {
         return Ok(vec![]);
     }

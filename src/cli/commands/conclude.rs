@@ -12,7 +12,7 @@ use crate::cli::output::{Channel, capacity_table, case_table, note};
 use crate::id::DatasetId;
 use crate::model::{Flag, MAX_LINE_CHARS, Stage, TrialRow, one_line};
 use crate::report::Report;
-use crate::run::{MOST_FAILURES, Recorded, RunSummary};
+use crate::run::{MAX_FAILURES, Recorded, RunSummary};
 use crate::store::Store;
 
 /// More rows than this are for the report, not for the terminal.
@@ -41,8 +41,8 @@ pub(super) async fn conclude(
 ) -> Result<ExitCode, CliError> {
     let Ending { channel, results, .. } = ending;
     let report = verified(store, summary.dataset).await?;
-    if report.study.cases.len() <= MAX_ROWS {
-        channel.print(&case_table(&report.study.cases))?;
+    if report.analysis.cases.len() <= MAX_ROWS {
+        channel.print(&case_table(&report.analysis.cases))?;
     }
     channel.print(&format!("\ndataset {}\n", summary.dataset))?;
     if report.manifest.has_measured() {
@@ -58,7 +58,7 @@ pub(super) async fn conclude(
     note_failures(&report.trials);
     let Recorded { measured, failed, given_up } = summary.recorded;
     for stack in given_up {
-        note(&format!("{stack} was given up after {MOST_FAILURES} failures in a row"));
+        note(&format!("{stack} was given up after {MAX_FAILURES} failures in a row"));
     }
     let total = measured + failed;
     let left_out = note_left_out(total, |flag| report.carried(flag));

@@ -12,7 +12,6 @@ use crate::cli::docker;
 use crate::cli::error::CliError;
 use crate::cli::output::{Download, Progress, note};
 use crate::clock::{Clock, UnixMillis};
-use crate::exec::{self, Owner};
 use crate::host::{
     Demand, Reservation, Topology, ephemeral_ports, fingerprint, raise_open_file_limit,
 };
@@ -27,6 +26,7 @@ use crate::model::{
     with_causes,
 };
 use crate::plan::stacks;
+use crate::process::{self, Owner};
 use crate::run::{Beginning, Event, RunRequest, RunSummary, demand, differences, placement};
 use crate::store::{Difference, Header, Store};
 use crate::units::{CpuSet, Rps};
@@ -37,7 +37,7 @@ pub(super) struct Measure<'run> {
     pub bundle: &'run Bundle,
     pub unavailable: Vec<ComponentName>,
     pub store: &'run Store,
-    pub world: &'run World,
+    pub world: &'run Backend,
     pub no_progress: bool,
     /// The CPUs of the run; `None` for a run that is computed.
     pub reservation: Option<Reservation>,
@@ -57,7 +57,7 @@ pub(super) struct Resumed {
 
 /// Where stacks run: on this machine, or in numbers that are made up.
 #[derive(Debug)]
-pub(super) enum World {
+pub(super) enum Backend {
     Processes,
     Containers(Engine),
     Fake(args::Fake),
@@ -72,7 +72,7 @@ pub(super) struct Engine {
     refused: BTreeMap<ComponentName, Unavailable>,
 }
 
-impl World {
+impl Backend {
     /// What was asked for; for `auto`, containers when the bundle has images for everything that
     /// there is and a Docker Engine answers.
     pub(super) async fn choose(
@@ -234,16 +234,16 @@ fn cpus_in_words(count: usize) -> String {
 
 /// Checks that this machine can hold what is to be measured, and ends what earlier runs left.
 pub(super) async fn prepare(
-    world: &World,
+    world: &Backend,
     experiment: &Experiment,
     bundle: &Bundle,
 ) -> Result<(), CliError> {
     match world {
-        World::Fake(_) => return Ok(()),
-        World::Processes => {
+        Backend::Fake(_) => return Ok(()),
+        Backend::Processes => {
             components(experiment, bundle).try_for_each(crate::bundle::check_unchanged)?;
         }
-        World::Containers(engine) => {
+        Backend::Containers(engine) => {
             let removed = engine.launcher()?.sweep().await?;
             if removed > 0 {
                 note(&format!("removed {removed} containers and networks of a run that is gone"));
@@ -259,7 +259,7 @@ pub(super) async fn prepare(
         }
     }
     check_connections(experiment)?;
-    let ended = exec::sweep()?;
+    let ended = process::sweep()?;
     if !ended.is_empty() {
         note(&format!("ended {} processes that an earlier run had left behind", ended.len()));
     }
@@ -282,7 +282,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     let Measure { plan, bundle, unavailable, store, world, no_progress, flags, resumed, .. } =
         measure;
     let mut reservation = measure.reservation;
-    let mut outside = Outside::new(world, plan.experiment.seed)?;
+    let mut outside = Environment::new(world, plan.experiment.seed)?;
     let id = resumed.as_ref().map_or_else(|| outside.run_id(), |resumed| resumed.run.clone());
     if let Some(reservation) = &mut reservation {
         reservation.set_run(&id);
@@ -291,7 +291,7 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
     let found = tokio::select! {
         found = outside.ceilings(plan) => found?,
         name = interrupted() => {
-            exec::end_all().await.map_err(LaunchError::from)?;
+            process::end_all().await.map_err(LaunchError::from)?;
             return Err(CliError::interrupted(format!("{name} before the first trial")));
         }
     };
@@ -351,16 +351,16 @@ pub(super) async fn measure(measure: Measure<'_>) -> Result<RunSummary, CliError
 }
 
 /// What of this host can disturb the run.
-pub(super) async fn host_checks(world: &World, plan: &Plan) -> Result<Vec<Check>, CliError> {
+pub(super) async fn host_checks(world: &Backend, plan: &Plan) -> Result<Vec<Check>, CliError> {
     let connections = plan.experiment.concurrency.iter().copied().max().unwrap_or(0);
     match world {
-        World::Fake(_) => Ok(vec![]),
-        World::Processes => {
+        Backend::Fake(_) => Ok(vec![]),
+        Backend::Processes => {
             let mut checks = doctor::look(connections, None).await?;
             checks.retain(|check| check.name != "docker");
             Ok(checks)
         }
-        World::Containers(engine) => doctor::look(connections, Some(&engine.docker)).await,
+        Backend::Containers(engine) => doctor::look(connections, Some(&engine.docker)).await,
     }
 }
 
@@ -403,7 +403,7 @@ fn check_differences(differences: &[Difference], force: bool) -> Result<(), CliE
 }
 
 /// The outside world of a run: the real one, or a computed one.
-pub(super) struct Outside {
+pub(super) struct Environment {
     pub clock: Clock,
     pub topology: Topology,
     pub host: Fingerprint,
@@ -415,12 +415,12 @@ pub(super) struct Outside {
 /// When a computed run begins: 2026-01-01 00:00 UTC.
 const FAKE_START: UnixMillis = UnixMillis(1_767_225_600_000);
 
-impl Outside {
-    pub(super) fn new(world: &World, seed: u64) -> Result<Self, CliError> {
+impl Environment {
+    pub(super) fn new(world: &Backend, seed: u64) -> Result<Self, CliError> {
         let launcher: Box<dyn Launcher> = match world {
-            World::Fake(fake) => return Ok(Self::fake(fake, seed)),
-            World::Processes => Box::new(ProcessLauncher),
-            World::Containers(engine) => Box::new(engine.launcher()?),
+            Backend::Fake(fake) => return Ok(Self::fake(fake, seed)),
+            Backend::Processes => Box::new(ProcessLauncher),
+            Backend::Containers(engine) => Box::new(engine.launcher()?),
         };
         let topology = Topology::detect()?;
         Ok(Self {
@@ -489,7 +489,7 @@ pub(super) async fn interrupted() -> &'static str {
     tokio::select! {
         _ = interrupt.recv() => kinds[0].1,
         _ = terminate.recv() => kinds[1].1,
-        _ = hangup.recv(), if !exec::ignores_hangup() => kinds[2].1,
+        _ = hangup.recv(), if !process::ignores_hangup() => kinds[2].1,
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) mod trend;
 
 use std::path::Path;
 
-use self::measure::World;
+use self::measure::Backend;
 use super::args::Factors;
 use super::error::CliError;
 use super::output::note;
@@ -66,7 +66,7 @@ fn spec_file(spec: &str) -> Result<Source, CliError> {
 }
 
 /// The components that an experiment asks for and that cannot be had in `world`.
-fn missing(experiment: &Experiment, bundle: &Bundle, world: &World) -> Vec<ComponentName> {
+fn missing(experiment: &Experiment, bundle: &Bundle, world: &Backend) -> Vec<ComponentName> {
     let asked = experiment.apps.iter().chain(&experiment.stores);
     let is_missing = |name: &&ComponentName| {
         bundle.component(name).is_none_or(|component| world.lacks(component).is_some())
@@ -75,7 +75,7 @@ fn missing(experiment: &Experiment, bundle: &Bundle, world: &World) -> Vec<Compo
 }
 
 /// What cannot be had in `world`, why, and what to do.
-fn missing_words(names: &[ComponentName], bundle: &Bundle, world: &World) -> String {
+fn missing_words(names: &[ComponentName], bundle: &Bundle, world: &Backend) -> String {
     let words = names.iter().filter_map(|name| {
         let lack = world.lacks(bundle.component(name)?)?;
         Some(format!("{name} is missing: {}\n  what to do: {}", lack.reason, lack.remedy))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::measure::World;
+use super::measure::Backend;
 use super::run::{SMOKE_RUN, without};
 use super::{experiment, missing, missing_words};
 use crate::cli::args::{self, Format};
@@ -24,13 +24,13 @@ const TWO_SIDED: &str = "ab";
 pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
     let bundle = crate::bundle::read(&args.bundle)?;
     let mut experiment = experiment(&args.spec, &args.factors, &bundle)?;
-    let mut missing = missing(&experiment, &bundle, &World::Processes);
+    let mut missing = missing(&experiment, &bundle, &Backend::Processes);
     // What has an image can be had in a container.
     missing.retain(|name| bundle.component(name).is_none_or(|one| one.container.is_none()));
     if args.spec == SMOKE_RUN {
-        experiment = without(experiment, &missing, &bundle, &World::Processes, true)?;
+        experiment = without(experiment, &missing, &bundle, &Backend::Processes, true)?;
     } else if !missing.is_empty() {
-        note(&missing_words(&missing, &bundle, &World::Processes));
+        note(&missing_words(&missing, &bundle, &Backend::Processes));
         note("the plan counts what is missing; `--allow-missing` measures the rest");
     }
     let plan = crate::plan::plan(&experiment, Order::RandomisedBlocks);

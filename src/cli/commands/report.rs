@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::compare::judge;
+use crate::analysis::analyse;
 use crate::cli::args::{self, ReportFormat};
 use crate::cli::error::CliError;
 use crate::cli::location;
@@ -16,7 +17,6 @@ use crate::model::Histogram;
 use crate::query::{Dataset, Trust, Verified, verify};
 use crate::report::{Report, html, markdown, report_json};
 use crate::store::{Manifest, Store, TRIALS_FILE};
-use crate::study::study;
 
 pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliError> {
     if args.open && !matches!(args.judge.format, None | Some(ReportFormat::Html)) {
@@ -55,7 +55,7 @@ pub(in crate::cli) async fn report(args: &args::Report) -> Result<ExitCode, CliE
                 open_in_browser(&path.to_string_lossy());
             }
         }
-        Some(ReportFormat::Text) => tell(case_table(&report.study.cases))?,
+        Some(ReportFormat::Text) => tell(case_table(&report.analysis.cases))?,
         Some(ReportFormat::Md) => tell(markdown(&report))?,
         Some(ReportFormat::Json) => {
             let text = report_json(&report);
@@ -100,7 +100,7 @@ async fn gather(
         dataset: id,
         manifest,
         is_verified: true,
-        study: study(&trials, histograms),
+        analysis: analyse(&trials, histograms),
         trials,
         residuals: dataset.residuals().await?,
         timeline: dataset.timeline().await?,

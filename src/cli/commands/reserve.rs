@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::measure::{World, interrupted};
+use super::measure::{Backend, interrupted};
 use crate::cli::args::{Neighbours, Places};
 use crate::cli::error::CliError;
 use crate::cli::output::note;
@@ -21,12 +21,12 @@ const WAIT_POLL: Duration = Duration::from_millis(500);
 /// # Errors
 /// When another run measures on one of them and neither `--wait` nor `--allow-busy` was given.
 pub(super) async fn reserve(
-    world: &World,
+    world: &Backend,
     plan: &Plan,
     neighbours: &Neighbours,
     places: &Places,
 ) -> Result<Option<Reservation>, CliError> {
-    if matches!(world, World::Fake { .. }) {
+    if matches!(world, Backend::Fake { .. }) {
         return Ok(None);
     }
     let dir = neighbours.reservations.clone().unwrap_or_else(reservations_dir);

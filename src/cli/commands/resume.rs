@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::conclude::{Ending, conclude, conclude_sides};
-use super::measure::{Measure, Resumed, World, measure, prepare, resume_flags};
+use super::measure::{Backend, Measure, Resumed, measure, prepare, resume_flags};
 use super::missing;
 use super::reserve::{lock, reserve};
 use crate::cli::args::LauncherChoice;
@@ -42,7 +42,7 @@ pub(in crate::cli) async fn resume(args: &args::Resume) -> Result<ExitCode, CliE
         _ => LauncherChoice::Process,
     };
     let mut world =
-        World::choose(&args.fake, launcher, header.is_published, &header.experiment, &bundle)
+        Backend::choose(&args.fake, launcher, header.is_published, &header.experiment, &bundle)
             .await?;
     world.fetch(&header.experiment, &bundle).await?;
     let lost = missing(&header.experiment, &bundle, &world);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::conclude::{Ending, conclude};
-use super::measure::{Measure, World, check_room, measure, prepare, resume_flags};
+use super::measure::{Backend, Measure, check_room, measure, prepare, resume_flags};
 use super::reserve::{lock, reserve};
 use super::{experiment, missing, missing_words};
 use crate::cli::error::CliError;
@@ -42,7 +42,7 @@ pub(super) async fn execute(
     is_smoke_run: bool,
 ) -> Result<(Store, RunSummary), CliError> {
     let mut world =
-        World::choose(&args.fake, args.launcher, args.publish, &experiment, bundle).await?;
+        Backend::choose(&args.fake, args.launcher, args.publish, &experiment, bundle).await?;
     world.fetch(&experiment, bundle).await?;
     let missing = missing(&experiment, bundle, &world);
     let allowed = args.allow_missing || is_smoke_run;
@@ -79,7 +79,7 @@ pub(super) fn without(
     mut experiment: Experiment,
     missing: &[ComponentName],
     bundle: &Bundle,
-    world: &World,
+    world: &Backend,
     allowed: bool,
 ) -> Result<Experiment, CliError> {
     if missing.is_empty() {

@@ -7,11 +7,11 @@ use futures::TryStreamExt;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
-use crate::cli::answer::Writer;
 use crate::cli::args::{self, AnswerFormat};
 use crate::cli::error::CliError;
 use crate::cli::location;
 use crate::cli::output::note;
+use crate::cli::query_output::Writer;
 use crate::query::{Limits, Session, Trust};
 
 pub(in crate::cli) fn sql(args: &args::Sql) -> Result<ExitCode, CliError> {

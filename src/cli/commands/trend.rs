@@ -16,7 +16,7 @@ use crate::stats::{Change, change_dates, change_points};
 /// The chance of a change point in a series without one.
 const SIGNIFICANCE: f64 = 0.05;
 /// Fewer datasets have no history.
-const LEAST_DATASETS: usize = 6;
+const MIN_DATASETS: usize = 6;
 
 pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliError> {
     let store = location::open(&args.results)?;
@@ -81,9 +81,9 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
             like.dataset.short()
         ));
     }
-    if known.len() < LEAST_DATASETS {
+    if known.len() < MIN_DATASETS {
         note(&format!(
-            "a change is looked for in {LEAST_DATASETS} datasets or more, and there are {}",
+            "a change is looked for in {MIN_DATASETS} datasets or more, and there are {}",
             known.len()
         ));
     }

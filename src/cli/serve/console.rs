@@ -12,9 +12,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::{Refused, Served, Shared, shown};
-use crate::cli::commands::ask::{MOST_ROWS, MOST_TIME, Question, Unanswered, too_long};
+use crate::cli::commands::ask::{MAX_ROWS, MAX_TIME, Question, Unanswered, too_long};
 use crate::cli::error::CliError;
-use crate::exec::run_self;
+use crate::process::run_self;
 use crate::report::console_page;
 
 /// How long the process of a question may take to begin and to end.
@@ -26,7 +26,7 @@ pub(super) async fn page(State(shared): Served) -> Result<Response, Refused> {
     let page = shared.work.run(move || async move {
         let listed = store.list().await?;
         let names = store.names_of(&listed).await?;
-        let page = console_page(&listed, &names, MOST_ROWS, MOST_TIME.as_secs());
+        let page = console_page(&listed, &names, MAX_ROWS, MAX_TIME.as_secs());
         page.map_err(|error| Refused::from(CliError::from(error)))
     });
     Ok(shown(page.await?))
@@ -72,7 +72,7 @@ async fn ask(shared: &Arc<Shared>, question: &[u8]) -> Result<Response, Refused>
     let results = format!("--results={}", shared.results);
     let args = ["ask", results.as_str()];
     let run = run_self(&args, question);
-    let Ok(answer) = tokio::time::timeout(MOST_TIME + GRACE, run).await else {
+    let Ok(answer) = tokio::time::timeout(MAX_TIME + GRACE, run).await else {
         return Err(too_long().into());
     };
     let answer = answer.map_err(CliError::from)?;

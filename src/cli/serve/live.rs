@@ -27,7 +27,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// After so long something is sent although nothing is new, so that a lost connection is noticed.
 const ALIVE: Duration = Duration::from_secs(15);
 /// Trials that are shown.
-const MOST_TRIALS: usize = 20;
+const MAX_TRIALS: usize = 20;
 /// After so many trials' time without a line something must have happened.
 const SILENT_TRIALS: u32 = 5;
 /// What starting a stack and reading results may take at the most.
@@ -290,7 +290,7 @@ impl Watched {
             left: pace(&self.starts).zip(left).map(|(pace, left)| in_words(pace * left)),
             note: self.silence(header, &Clock::System),
             dataset: None,
-            trials: latest.into_iter().take(MOST_TRIALS).map(|(_, one)| one.row.clone()).collect(),
+            trials: latest.into_iter().take(MAX_TRIALS).map(|(_, one)| one.row.clone()).collect(),
         }
     }
 

@@ -31,9 +31,9 @@ use crate::store::{Store, StoreError};
 /// How long answers may take to end once the server was told to.
 const GRACE: Duration = Duration::from_secs(1);
 /// Nobody types a longer query.
-const MOST_BODY_BYTES: usize = 64 << 10;
+const MAX_BODY_BYTES: usize = 64 << 10;
 /// Live views at the same time: each reads the journal for itself.
-const MOST_VIEWS: usize = 16;
+const MAX_VIEWS: usize = 16;
 
 /// What every answer needs.
 pub(super) struct Shared {
@@ -61,7 +61,7 @@ impl Shared {
             door: Door::new(hosts),
             work: Work::by(work),
             reports: Mutex::default(),
-            views: Arc::new(Semaphore::new(MOST_VIEWS)),
+            views: Arc::new(Semaphore::new(MAX_VIEWS)),
             ending,
             end,
         }
@@ -108,7 +108,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/live", get(live::page))
         .route("/live/events", get(live::events))
         .fallback(pages::nothing)
-        .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), door::guard))
         .with_state(shared)
 }

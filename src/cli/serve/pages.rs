@@ -18,7 +18,7 @@ use crate::id::DatasetId;
 use crate::report::{Insist, Message, comparison_html, datasets_page, html, message_page};
 
 /// Reports that are kept: each has its script in itself, some 1.5 MB.
-const MOST_REPORTS: usize = 4;
+const MAX_REPORTS: usize = 4;
 
 /// `GET /`
 pub(super) async fn datasets(State(shared): Served) -> Result<Response, Refused> {
@@ -75,7 +75,7 @@ fn kept(shared: &Shared, id: DatasetId) -> Option<Bytes> {
 fn keep(shared: &Shared, id: DatasetId, page: Bytes) {
     let mut reports = shared.reports.lock().unwrap_or_else(PoisonError::into_inner);
     reports.retain(|(own, _)| *own != id);
-    if reports.len() >= MOST_REPORTS {
+    if reports.len() >= MAX_REPORTS {
         reports.remove(0);
     }
     reports.push((id, page));

@@ -11,7 +11,7 @@ use super::Refused;
 use crate::cli::error::{CliError, DEFECT};
 
 /// Pages that are made at the same time, and queries that are answered.
-const MOST_AT_ONCE: usize = 2;
+const MAX_AT_ONCE: usize = 2;
 /// How long something waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,7 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn by(handle: Handle) -> Self {
-        let turns = || Arc::new(Semaphore::new(MOST_AT_ONCE));
+        let turns = || Arc::new(Semaphore::new(MAX_AT_ONCE));
         Self { handle, pages: turns(), queries: turns() }
     }
 

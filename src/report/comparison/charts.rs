@@ -14,7 +14,7 @@ use crate::compare::{CaseFinding, Comparison, Finding, Verdict};
 use crate::model::{Case, Histogram, Metric};
 use crate::report::DistributionPair;
 use crate::report::charts::figure;
-use crate::report::words::{change_text, interval_text};
+use crate::report::findings::{change_text, interval_text};
 use crate::stats::latency_quantile;
 use crate::units::{Nanos, percent};
 

@@ -48,7 +48,7 @@ pub struct LatencyEstimate {
 
 /// One case over its repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CaseStudy {
+pub struct CaseAnalysis {
     /// The case.
     #[serde(flatten)]
     pub case: Case,
@@ -97,7 +97,7 @@ impl LatencyEstimate {
     }
 }
 
-impl CaseStudy {
+impl CaseAnalysis {
     /// Of the trials of one case.
     pub(super) fn of(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> Self {
         let valid = trials.iter().filter(|trial| trial.is_valid).count();
@@ -229,10 +229,10 @@ mod tests {
         (row, Histogram { buckets: vec![bucket] })
     }
 
-    fn studied(trials: Vec<(TrialRow, Histogram)>) -> CaseStudy {
+    fn studied(trials: Vec<(TrialRow, Histogram)>) -> CaseAnalysis {
         let histograms = trials.iter().map(|(row, own)| (row.trial, own.clone())).collect();
         let rows: Vec<TrialRow> = trials.into_iter().map(|(row, _)| row).collect();
-        CaseStudy::of(&rows, &histograms)
+        CaseAnalysis::of(&rows, &histograms)
     }
 
     #[test]

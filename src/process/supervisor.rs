@@ -18,7 +18,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus};
 
 use super::log::BoundedLog;
 use super::tree::ProcessTree;
-use super::{ExecError, POLL, bare_command, own_program, refused};
+use super::{POLL, ProcessError, bare_command, own_program, refused};
 use crate::units::CpuSet;
 
 /// What to start and to supervise.
@@ -50,7 +50,7 @@ const COPY_LIMIT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the component cannot be started.
-pub fn supervise(supervised: &Supervised) -> Result<u8, ExecError> {
+pub fn supervise(supervised: &Supervised) -> Result<u8, ProcessError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(refused("become a subreaper"))?;
     // This thread runs where the runner does, and not on the component's CPUs.
@@ -65,8 +65,8 @@ pub fn supervise(supervised: &Supervised) -> Result<u8, ExecError> {
 }
 
 /// Copies what is written to a pipe into a log. The channel closes when all was copied.
-fn copy_output(log: &Path) -> Result<(io::PipeWriter, mpsc::Receiver<()>), ExecError> {
-    let failed = |source| ExecError::Log { path: log.to_owned(), source };
+fn copy_output(log: &Path) -> Result<(io::PipeWriter, mpsc::Receiver<()>), ProcessError> {
+    let failed = |source| ProcessError::Log { path: log.to_owned(), source };
     let (output, input) = io::pipe().map_err(failed)?;
     let mut log = BoundedLog::create(log).map_err(failed)?;
     let (copying, copied) = mpsc::channel::<()>();
@@ -94,15 +94,15 @@ fn copy(mut output: PipeReader, log: &mut BoundedLog) {
     }
 }
 
-fn pin_to(cpus: &CpuSet) -> Result<(), ExecError> {
+fn pin_to(cpus: &CpuSet) -> Result<(), ProcessError> {
     let mut set = rustix::thread::CpuSet::new();
     cpus.iter().for_each(|cpu| set.set(cpu));
     rustix::thread::sched_setaffinity(None, &set).map_err(refused("pin to the CPUs"))
 }
 
 /// Starts the component by way of `pin`, which binds its first process to the life of this one.
-fn start(supervised: &Supervised, output: io::PipeWriter) -> Result<Pid, ExecError> {
-    let failed = |source| ExecError::Spawn { program: (&supervised.program).into(), source };
+fn start(supervised: &Supervised, output: io::PipeWriter) -> Result<Pid, ProcessError> {
+    let failed = |source| ProcessError::Spawn { program: (&supervised.program).into(), source };
     let errors = output.try_clone().map_err(failed)?;
     let leader = bare_command(&own_program().map_err(failed)?)
         .args(["pin", "--parent"])
@@ -143,7 +143,7 @@ fn kill_all() {
 }
 
 /// Waits until every process below this one has ended; gives how the first of them did.
-fn wait_for_all(leader: Pid) -> Result<Option<WaitStatus>, ExecError> {
+fn wait_for_all(leader: Pid) -> Result<Option<WaitStatus>, ProcessError> {
     let mut leader_status = None;
     loop {
         match rustix::process::wait(WaitOptions::empty()) {

@@ -40,7 +40,7 @@ use crate::units::CpuSet;
 
 /// What goes wrong with a child process.
 #[derive(Debug, thiserror::Error)]
-pub enum ExecError {
+pub enum ProcessError {
     /// The program could not be started.
     #[error("cannot start `{program}`")]
     Spawn {
@@ -119,13 +119,13 @@ impl Child {
     ///
     /// # Errors
     /// When the log cannot be written or our own executable cannot be run again.
-    pub fn spawn(spec: &ChildSpec) -> Result<Self, ExecError> {
-        let log_error = |source| ExecError::Log { path: spec.log.clone(), source };
+    pub fn spawn(spec: &ChildSpec) -> Result<Self, ProcessError> {
+        let log_error = |source| ProcessError::Log { path: spec.log.clone(), source };
         // The supervisor works in another folder.
         let log = std::path::absolute(&spec.log).map_err(log_error)?;
         File::create(&log).map_err(log_error)?;
         let own_errors = File::options().append(true).open(&log).map_err(log_error)?;
-        let spawn_error = |source| ExecError::Spawn { program: spec.program.clone(), source };
+        let spawn_error = |source| ProcessError::Spawn { program: spec.program.clone(), source };
         let mut command = bare_command(&own_program().map_err(spawn_error)?);
         command
             .args(["supervise", "--cpus", &spec.cpus.to_string(), "--log"])
@@ -156,8 +156,8 @@ impl Child {
     ///
     /// # Errors
     /// When the operating system cannot tell.
-    pub async fn wait(&mut self) -> Result<ExitStatus, ExecError> {
-        let tell = |source| ExecError::System { action: "wait for a child", source };
+    pub async fn wait(&mut self) -> Result<ExitStatus, ProcessError> {
+        let tell = |source| ProcessError::System { action: "wait for a child", source };
         self.supervisor.wait().await.map_err(tell)
     }
 
@@ -182,7 +182,7 @@ impl Child {
     ///
     /// # Errors
     /// When one of them is still there after SIGKILL.
-    pub async fn stop(self, grace: Duration) -> Result<(), ExecError> {
+    pub async fn stop(self, grace: Duration) -> Result<(), ProcessError> {
         let Self { mut supervisor, mut orders, program, .. } = self;
         // A supervisor that has ended takes no orders, and needs none.
         let _ = orders.write_all(&[supervisor::TERMINATE]);
@@ -191,7 +191,7 @@ impl Child {
         }
         drop(orders);
         let killed = tokio::time::timeout(KILL_LIMIT, supervisor.wait()).await;
-        killed.map(drop).map_err(|_| ExecError::Immortal { program })
+        killed.map(drop).map_err(|_| ProcessError::Immortal { program })
     }
 }
 
@@ -200,8 +200,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How often a condition without an event of its own is checked.
 const POLL: Duration = Duration::from_millis(5);
 
-fn refused(action: &'static str) -> impl Fn(rustix::io::Errno) -> ExecError {
-    move |errno| ExecError::System { action, source: errno.into() }
+fn refused(action: &'static str) -> impl Fn(rustix::io::Errno) -> ProcessError {
+    move |errno| ProcessError::System { action, source: errno.into() }
 }
 
 /// A loopback address that nothing listens on, for a child that has to be told one.
@@ -225,7 +225,7 @@ pub struct Pin {
 
 /// Becomes another program, bound to the supervisor's life. Returns only on failure.
 #[must_use]
-pub fn become_pinned(pin: &Pin) -> ExecError {
+pub fn become_pinned(pin: &Pin) -> ProcessError {
     let bound = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     if let Err(errno) = bound {
         return refused("ask for the parent's death signal")(errno);
@@ -233,17 +233,17 @@ pub fn become_pinned(pin: &Pin) -> ExecError {
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(pin.parent) {
         let source = io::Error::other("it ended before its child began");
-        return ExecError::System { action: "follow the supervisor", source };
+        return ProcessError::System { action: "follow the supervisor", source };
     }
     let source = bare_command(Path::new(&pin.program)).args(&pin.args).exec();
-    ExecError::Spawn { program: PathBuf::from(&pin.program), source }
+    ProcessError::Spawn { program: PathBuf::from(&pin.program), source }
 }
 
 /// Kills the processes that runners of this PID namespace left behind when they ended; gives their pids.
 ///
 /// # Errors
 /// When `/proc` does not tell what this process is.
-pub fn sweep() -> Result<Vec<i32>, ExecError> {
+pub fn sweep() -> Result<Vec<i32>, ProcessError> {
     let own = this_owner()?;
     Ok(kill_marked(|mark| own.is_gone(mark)))
 }
@@ -255,14 +255,14 @@ pub fn sweep() -> Result<Vec<i32>, ExecError> {
 ///
 /// # Errors
 /// When something is still there after the time that SIGKILL may take.
-pub async fn end_all() -> Result<(), ExecError> {
+pub async fn end_all() -> Result<(), ProcessError> {
     let own = this_owner()?.to_string();
     let watch = Stopwatch::start();
     // First what has a supervisor: without one, its processes could not all be found.
     while end_supervised() || !kill_marked(|mark| mark == own).is_empty() {
         if watch.elapsed() > KILL_LIMIT {
             let source = io::Error::other("a process outlived SIGKILL");
-            return Err(ExecError::System { action: "end what was started", source });
+            return Err(ProcessError::System { action: "end what was started", source });
         }
         tokio::time::sleep(POLL).await;
     }
@@ -311,8 +311,9 @@ fn kill_marked(is_due: impl Fn(&str) -> bool) -> Vec<i32> {
     killed
 }
 
-fn this_owner() -> Result<Owner, ExecError> {
-    Owner::this().map_err(|source| ExecError::System { action: "read our own /proc entry", source })
+fn this_owner() -> Result<Owner, ProcessError> {
+    Owner::this()
+        .map_err(|source| ProcessError::System { action: "read our own /proc entry", source })
 }
 
 /// How many lines are shown of what a program writes before it fails.
@@ -375,12 +376,12 @@ const MAX_VERSION_BYTES: u64 = 64 << 10;
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ExecError> {
+pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ProcessError> {
     let mut command = bare_command(program);
     command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = command.process_group(0).spawn();
     let mut child =
-        started.map_err(|source| ExecError::Spawn { program: program.to_owned(), source })?;
+        started.map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })?;
     // Somebody has to ask how it ended, or it stays in the table of processes until we are gone.
     std::thread::spawn(move || child.wait());
     Ok(())
@@ -391,8 +392,8 @@ pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ExecError> 
 ///
 /// # Errors
 /// When it cannot be started, or its end cannot be told.
-pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ExecError> {
-    let failed = |source| ExecError::Spawn { program: PathBuf::from("perf-api"), source };
+pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ProcessError> {
+    let failed = |source| ProcessError::Spawn { program: PathBuf::from("perf-api"), source };
     let mut command = command(&own_program().map_err(failed)?);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
@@ -401,7 +402,7 @@ pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ExecError> 
         // One that ended before it read everything tells why by how it ended.
         let _ = stdin.write_all(input).await;
     }
-    let tell = |source| ExecError::System { action: "wait for a child", source };
+    let tell = |source| ProcessError::System { action: "wait for a child", source };
     child.wait_with_output().await.map_err(tell)
 }
 
@@ -418,8 +419,8 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(program: &Path) -> Result<(Self, ChildStdout), ExecError> {
-        let failed = |source| ExecError::Spawn { program: program.to_owned(), source };
+    pub fn start(program: &Path) -> Result<(Self, ChildStdout), ProcessError> {
+        let failed = |source| ProcessError::Spawn { program: program.to_owned(), source };
         // A pipe that nobody empties would stop it.
         let complaints = tempfile::tempfile().map_err(failed)?;
         let stderr = complaints.try_clone().map_err(failed)?;
@@ -435,8 +436,8 @@ impl Writer {
     ///
     /// # Errors
     /// When it failed, with the last line that it complained with.
-    pub async fn finish(mut self) -> Result<(), ExecError> {
-        let tell = |source| ExecError::System { action: "wait for a child", source };
+    pub async fn finish(mut self) -> Result<(), ProcessError> {
+        let tell = |source| ProcessError::System { action: "wait for a child", source };
         let status = self.inner.wait().await.map_err(tell)?;
         if status.success() {
             return Ok(());
@@ -445,7 +446,7 @@ impl Writer {
         self.complaints.rewind().map_err(tell)?;
         self.complaints.read_to_end(&mut text).map_err(tell)?;
         let last = log::last_lines(text.trim_ascii(), 1, true).concat();
-        Err(ExecError::Failed { program: self.program.clone(), status, last })
+        Err(ProcessError::Failed { program: self.program.clone(), status, last })
     }
 }
 
@@ -453,10 +454,10 @@ impl Writer {
 ///
 /// # Errors
 /// When the operating system refuses.
-pub fn limit_memory(bytes: u64) -> Result<(), ExecError> {
+pub fn limit_memory(bytes: u64) -> Result<(), ProcessError> {
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     rustix::process::setrlimit(Resource::As, limit)
-        .map_err(|errno| ExecError::System { action: "limit the memory", source: errno.into() })
+        .map_err(|errno| ProcessError::System { action: "limit the memory", source: errno.into() })
 }
 
 /// The path of this very executable, even after its file was replaced by a newer build.

@@ -2,8 +2,8 @@
 
 use super::ComparisonReport;
 use crate::compare::{
-    Basis, Broken, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, LEAST_SESSIONS,
-    LEAST_UNCALIBRATED, Verdict,
+    Basis, Broken, CaseFinding, Comparison, Doubt, Finding, GroupFinding, Known, MIN_SESSIONS,
+    MIN_UNCALIBRATED, Verdict,
 };
 use crate::model::{MAX_LINE_CHARS, Metric, one_line};
 use crate::units::Nanos;
@@ -205,8 +205,8 @@ pub fn basis_text(comparison: &Comparison) -> String {
             "Two separate runs: by how much such runs differ although nothing changed is known from {sessions} calibrations of this host, and is part of the intervals."
         ),
         Basis::Uncalibrated => format!(
-            "Two separate runs on a host that was calibrated fewer than {LEAST_SESSIONS} times: by how much such runs differ although nothing changed is not known. Of rates, latencies and resources only changes beyond {:.0} % are called, and none is called equivalent. `perf-api calibrate` on {LEAST_SESSIONS} days mends that; `perf-api ab` needs none of it.",
-            (LEAST_UNCALIBRATED - 1.0) * 100.0
+            "Two separate runs on a host that was calibrated fewer than {MIN_SESSIONS} times: by how much such runs differ although nothing changed is not known. Of rates, latencies and resources only changes beyond {:.0} % are called, and none is called equivalent. `perf-api calibrate` on {MIN_SESSIONS} days mends that; `perf-api ab` needs none of it.",
+            (MIN_UNCALIBRATED - 1.0) * 100.0
         ),
     }
 }

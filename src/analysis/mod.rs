@@ -4,14 +4,14 @@
 //! Trials in, estimates out: no I/O, no clock. The repetition is the unit everywhere.
 
 mod cases;
-mod held;
+mod sustained;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use cases::{CaseStudy, Estimate, LatencyEstimate};
-pub use held::{Held, Hold, LatencyLimit, PercentileEnds, held};
+pub use cases::{CaseAnalysis, Estimate, LatencyEstimate};
+pub use sustained::{Held, Hold, LatencyLimit, PercentileEnds, held};
 
 use crate::model::{Case, ComponentName, Histogram, QUANTILES, TrialRow};
 use crate::stats::{KEPT, Knee, Usl, fit_usl, knee, latency_quantile_ends};
@@ -20,13 +20,13 @@ use crate::units::Rps;
 /// The level of the intervals.
 pub const LEVEL: f64 = 0.95;
 /// A law that misses a point by more than this share is not shown.
-const MOST_ERROR: f64 = 0.1;
+const MAX_ERROR: f64 = 0.1;
 
 /// What one dataset shows.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Study {
+pub struct Analysis {
     /// Every case over its repetitions, in the order of factors.
-    pub cases: Vec<CaseStudy>,
+    pub cases: Vec<CaseAnalysis>,
     /// Where the lines of rates against targets level off.
     pub knees: Vec<LineKnee>,
     /// How stacks scale with their workers.
@@ -68,15 +68,15 @@ pub struct Scaling {
 /// Studies the trials of a dataset, given in the order of their cases, with the latencies of those that
 /// were measured, by trial.
 #[must_use]
-pub fn study(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> Study {
-    let cases: Vec<CaseStudy> = trials
+pub fn analyse(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> Analysis {
+    let cases: Vec<CaseAnalysis> = trials
         .chunk_by(|a, b| a.case == b.case)
-        .map(|trials| CaseStudy::of(trials, histograms))
+        .map(|trials| CaseAnalysis::of(trials, histograms))
         .collect();
     let knees = knees(&cases);
     let scalings = scalings(&cases);
     let ends = trials.iter().map(|trial| ends(trial, histograms.get(&trial.trial))).collect();
-    Study { cases, knees, scalings, ends }
+    Analysis { cases, knees, scalings, ends }
 }
 
 /// Where the percentiles of a trial lie. Of a bound the distribution tells more than the figure.
@@ -91,12 +91,12 @@ fn ends(trial: &TrialRow, histogram: Option<&Histogram>) -> PercentileEnds {
 }
 
 /// The knee of each line of ranked cases.
-fn knees(cases: &[CaseStudy]) -> Vec<LineKnee> {
-    let is_line = |a: &CaseStudy, b: &CaseStudy| {
+fn knees(cases: &[CaseAnalysis]) -> Vec<LineKnee> {
+    let is_line = |a: &CaseAnalysis, b: &CaseAnalysis| {
         a.case.stack == b.case.stack && a.case.concurrency == b.case.concurrency
     };
-    let knee_of = |line: &[CaseStudy]| {
-        let ranked: Vec<(&CaseStudy, f64)> = line
+    let knee_of = |line: &[CaseAnalysis]| {
+        let ranked: Vec<(&CaseAnalysis, f64)> = line
             .iter()
             .filter(|one| one.is_ranked())
             .filter_map(|one| Some((one, one.rate.as_ref()?.value)))
@@ -104,23 +104,23 @@ fn knees(cases: &[CaseStudy]) -> Vec<LineKnee> {
         let points: Vec<(Rps, f64)> =
             ranked.iter().map(|(one, rate)| (one.case.target_rps, *rate)).collect();
         let knee = knee(&points)?;
-        let is_first = |(one, _): &&(&CaseStudy, f64)| one.case.target_rps == knee.missed_rps;
+        let is_first = |(one, _): &&(&CaseAnalysis, f64)| one.case.target_rps == knee.missed_rps;
         let (first, _) = ranked.iter().find(is_first)?;
         Some(LineKnee { case: first.case.clone(), knee })
     };
     cases.chunk_by(is_line).filter_map(knee_of).collect()
 }
 
-fn scalings(cases: &[CaseStudy]) -> Vec<Scaling> {
+fn scalings(cases: &[CaseAnalysis]) -> Vec<Scaling> {
     // By app, store and load; the cases of each in the order of workers.
-    let mut groups: BTreeMap<_, Vec<&CaseStudy>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<&CaseAnalysis>> = BTreeMap::new();
     for one in cases {
         let Case { stack, concurrency, target_rps } = &one.case;
         groups.entry((&stack.app, &stack.store, concurrency, target_rps)).or_default().push(one);
     }
     let scaling = |((app, store, concurrency, target), cases): ((_, _, &u32, &Rps), Vec<_>)| {
         let points = saturated(&cases)?;
-        let law = fit_usl(&points).filter(|law| law.worst_error <= MOST_ERROR)?;
+        let law = fit_usl(&points).filter(|law| law.worst_error <= MAX_ERROR)?;
         Some(Scaling {
             app: ComponentName::clone(app),
             store: ComponentName::clone(store),
@@ -134,8 +134,8 @@ fn scalings(cases: &[CaseStudy]) -> Vec<Scaling> {
 }
 
 /// (workers, rate) of cases that all missed their target; `None` when one met it or is not ranked.
-fn saturated(cases: &[&CaseStudy]) -> Option<Vec<(f64, f64)>> {
-    let point = |one: &&CaseStudy| {
+fn saturated(cases: &[&CaseAnalysis]) -> Option<Vec<(f64, f64)>> {
+    let point = |one: &&CaseAnalysis| {
         let rate = one.rate.as_ref().filter(|_| one.is_ranked())?.value;
         let is_missed = rate < one.case.target_rps.as_f64() * KEPT;
         is_missed.then(|| (f64::from(one.case.stack.workers), rate))

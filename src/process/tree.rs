@@ -168,7 +168,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
-    use crate::exec::bare_command;
+    use crate::process::bare_command;
 
     /// A shell that had work done by children, by theirs, and by what outlives its parent, and then tells
     /// what all of it took (`times`, POSIX).

@@ -20,7 +20,7 @@ use super::error::CliError;
 use super::output::{note, visible};
 
 /// More rows than this are no table for people.
-const MOST_TABLE_ROWS: usize = 10_000;
+const MAX_TABLE_ROWS: usize = 10_000;
 
 /// Writes one answer.
 pub(super) struct Writer {
@@ -59,7 +59,7 @@ impl Writer {
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<bool, CliError> {
         self.is_read = match &mut self.to {
             To::Table { batches, rows, is_cut } => {
-                let wanted = batch.num_rows().min(MOST_TABLE_ROWS - *rows);
+                let wanted = batch.num_rows().min(MAX_TABLE_ROWS - *rows);
                 *is_cut = wanted < batch.num_rows();
                 *rows += wanted;
                 batches.push(batch.slice(0, wanted));
@@ -92,7 +92,7 @@ impl Writer {
                 let table = pretty_format_batches_with_schema(self.schema, &batches);
                 let table = table.map_err(|error| told(&error))?;
                 if is_cut {
-                    note(&format!("the first {MOST_TABLE_ROWS} rows: `--format csv` gives all"));
+                    note(&format!("the first {MAX_TABLE_ROWS} rows: `--format csv` gives all"));
                 }
                 emit(visible(&format!("{table}\n")).as_bytes())
             }

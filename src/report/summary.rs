@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::Report;
 use super::charts::title;
 use super::text::{P95, capacity_text};
+use crate::analysis::{Held, Hold, LatencyLimit, held};
 use crate::model::{Capacity, ComponentName, Order, QUANTILES, Stack};
 use crate::store::Manifest;
-use crate::study::{Held, Hold, LatencyLimit, held};
 use crate::units::{Nanos, Rps};
 
 /// The limits that a reader can choose, in milliseconds.
@@ -97,7 +97,7 @@ pub(super) fn answer(report: &Report, question: Question) -> Answer {
 }
 
 fn held_by(report: &Report, question: Question) -> Vec<Held> {
-    let trials: Vec<_> = report.trials.iter().zip(&report.study.ends).collect();
+    let trials: Vec<_> = report.trials.iter().zip(&report.analysis.ends).collect();
     held(&trials, question.connections, question.limit)
 }
 
