@@ -39,6 +39,7 @@
 //! - Every child process is stopped: by `stop`, by `Drop`, by its supervisor, or by the next start.
 
 pub mod analysis;
+pub mod app;
 pub mod bundle;
 pub mod cli;
 pub mod clock;
@@ -54,6 +55,7 @@ pub mod process;
 pub mod query;
 pub mod report;
 pub mod run;
+pub mod server;
 pub mod stats;
 pub mod store;
 pub mod units;

@@ -1,11 +1,12 @@
 //! Verdicts on the terminal: what changed, then the groups, then how much there is of everything.
 
 use super::output::{table, visible};
+use crate::app::ComparisonReport;
 use crate::compare::{Class, Factor, GroupFinding, Verdict};
 use crate::model::Metric;
 use crate::report::{
-    ComparisonReport, basis_text, broken_sentence, change_text, group_sentence, interval_text,
-    smallest_text, summary, value_text,
+    basis_text, broken_sentence, change_text, group_sentence, interval_text, smallest_text,
+    summary, value_text,
 };
 
 /// Cases that are shown beside a page, which has all.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{Refused, Served, Shared, shown};
-use crate::cli::error::CliError;
+use crate::app::AppError;
 use crate::clock::Clock;
 use crate::id::{RunId, TrialId};
 use crate::model::{Outcome, TrialRecord};
@@ -37,14 +37,14 @@ const LONGEST_GAP: u64 = 5;
 
 /// `GET /live`
 pub(super) async fn page() -> Result<Response, Refused> {
-    Ok(shown(live_page().map_err(CliError::from)?))
+    Ok(shown(live_page().map_err(AppError::from)?))
 }
 
 /// `GET /live/events`
 pub(super) async fn events(State(shared): Served) -> Result<Response, Refused> {
     let turn = Arc::clone(&shared.views).try_acquire_owned().map_err(|_| Refused {
         status: StatusCode::SERVICE_UNAVAILABLE,
-        error: CliError::new("too many live views are open").hint("close one of them"),
+        error: AppError::new("too many live views are open").hint("close one of them"),
     })?;
     let ending = shared.ending.clone();
     let viewer =
@@ -77,7 +77,7 @@ impl Viewer {
                 }
             }
             let mut watching = std::mem::take(&mut self.watching);
-            let looked: Result<_, CliError> = self
+            let looked: Result<_, AppError> = self
                 .shared
                 .work
                 .run(move || async move {
