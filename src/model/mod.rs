@@ -25,6 +25,7 @@
 //! Model layer: no behaviour beyond parsing and display.
 
 mod bundle;
+mod capacity;
 mod experiment;
 mod histogram;
 mod host;
@@ -38,6 +39,7 @@ pub use bundle::{
     Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, INSTALLED_FACT, Image, Limits,
     ProcessTemplate, StoreIdentity, Unavailable, differing_facts,
 };
+pub use capacity::Capacity;
 pub use experiment::{
     Case, ComponentName, Experiment, Interleaved, MAX_TRIALS, Order, Plan, Stack, Trial, stack_runs,
 };
@@ -45,7 +47,7 @@ pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};
 pub use metric::{Figure, Metric, Sample};
 pub use row::{RowFailure, TrialRow, by_quantile};
-pub use slo::{Capacity, Limit, Slo};
+pub use slo::{Limit, Slo};
 pub use text::{MAX_LINE_CHARS, PLACEHOLDERS, fill, joined, line_at, one_line, with_causes};
 pub use trial::{
     Ceiling, Counts, Disturbance, Failure, Flag, LatencyFigure, LoaderHealth, Measurement, Outcome,
