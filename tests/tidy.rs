@@ -391,6 +391,41 @@ fn no_files_use_each_other_in_a_circle() {
 }
 
 #[test]
+fn no_command_uses_another() {
+    let files = Files::read();
+    let folder = ["cli", "commands"].map(str::to_owned);
+    let is_command = |file: &[String]| file.len() > folder.len() && file.starts_with(&folder);
+    let commands: Vec<_> = files.uses().into_iter().filter(|(own, _)| is_command(own)).collect();
+    assert!(commands.len() >= 16, "only {} commands are seen", commands.len());
+    for (own, used) in commands {
+        let other = used.iter().find(|used| is_command(used));
+        assert!(other.is_none(), "{} uses {other:?}", own.join("::"));
+    }
+}
+
+/// What only the interface does, as words of code.
+const INTERFACE_WORDS: [&str; 9] =
+    ["clap", "print", "println", "eprint", "eprintln", "stdout", "stderr", "ExitCode", "axum"];
+/// What reads the environment, after `env::`.
+const ENVIRONMENT_WORDS: [&str; 4] = ["var", "var_os", "vars", "vars_os"];
+
+#[test]
+fn the_application_neither_parses_nor_prints_nor_reads_the_environment() {
+    let files = Files::read();
+    let app = |file: &&Vec<String>| file.first().is_some_and(|name| name == "app");
+    assert!(files.0.keys().filter(app).count() >= 9, "use cases are not seen");
+    for file in files.0.keys().filter(app) {
+        let code = &files.0[file];
+        let of_interface = code.iter().find(|word| INTERFACE_WORDS.contains(&word.as_str()));
+        assert!(of_interface.is_none(), "{} has {of_interface:?}", file.join("::"));
+        let is_environment = |words: &[String]| {
+            words[0] == "env" && words[1] == "::" && ENVIRONMENT_WORDS.contains(&words[2].as_str())
+        };
+        assert!(!code.windows(3).any(is_environment), "{} reads a variable", file.join("::"));
+    }
+}
+
+#[test]
 fn a_circle_is_seen_through_names_that_are_passed_on() {
     let files = |list: &[(&str, &str)]| {
         let module = |(path, code): &(&str, &str)| {

@@ -115,7 +115,7 @@ pub async fn ab(request: &AbRequest, observer: &mut dyn Observer) -> Result<AbOu
     let sealed = end_interleaved(&store, &ids).await?;
     drop(lock);
     let [before, after] = sealed[..] else {
-        let error = AppError::new("no block was measured whole on both sides")
+        let error = AppError::new("no block was completed on both sides")
             .hint("a block is one repetition of every case on both sides");
         return Err(match interrupted {
             Some(_) => error.with_kind(ErrorKind::Interrupted),
@@ -178,10 +178,10 @@ fn check_sides(
     let has_condition = request.comparison.condition.is_some();
     if request.until_decided.is_some() && (has_repetitions || has_condition) {
         return Err(AppError::new(
-            "`--until-decided` decides itself on repetitions, and on all cases that are measured",
+            "`--until-decided` sets the repetitions itself, and compares all cases that are measured",
         )
         .hint(
-            "leave out `--repetitions` and `--where`; `--apps`, `--qps` and the like choose cases",
+            "leave out `--repetitions` and `--where`; choose cases with `--apps`, `--qps` and the other factors",
         ));
     }
     let measured = || experiment.apps.iter().chain(&experiment.stores);
@@ -192,10 +192,10 @@ fn check_sides(
     let changed: Vec<&str> =
         measured().filter(|name| !is_same(name)).map(ComponentName::as_str).collect();
     match changed[..] {
-        [] => observer.note("both sides are the same: what is told apart here is chance"),
+        [] => observer.note("both sides are the same: any difference is chance"),
         [_] => {}
         _ => observer.note(&format!(
-            "the sides differ in {}: no verdict tells which it is due to",
+            "the sides differ in {}: no verdict can say which of them is the cause",
             changed.join(" and ")
         )),
     }
@@ -237,7 +237,7 @@ fn check_named(
         };
         let name = &component.name;
         if !measured.contains(name) {
-            return Err(AppError::new(format!("`{name}` is not among what is measured"))
+            return Err(AppError::new(format!("`{name}` is not measured"))
                 .hint(format!("`{flag} {name}` measures it")));
         }
     }
@@ -333,12 +333,15 @@ impl Sides<'_> {
         driven.borrow().keep(floors, before.clock.now());
         for environment in [&mut before, &mut after] {
             if let Err(error) = environment.launcher.end_all().await {
-                observer
-                    .note(&format!("something of the run may be left: {}", with_causes(&error)));
+                observer.note(&format!(
+                    "a process or container of the run may still be running: {}",
+                    with_causes(&error)
+                ));
             }
         }
         let reason = finished.map_err(|error| {
-            AppError::from(error).hint("`perf-api resume` keeps what both sides have whole")
+            AppError::from(error)
+                .hint("`perf-api resume` seals the blocks that both sides completed")
         })?;
         Ok((ids, reason))
     }

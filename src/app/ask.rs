@@ -95,13 +95,16 @@ pub fn ask(location: Location, question: String) -> Result<Answer, AppError> {
 /// The error of a query that took too long.
 #[must_use]
 pub fn too_long() -> AppError {
-    AppError::new(format!("the query was stopped after {} s", MAX_ANSWER_TIME.as_secs()))
-        .hint("ask for less: one dataset, fewer rows, no product of tables")
-        .hint("`perf-api sql` takes any time")
+    AppError::new(format!(
+        "the query took longer than {} s and was stopped",
+        MAX_ANSWER_TIME.as_secs()
+    ))
+    .hint("query less: one dataset, fewer rows, no cross join")
+    .hint("`perf-api sql` has no time limit")
 }
 
 fn answered(location: &Location, question: &str) -> Result<Answer, AppError> {
-    let wrong = |error| AppError::new(format!("that is no question: {error}"));
+    let wrong = |error| AppError::new(format!("the question is malformed: {error}"));
     let question: Question = serde_json::from_str(question).map_err(wrong)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build();
@@ -126,9 +129,9 @@ async fn answer(location: &Location, question: &Question) -> Result<Answer, AppE
     let mut plans = session.plans(&question.query).await?;
     let plan = match (plans.pop(), plans.is_empty()) {
         (Some(plan), true) => plan,
-        (None, _) => return Err(AppError::new("there is no query")),
+        (None, _) => return Err(AppError::new("the query is empty")),
         (Some(_), false) => {
-            return Err(AppError::new("one question at a time: there is more than one statement"));
+            return Err(AppError::new("expected one statement, found several"));
         }
     };
     collected(session.run(plan).await?).await

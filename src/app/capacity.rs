@@ -35,7 +35,7 @@ pub async fn capacity(
     let CapacityRequest { slos, settings } = request;
     let bundle = crate::bundle::read(&settings.bundle)?;
     if settings.order.is_some() || settings.overrides.retries.is_some() {
-        return Err(AppError::new("a search has its own order, and repeats what it has to")
+        return Err(AppError::new("a search chooses its own order and repetitions")
             .hint("leave out `--order` and `--retries`"));
     }
     let mut experiment = built_in(&capacity_spec(), &settings.overrides, &bundle, observer)?;
@@ -44,8 +44,8 @@ pub async fn capacity(
     check_limits(&experiment)?;
     check_samples(&experiment)?;
     if experiment.trials().is_none() {
-        return Err(AppError::new("so many stacks and rates make too large a search")
-            .hint("search fewer stacks, or between rates that are closer: `--qps 1000,5000`"));
+        return Err(AppError::new("the search is too large: too many stacks and rates")
+            .hint("search fewer stacks, or a smaller range of rates: `--qps 1000,5000`"));
     }
     let machine = Machine::detect(settings.fake.as_ref())?;
     let job = Job { bundle: &bundle, experiment, order: Order::Search, machine: &machine };
@@ -62,17 +62,17 @@ fn check_limits(experiment: &Experiment) -> Result<(), AppError> {
             .any(|limit| matches!(limit, Limit::Latency { below, .. } if *below > most.into()));
         if too_long {
             return Err(AppError::new(format!(
-                "trials of {} cannot tell whether `{slo}` is kept",
+                "trials of {} are too short to judge `{slo}`",
                 experiment.duration
             ))
-            .hint(format!("`--duration` has to be {SHORTEST} times the longest limit, or more")));
+            .hint(format!("`--duration` has to be at least {SHORTEST} times the longest limit")));
         }
     }
     if experiment.repetitions < MIN_REPETITIONS {
         return Err(AppError::new(format!(
-            "what stands at the ends of an answer is tried up to {MIN_REPETITIONS} times"
+            "a search needs at least {MIN_REPETITIONS} repetitions of the deciding rates"
         ))
-        .hint("leave out `--repetitions`, or give more"));
+        .hint("leave out `--repetitions`, or raise it"));
     }
     Ok(())
 }
@@ -147,10 +147,10 @@ const MIN_REPETITIONS: u32 = 3;
 /// The rates between the lowest and the highest, each by a step above the one below.
 fn ladder(ends: &[Rps]) -> Result<Vec<Rps>, AppError> {
     let (Some(&lowest), Some(&highest)) = (ends.iter().min(), ends.iter().max()) else {
-        return Err(AppError::new("there is no rate to search between"));
+        return Err(AppError::new("expected two rates to search between, found none"));
     };
     if lowest == highest {
-        return Err(AppError::new("a search goes from one rate to another, and there is one only")
+        return Err(AppError::new("expected two rates to search between, found one")
             .hint("`--qps 400,20000` searches between these"));
     }
     // Between whole rates every rate is whole, and between others a multiple of 0.1/s.

@@ -135,7 +135,7 @@ pub async fn compare(
 ) -> Result<ComparisonReport, AppError> {
     if before == after {
         return Err(AppError::new(format!("{} is compared with itself", before.short()))
-            .hint("name two datasets: `perf-api results list`"));
+            .hint("choose two datasets: `perf-api results list`"));
     }
     let condition = settings.condition.as_deref();
     let before = side(store, before, condition).await?;
@@ -163,11 +163,11 @@ async fn gather(
     for side in [&before, &after] {
         if side.manifest.order == Order::Search {
             return Err(AppError::new(format!(
-                "{} is a search for capacity: its trials are no repetitions of the same cases",
+                "cannot compare {}, a search for capacity: its trials do not repeat the same cases",
                 side.dataset.short()
             ))
             .hint(format!(
-                "`perf-api results show {}` tells what it found",
+                "`perf-api results show {}` shows what it found",
                 side.dataset.short()
             )));
         }
@@ -191,7 +191,7 @@ async fn gather(
     let comparison = crate::compare::compare(&before, &after, &rules);
     if comparison.cases.is_empty() && comparison.unjudged.is_empty() {
         return Err(AppError::new("the two datasets have no case in common").hint(
-            "`perf-api results show DATASET` tells what each has; `--where` may leave out all",
+            "`perf-api results show DATASET` shows the cases of each; `--where` may exclude all of them",
         ));
     }
     let is_forced = !is_comparable(&comparison.noted);
@@ -217,13 +217,13 @@ pub fn refusal(noted: &[Noted]) -> AppError {
         .map(|one| format!("{}: {} before, {} after", one.what, one.before, one.after))
         .collect();
     AppError::new(format!(
-        "these two cannot be compared, since more differs than what is compared:\n  {}",
+        "cannot compare these datasets: more differs than the components under test:\n  {}",
         differences.join("\n  ")
     ))
     .hint(
-        "measure both on one host, with one program and one spec; `perf-api ab` does it in one run",
+        "measure both on one host, with one program and one spec: `perf-api ab` does so in one run",
     )
-    .hint("`--force` compares all the same, and says so")
+    .hint("`--force` compares anyway, and the comparison lists the differences")
 }
 
 /// What the calibrations show that were made on such a host in such a way, without the datasets that are

@@ -128,32 +128,32 @@ impl From<&StoreError> for AppError {
         match error {
             StoreError::Locked { .. } => base.hint("wait until it has ended"),
             StoreError::NoResults(_) => base
-                .hint("`perf-api quick` makes it, and measures")
-                .hint("`--results PLACE` names another"),
+                .hint("`perf-api quick` creates it and measures")
+                .hint("`--results PLACE` selects another dataset store"),
             StoreError::Place { .. } => base.hint(
                 "a place is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
             ),
             StoreError::Unknown { .. } => {
                 base.hint("a name is a tag, `latest`, `latest~1`, or 6 or more digits of an id")
             }
-            StoreError::NoRun { .. } => base.hint("`perf-api run SPEC` begins one"),
+            StoreError::NoRun { .. } => base.hint("`perf-api run SPEC` starts one"),
             StoreError::Ambiguous { .. } => base.hint("type more digits"),
             StoreError::BadTag(_) => base
-                .hint("a tag has letters, digits, `.`, `_` and `-`, and is not like an id or `latest`"),
-            StoreError::NoTag(_) => base.hint("`perf-api results list` tells them"),
+                .hint("a tag consists of letters, digits, `.`, `_` and `-`, and does not look like an id or `latest`"),
+            StoreError::NoTag(_) => base.hint("`perf-api results list` shows all tags"),
             StoreError::TagTaken { .. } => base.hint("`--force` moves it"),
             StoreError::Tagged { .. } => base.hint("`--force` removes it with its tags"),
-            StoreError::Exists(_) => base.hint("name a file that is not there yet"),
+            StoreError::Exists(_) => base.hint("choose a file name that does not exist"),
             StoreError::Archive { .. } => base
                 .with_kind(ErrorKind::Corrupt)
-                .hint("`perf-api results export DATASET FILE.tar.zst` makes one"),
+                .hint("`perf-api results export DATASET FILE.tar.zst` writes an archive"),
             StoreError::Corrupt { .. } => base
                 .with_kind(ErrorKind::Corrupt)
-                .hint("`perf-api results pull PLACE DATASET` gets it from where it is intact")
-                .hint("`--unverified` of `report` and `sql` looks all the same"),
+                .hint("`perf-api results pull PLACE DATASET` copies it from a place where it is intact")
+                .hint("`--unverified` of `report` and `sql` reads it without verification"),
             StoreError::Missing { .. } => base
                 .with_kind(ErrorKind::Missing)
-                .hint("`perf-api results pull PLACE DATASET` gets it from where it is intact"),
+                .hint("`perf-api results pull PLACE DATASET` copies it from a place where it is intact"),
             StoreError::Unreadable { object, .. } if object.contains("://") => base
                 .with_kind(ErrorKind::Unreadable)
                 .hint("settings and credentials come from the environment, such as AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT"),
@@ -162,7 +162,7 @@ impl From<&StoreError> for AppError {
                 base.with_kind(ErrorKind::TooNew).hint("a newer perf-api reads it")
             }
             StoreError::Journal { line, .. } => base.with_kind(ErrorKind::Corrupt).hint(format!(
-                "what stands before line {line} is whole: cut off the rest, and its trials are run again"
+                "the lines before line {line} are intact: remove the rest, and its trials are repeated"
             )),
             StoreError::Encode { .. } => base.with_kind(ErrorKind::Defect),
             StoreError::Io { path, source, .. } if is_full(source.kind()) => {
@@ -192,9 +192,9 @@ impl From<LaunchError> for AppError {
         let base = Self::of(&error);
         match error {
             LaunchError::NoDocker { .. } => base
-                .hint("start Docker, or say where it is with DOCKER_HOST")
+                .hint("start Docker, or set DOCKER_HOST to its address")
                 .hint("`--launcher process` measures without it"),
-            LaunchError::Image { .. } => base.hint("`make images` makes and pins the images"),
+            LaunchError::Image { .. } => base.hint("`make images` builds and pins the images"),
             _ => base,
         }
     }
@@ -219,7 +219,7 @@ impl From<ProcessError> for AppError {
 }
 
 /// What is said when a table cannot be read.
-const DAMAGED: &str = "`perf-api results verify --all` tells which dataset is not as it should be";
+const DAMAGED: &str = "`perf-api results verify --all` shows which dataset is damaged";
 
 impl From<QueryError> for AppError {
     fn from(error: QueryError) -> Self {
@@ -237,22 +237,22 @@ impl From<QueryError> for AppError {
                 if matches!(source.find_root(), DataFusionError::ResourcesExhausted(_)) =>
             {
                 Self::new(error.to_string())
-                    .hint("ask fewer datasets at once, such as `where dataset = dataset('latest')`")
+                    .hint("query fewer datasets at once, such as `where dataset = dataset('latest')`")
             }
             QueryError::Sql(_) if is_damage => {
                 Self::new(error.to_string()).with_kind(ErrorKind::Corrupt).hint(DAMAGED)
             }
             QueryError::Sql(_) if is_no_query => Self::new(format!(
-                "a query only reads: nothing is written, changed or set ({error})"
+                "queries are read-only ({error})"
             ))
-            .hint("begin with SELECT, FROM, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN"),
+            .hint("start with SELECT, FROM, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN"),
             QueryError::Sql(_) if computing.is_some() => {
                 Self::new(format!("cannot compute the answer: {}", computing.unwrap_or_default()))
                     .hint("`cast(x AS DOUBLE)` has more room, `try_cast` gives NULL for what cannot be cast, and `x / nullif(y, 0)` for a division by zero")
             }
-            QueryError::NoColumns(_) => base.hint("`SELECT *` gives every column"),
+            QueryError::NoColumns(_) => base.hint("`SELECT *` selects every column"),
             QueryError::Sql(_) => Self::new(error.to_string())
-                .hint("`perf-api schema` tells tables, columns and functions"),
+                .hint("`perf-api schema` lists tables, columns and functions"),
         }
     }
 }

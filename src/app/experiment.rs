@@ -86,15 +86,17 @@ pub(super) fn without(
     }
     observer.note(&missing_text(missing, bundle, backend));
     if !allow_missing {
-        return Err(AppError::new("a component of the spec cannot be had on this machine")
-            .hint("get it as is said above, then `make setup`")
-            .hint("`--allow-missing` measures the rest; the dataset then says what was missing"));
+        return Err(AppError::new("a component of the spec is missing on this host")
+            .hint("install it as described above, then `make setup`")
+            .hint("`--allow-missing` measures the rest; the dataset then names what is missing"));
     }
     experiment.apps.retain(|name| !missing.contains(name));
     experiment.stores.retain(|name| !missing.contains(name));
     if experiment.apps.is_empty() || experiment.stores.is_empty() {
-        return Err(AppError::new("nothing is left to measure: no app or no store can be had")
-            .hint("get what is named above, then `make setup`"));
+        return Err(AppError::new(
+            "nothing is left to measure: every app or every store is missing",
+        )
+        .hint("install what is named above, then `make setup`"));
     }
     Ok(experiment)
 }

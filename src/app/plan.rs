@@ -56,7 +56,9 @@ pub fn plan(request: &PlanRequest, observer: &mut dyn Observer) -> Result<Planne
         experiment = without(experiment, &missing, &bundle, &backend, true, observer)?;
     } else if !missing.is_empty() {
         observer.note(&missing_text(&missing, &bundle, &backend));
-        observer.note("the plan counts what is missing; `--allow-missing` measures the rest");
+        observer.note(
+            "the plan includes the missing components; `--allow-missing` measures without them",
+        );
     }
     let plan = crate::plan::plan(&experiment, Order::RandomisedBlocks);
     let topology = match &request.topology {
@@ -72,7 +74,7 @@ fn recorded(file: &Path) -> Result<Topology, AppError> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| AppError::new(format!("cannot read {}: {error}", file.display())))?;
     Topology::parse(&text).map_err(|reason| {
-        AppError::new(format!("{} is no topology: {reason}", file.display()))
-            .hint("`lscpu --parse=CPU,CORE,NODE,MAXMHZ > FILE` writes one on the host in question")
+        AppError::new(format!("{} is not a topology: {reason}", file.display()))
+            .hint("`lscpu --parse=CPU,CORE,NODE,MAXMHZ > FILE` writes one on that host")
     })
 }

@@ -56,7 +56,7 @@ pub async fn reproduce(
     let manifest = &before.manifest;
     if manifest.order == Order::Search {
         return Err(AppError::new(format!("{} is a search for capacity", recorded.short()))
-            .hint("its page tells the command that searches again: `perf-api report`"));
+            .hint("`perf-api report` shows the command that repeats the search"));
     }
     let bundle = crate::bundle::read(&request.bundle)?;
     let force = request.comparison.force;
@@ -100,9 +100,9 @@ fn check_host(manifest: &Manifest, here: &Fingerprint) -> Result<(), AppError> {
     }
     let (there, here) = (manifest.host.class(), here.class());
     Err(AppError::new(format!(
-        "it was measured on another kind of host: {there} there, {here} here"
+        "the dataset was measured on another kind of host: {there}; this host is {here}"
     ))
-    .hint("`--force` measures here all the same, and the comparison says so"))
+    .hint("`--force` measures on this host, and the comparison notes the difference"))
 }
 
 /// Refuses components that are not those of the dataset, unless somebody insists.
@@ -116,7 +116,7 @@ fn check_components(
     if found.is_empty() {
         if manifest.bundle.id != bundle.id {
             observer.note(
-                "the bundles differ in components that were not measured, or in facts that were not recorded then",
+                "the bundles differ only in components that were not measured, or in facts that were not recorded",
             );
         }
         return Ok(());
@@ -143,7 +143,7 @@ fn check_components(
     };
     Err(AppError::new(message)
         .hint(how)
-        .hint("`--force` measures with what is here, and the comparison names what differs"))
+        .hint("`--force` measures with the components of this host, and the comparison lists the differences"))
 }
 
 /// The components of the dataset that are not the same here, with the facts that differ.

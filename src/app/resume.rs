@@ -68,11 +68,11 @@ pub async fn resume(
     let plan = crate::plan::plan(experiment, header.order);
     if torn_bytes > 0 {
         observer.note(&format!(
-            "left out a torn last record of {torn_bytes} bytes: what it told is done again"
+            "skipped an incomplete last record of {torn_bytes} bytes: its trial is repeated"
         ));
     }
     observer.note(&format!(
-        "going on with `{}`, begun {}: {} trials are done",
+        "resuming `{}`, started {}: {} trials are done",
         experiment.name,
         header.started,
         TrialTotal::of(&plan, 1).progress(trials.len())
@@ -88,8 +88,8 @@ pub async fn resume(
     let mut backend = Backend::choose(backend, observer).await?;
     backend.fetch(experiment, &bundle, observer).await?;
     if let Some(name) = missing(experiment, &bundle, &backend).first() {
-        return Err(AppError::new(format!("`{name}` cannot be had on this machine any more"))
-            .hint("get it again, then `make setup`: what was measured stays as it is"));
+        return Err(AppError::new(format!("`{name}` is missing on this host"))
+            .hint("install it again, then `make setup`: measured trials are kept"));
     }
     let machine = Machine::detect(request.fake.as_ref())?;
     let placements = Placements::of(&machine.topology, &plan);
@@ -151,9 +151,7 @@ async fn end_comparison(
     let mut runs = unfinished_sides(store, name, observer)?;
     // The names end in `after` and `before`.
     runs.sort_by(|a, b| b.cmp(a));
-    observer.note(
-        "a comparison by turns cannot go on after an interruption, and ends with what it has",
-    );
+    observer.note("an interleaved comparison cannot be resumed: its complete blocks are sealed");
     let mut sealed = Vec::new();
     for id in end_interleaved(store, &runs).await? {
         sealed.push((id, side_trials(store, id).await?));

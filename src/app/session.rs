@@ -1,5 +1,6 @@
 //! One run on a prepared host: from its first trial to the sealed dataset, an error, or a request to stop.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::AppError;
@@ -8,11 +9,12 @@ use super::event::{Event, Observer};
 use crate::host::Reservation;
 use crate::id::RunId;
 use crate::launch::LaunchError;
-use crate::model::{Bundle, ComponentName, Plan, with_causes};
+use crate::model::{Bundle, Ceiling, ComponentName, Plan, with_causes};
 use crate::plan::TrialTotal;
 use crate::process;
-use crate::run::{self, Beginning, Placements, RunRequest, RunSummary, differences};
+use crate::run::{self, Beginning, Placements, RunError, RunRequest, RunSummary, differences};
 use crate::store::{Difference, Header, Store};
+use crate::units::CpuSet;
 
 /// A run on a prepared host.
 pub(super) struct Session<'run> {
@@ -52,14 +54,7 @@ pub(super) async fn execute_run(
         reservation.set_run(&id);
     }
     let checks = host_checks(backend, plan).await?;
-    let stop = observer.stop_requested();
-    let ceilings = tokio::select! {
-        found = environment.ceilings(plan, placements, floors, observer) => found?,
-        reason = stop => {
-            process::end_all().await.map_err(LaunchError::from)?;
-            return Err(AppError::interrupted(format!("{reason} before the first trial")));
-        }
-    };
+    let ceilings = ceilings(&mut environment, plan, placements, floors, observer).await?;
     let mut driven = environment.driven(plan);
     let mut request = RunRequest {
         id: id.clone(),
@@ -109,21 +104,45 @@ pub(super) async fn execute_run(
     driven.keep(floors, environment.clock.now());
     let ended = environment.launcher.end_all().await;
     if let (Err(error), false) = (&ended, matches!(finished, Ok(Ok(_)))) {
-        observer.note(&format!("something of the run may be left: {}", with_causes(error)));
+        observer.note(&format!(
+            "a process or container of the run may still be running: {}",
+            with_causes(error)
+        ));
     }
     match finished {
         Ok(Ok(summary)) => ended.map(|()| summary).map_err(AppError::from),
-        Ok(Err(error)) => {
-            let error = AppError::from(error);
-            let has_begun = store.unfinished(&id.0).is_ok();
-            Err(if has_begun { error.with_resumable(&id) } else { error })
-        }
+        Ok(Err(error)) => Err(failed(error, store, &id)),
         Err(_) => {
             let progress = TrialTotal::of(plan, 1).progress(done);
             let message = format!("interrupted after {progress} trials");
             Err(AppError::interrupted(message).with_resumable(&id))
         }
     }
+}
+
+/// What the loader can drive, unless the observer stops the measurement of that.
+async fn ceilings(
+    environment: &mut Environment,
+    plan: &Plan,
+    placements: &Placements,
+    floors: Option<&Path>,
+    observer: &mut dyn Observer,
+) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, AppError> {
+    let stop = observer.stop_requested();
+    tokio::select! {
+        found = environment.ceilings(plan, placements, floors, observer) => found,
+        reason = stop => {
+            process::end_all().await.map_err(LaunchError::from)?;
+            Err(AppError::interrupted(format!("{reason} before the first trial")))
+        }
+    }
+}
+
+/// Why a run failed; it can be resumed once its journal exists.
+fn failed(error: RunError, store: &Store, run: &RunId) -> AppError {
+    let error = AppError::from(error);
+    let has_begun = store.unfinished(&run.0).is_ok();
+    if has_begun { error.with_resumable(run) } else { error }
 }
 
 fn check_differences(
@@ -143,7 +162,9 @@ fn check_differences(
         observer.note(&format!("accepted, and recorded in the dataset: {differences}"));
         return Ok(());
     }
-    Err(AppError::new(format!("this is not what the run began with: {differences}"))
-        .hint("make it as it was, or begin a new run")
-        .hint("`--force` goes on all the same; the dataset then says what was not the same"))
+    Err(AppError::new(format!(
+        "cannot resume the run, since these differ from its start: {differences}"
+    ))
+    .hint("restore them, or start a new run")
+    .hint("`--force` resumes anyway, and the dataset records the differences"))
 }

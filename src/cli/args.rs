@@ -242,7 +242,7 @@ impl PlaceArgs {
         let results = place_flag("results", &self.results);
         let strict = if is_strict { " --strict" } else { "" };
         error.hint(format!(
-            "`perf-api resume {run}{bundle}{results}{strict}` goes on: what was measured is kept"
+            "`perf-api resume {run}{bundle}{results}{strict}` continues the run: measured trials are kept"
         ))
     }
 }

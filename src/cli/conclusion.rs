@@ -104,7 +104,7 @@ fn note_left_out(total: usize, left_out: &[(Flag, usize)]) {
         note(&format!("{trials} of {total} trials: {name}: {meaning}"));
     }
     if !left_out.is_empty() {
-        note("figures in brackets are of such trials alone, and are not ranked");
+        note("figures in brackets come only from such trials and are not ranked");
     }
 }
 

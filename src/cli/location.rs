@@ -21,16 +21,16 @@ pub(super) fn location(results: &str) -> Result<Location, AppError> {
         return Ok(Location::Folder(PathBuf::from(results)));
     }
     let wrong = |why: String| {
-        AppError::new(format!("`{results}` names no place for results: {why}")).hint(
+        AppError::new(format!("`{results}` is not a dataset store: {why}")).hint(
             "a place is a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
         )
     };
     let url = Url::parse(results).map_err(|error| wrong(error.to_string()))?;
     if !results.contains("://") {
-        return Err(wrong("two slashes belong behind the colon".to_owned()));
+        return Err(wrong("expected two slashes after the colon".to_owned()));
     }
     if url.scheme() == "file" {
-        let folder = url.to_file_path().map_err(|()| wrong("it is no path".to_owned()))?;
+        let folder = url.to_file_path().map_err(|()| wrong("it is not a path".to_owned()))?;
         return Ok(Location::Folder(folder));
     }
     let settings = variables_with(&SETTINGS);
@@ -64,6 +64,6 @@ pub(super) fn find_among(names: &Names, name: &str) -> Result<DatasetId, AppErro
 
 pub(super) fn warn_of_unreadable(count: usize) {
     note(&format!(
-        "warning: `latest` leaves out {count} whose manifest cannot be read: `perf-api results list`"
+        "warning: `latest` ignores {count} datasets whose manifest cannot be read: `perf-api results list`"
     ));
 }

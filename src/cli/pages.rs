@@ -48,6 +48,6 @@ pub(super) fn shown(path: &Path) -> &Path {
 /// Opens an address or a file in the browser. Where nothing opens it, a note says so.
 pub(super) fn open_in_browser(target: &str) {
     if let Err(error) = start_and_leave(Path::new(OPENER), target) {
-        note(&format!("{target} is not opened: {}", with_causes(&error)));
+        note(&format!("cannot open {target}: {}", with_causes(&error)));
     }
 }

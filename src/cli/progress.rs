@@ -172,7 +172,7 @@ impl Progress {
     }
 
     /// `15 of 40`: how many trials are over, with those of an interrupted run.
-    fn in_words(&self) -> String {
+    fn as_text(&self) -> String {
         self.total.progress(self.done)
     }
 
@@ -224,7 +224,7 @@ impl Progress {
             }
             Mode::Lines => {
                 let side = if self.side.is_empty() { "" } else { &format!("{}: ", self.side) };
-                let (done, last) = (self.in_words(), &self.last);
+                let (done, last) = (self.as_text(), &self.last);
                 let left = left.map_or(String::new(), |left| format!(" ({left})"));
                 note(&format!("[{done}] {side}{last}{left}"));
             }

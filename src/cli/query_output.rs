@@ -57,7 +57,7 @@ impl Writer {
             AnswerFormat::Csv => To::Csv { has_header: false },
             AnswerFormat::Json => To::Json,
             AnswerFormat::Parquet if io::stdout().is_terminal() => {
-                return Err(AppError::new("Parquet is nothing for a terminal")
+                return Err(AppError::new("cannot print Parquet to a terminal")
                     .hint("`perf-api sql \"…\" --format parquet > answer.parquet`"));
             }
             AnswerFormat::Parquet => {
@@ -105,7 +105,9 @@ impl Writer {
                 let table = pretty_format_batches_with_schema(self.schema, &batches);
                 let table = table.map_err(|error| told(&error))?;
                 if is_cut {
-                    note(&format!("the first {MAX_TABLE_ROWS} rows: `--format csv` gives all"));
+                    note(&format!(
+                        "showing the first {MAX_TABLE_ROWS} rows: `--format csv` prints all"
+                    ));
                 }
                 emit(visible(&format!("{table}\n")).as_bytes())
             }
@@ -158,9 +160,8 @@ fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, AppError> {
     written.map_err(|error| match error {
         ArrowError::CsvError(_)
         | ArrowError::NotYetImplemented(_)
-        | ArrowError::InvalidArgumentError(_) => {
-            told(&error).hint("a histogram fits no CSV: ask it something, or take `--format json`")
-        }
+        | ArrowError::InvalidArgumentError(_) => told(&error)
+            .hint("CSV cannot hold a histogram: select a figure of it, or use `--format json`"),
         error => told(&error),
     })?;
     Ok(text)

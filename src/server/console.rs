@@ -53,14 +53,14 @@ fn question(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Refused {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            error: AppError::new("a question is application/json"),
+            error: AppError::new("expected a question of type application/json"),
         });
     }
     let body = body.map_err(|rejected| Refused {
         status: rejected.status(),
         error: AppError::new(rejected.body_text()),
     })?;
-    let wrong = |error| AppError::new(format!("that is no question: {error}"));
+    let wrong = |error| AppError::new(format!("the question is malformed: {error}"));
     let _: Question = serde_json::from_slice(&body).map_err(wrong)?;
     Ok(body)
 }
@@ -78,9 +78,8 @@ async fn ask(shared: &Arc<Shared>, question: &[u8]) -> Result<Response, Refused>
     let status = match answer.status.code() {
         Some(0) => StatusCode::OK,
         _ if answer.stdout.is_empty() => {
-            let error = AppError::new(
-                "the query was ended: it needs more memory than one may have, or nests too deep",
-            );
+            let error =
+                AppError::new("the query was stopped: it needs too much memory, or nests too deep");
             return Err(error.hint("`perf-api sql` has no such limits").into());
         }
         _ => StatusCode::BAD_REQUEST,

@@ -155,7 +155,7 @@ impl IntoResponse for Refused {
         let title = match self.status {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::BAD_REQUEST => "This cannot be shown",
-            StatusCode::SERVICE_UNAVAILABLE => "Too much at once",
+            StatusCode::SERVICE_UNAVAILABLE => "Too many requests",
             _ => "Something is wrong",
         };
         let page = message_page(&Message { title, words: message, hints, insist: None });

@@ -95,7 +95,7 @@ pub(super) async fn comparison(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let Ok(Query(asked)) = asked else {
-        let error = AppError::new("two datasets are compared: one before, and one after");
+        let error = AppError::new("expected two datasets: `before` and `after`");
         return Err(error.hint("choose them in the list of datasets").into());
     };
     let margin = match asked.margin.as_deref().map(str::trim) {
@@ -140,6 +140,6 @@ fn doubtful(refusal: AppError, insist: Insist) -> Result<Response, Refused> {
 
 /// Every other address.
 pub(super) async fn nothing(uri: Uri) -> Refused {
-    let error = AppError::new(format!("there is nothing at {}", uri.path()));
+    let error = AppError::new(format!("no page at {}", uri.path()));
     Refused { status: StatusCode::NOT_FOUND, error: error.hint("the list of datasets is at /") }
 }

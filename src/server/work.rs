@@ -62,6 +62,6 @@ async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refused> {
     let turn = tokio::time::timeout(PATIENCE, Arc::clone(turns).acquire_owned()).await;
     turn.ok().and_then(Result::ok).ok_or_else(|| Refused {
         status: StatusCode::SERVICE_UNAVAILABLE,
-        error: AppError::new("others were asking all the time").hint("ask again in a moment"),
+        error: AppError::new("too many requests at once").hint("retry in a moment"),
     })
 }

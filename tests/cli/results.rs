@@ -305,7 +305,7 @@ fn only_what_was_asked_for_is_removed() {
         env.told(&["results", "remove", &first, "--yes"])
             .contains("`--force` removes it with its tags")
     );
-    assert!(env.told(&["results", "remove", &second]).contains("nobody is there to ask"));
+    assert!(env.told(&["results", "remove", &second]).contains("cannot ask for confirmation"));
     env.good(&["results", "remove", &second, "--yes"]);
     assert!(!env.path(&format!("results/{second}")).exists());
     env.good(&["results", "remove", "keep", "--yes", "--force"]);

@@ -66,7 +66,7 @@ fn it_ends_as_if_nothing_had_happened() {
         let told = env.told(&RESUME);
         assert!(told.starts_with("exit 0\n") && told.contains(&id), "{told}");
         assert_eq!(
-            told.contains(&format!("left out a torn last record of {} bytes", torn.len())),
+            told.contains(&format!("skipped an incomplete last record of {} bytes", torn.len())),
             !torn.is_empty(),
             "{told}"
         );

@@ -166,6 +166,5 @@ impl Engine {
 }
 
 fn owner() -> Result<Owner, AppError> {
-    Owner::this()
-        .map_err(|error| AppError::new(format!("cannot tell what this process is: {error}")))
+    Owner::this().map_err(|error| AppError::new(format!("cannot identify this process: {error}")))
 }

@@ -121,7 +121,7 @@ fn add(file: &Path, driven: Vec<Floor>, now: UnixMillis) {
 /// When the file cannot be removed.
 pub(in crate::app) fn forget(file: Option<&Path>) -> Result<(), AppError> {
     let Some(file) = file else { return Ok(()) };
-    match std::fs::remove_file(&file) {
+    match std::fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(AppError::new(format!("cannot remove {}: {error}", file.display())))
         }

@@ -33,7 +33,7 @@ pub(in crate::app) fn check_room(
     let Demand { loader, app, store } = demand(plan, largest);
     let room = format!(
         "this host has {} for {largest} at {} requests per second, which wants {}: loader {loader}, app {app}, store {store}",
-        cpus_in_words(machine.topology.cpus.len()),
+        cpu_count_text(machine.topology.cpus.len()),
         plan.experiment.qps.iter().max().unwrap_or(&Rps::MIN),
         loader + app + store,
     );
@@ -46,7 +46,7 @@ pub(in crate::app) fn check_room(
         .hint("fewer `--workers` or a lower `--qps` want fewer"))
 }
 
-fn cpus_in_words(count: usize) -> String {
+fn cpu_count_text(count: usize) -> String {
     if count == 1 { "1 CPU".to_owned() } else { format!("{count} CPUs") }
 }
 
@@ -88,7 +88,7 @@ fn check_same_machine(own: &Topology, docker_cpus: usize) -> Result<(), AppError
         None => Ok(()),
         Some(cpu) => Err(AppError::new(format!(
             "Docker has {} and this process may use CPU {cpu}: they are not on the same machine",
-            cpus_in_words(docker_cpus)
+            cpu_count_text(docker_cpus)
         ))
         .hint("run perf-api where the Docker Engine runs, or give it fewer CPUs: `taskset -c 0 perf-api …`")),
     }

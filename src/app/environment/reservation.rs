@@ -40,7 +40,7 @@ pub(in crate::app) async fn reserve(
         let others = match crate::host::reserve(&dir, claim.clone(), sharing)? {
             Ok(reservation) => {
                 let others = reservation.others();
-                if let Some(others) = in_words(&others) {
+                if let Some(others) = as_text(&others) {
                     observer
                         .note(&format!("measuring beside {others}: trials are marked `host_busy`"));
                 }
@@ -48,10 +48,10 @@ pub(in crate::app) async fn reserve(
             }
             Err(others) => others,
         };
-        let others = in_words(&others).unwrap_or_default();
+        let others = as_text(&others).unwrap_or_default();
         let message = format!("CPUs {} are in use by {others}", claim.cpus);
         if neighbours.policy != NeighbourPolicy::Wait {
-            return Err(AppError::new(message).hint("`--wait` begins when it has ended").hint(
+            return Err(AppError::new(message).hint("`--wait` waits until it has ended").hint(
                 "`--allow-busy` measures beside it; trials of both are then marked `host_busy`",
             ));
         }
@@ -115,7 +115,7 @@ fn shown(location: &Location) -> String {
     }
 }
 
-fn in_words(others: &[Claim]) -> Option<String> {
+fn as_text(others: &[Claim]) -> Option<String> {
     let words = others.iter().map(|Claim { pid, run, results, .. }| {
         let name = run.as_ref().map_or("another run".to_owned(), |run| format!("run {run}"));
         format!("{name} (pid {pid}, results in {results})")

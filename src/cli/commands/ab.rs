@@ -48,7 +48,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let AbOutcome { store, sides, interrupted, comparison } =
         ab(&request, &mut Terminal::new(run.no_progress)).await?;
     if let Some(reason) = interrupted {
-        note(&format!("{reason}: what was measured whole is kept and compared"));
+        note(&format!("{reason}: complete blocks are kept and compared"));
     }
     let [(before, trials_before), (after, trials_after)] = &sides;
     let channel = args.comparison.channel();

@@ -26,7 +26,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let request = DoctorRequest { connections, remeasure, host: host_settings() };
     let checks = app::doctor(&request).await?;
     let text = match args.format {
-        Format::Table => in_words(&checks),
+        Format::Table => as_text(&checks),
         Format::Json => {
             let text = serde_json::to_string_pretty(&checks);
             text.map_err(|error| AppError::new(error.to_string()))? + "\n"
@@ -36,7 +36,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(checks: &[Check]) -> String {
+fn as_text(checks: &[Check]) -> String {
     let row = |check: &Check| {
         vec![check.state.as_str().to_owned(), check.name.clone(), check.found.clone()]
     };

@@ -37,7 +37,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     if args.open && !matches!(args.comparison.format, None | Some(ReportFormat::Html)) {
-        return Err(AppError::new("a browser opens pages, and this format is none")
+        return Err(AppError::new("`--open` shows a page, and this format is not a page")
             .hint("leave out `--open` or `--format`"));
     }
     let store = args.results.open()?;
@@ -54,7 +54,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
         return Ok(shown.code);
     }
     if !args.comparison.is_default() {
-        return Err(AppError::new("one dataset is shown, and nothing is compared")
+        return Err(AppError::new("options for comparisons need two datasets")
             .hint("`--compare BEFORE AFTER` compares two"));
     }
     let id = location::find(&store, &args.dataset).await?;
@@ -79,7 +79,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
             put(text.map_err(|error| AppError::new(error.to_string()))?)?;
         }
         Some(ReportFormat::Junit) => {
-            return Err(AppError::new("JUnit tells verdicts, and one dataset has none")
+            return Err(AppError::new("JUnit lists verdicts, and a single dataset has none")
                 .hint("`--compare BEFORE AFTER --format junit`"));
         }
     }

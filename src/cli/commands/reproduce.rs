@@ -55,7 +55,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let ending = Ending { is_strict: false, channel, results: &args.places.results };
     let code = conclude(&measured, ending)?;
     let Some(comparison) = comparison else {
-        channel.print("the same bytes: nothing is left to compare\n")?;
+        channel.print("the new dataset has the same bytes: there is nothing to compare\n")?;
         return Ok(code);
     };
     let again = measured.report.dataset.short();

@@ -114,7 +114,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
             done(store.tag(id, tag, *force).await.map(|()| format!("{tag} is {id}"))?)
         }
         Action::Untag { tag } => {
-            done(open()?.untag(tag).await.map(|()| format!("{tag} is no tag any more"))?)
+            done(open()?.untag(tag).await.map(|()| format!("{tag} is removed"))?)
         }
         Action::Remove { dataset, yes, force } => remove(&open()?, dataset, *yes, *force).await,
         Action::Export { dataset, file } => {
@@ -145,7 +145,7 @@ async fn list(store: &Store, format: Format) -> Result<ExitCode, AppError> {
         return Ok(ExitCode::SUCCESS);
     }
     let header = ["dataset", "when", "spec", "host", "tags", "trials", "failed", "size"];
-    let rows: Vec<Vec<String>> = listed.iter().filter_map(|one| in_words(one, &names)).collect();
+    let rows: Vec<Vec<String>> = listed.iter().filter_map(|one| as_text(one, &names)).collect();
     match rows.is_empty() {
         true => note(&format!("no dataset in {}: `perf-api quick` measures one", store.name())),
         false => print(&table(&header, &rows, 5))?,
@@ -157,7 +157,7 @@ async fn list(store: &Store, format: Format) -> Result<ExitCode, AppError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(listed: &Listed, names: &Names) -> Option<Vec<String>> {
+fn as_text(listed: &Listed, names: &Names) -> Option<Vec<String>> {
     let manifest = listed.manifest.as_ref().ok()?;
     let failed = manifest.failed_trials.map_or("–".to_owned(), |failed| failed.to_string());
     Some(vec![
@@ -298,9 +298,9 @@ async fn remove(
     if dataset.starts_with("latest") && names.unreadable() > 0 {
         let count = names.unreadable();
         return Err(AppError::new(format!(
-            "which one is `{dataset}` is not known: the manifest of {count} cannot be read"
+            "cannot resolve `{dataset}`: the manifests of {count} datasets cannot be read"
         ))
-        .hint("name it by its id: `perf-api results list`"));
+        .hint("use its id: `perf-api results list`"));
     }
     let id = names.find(dataset)?;
     let tags = names.tags(id);
@@ -308,7 +308,7 @@ async fn remove(
         return Err(StoreError::Tagged { dataset: id.short(), tags: tags.join(", ") }.into());
     }
     if !yes && !confirmed(&format!("remove dataset {id}?"))? {
-        return done(format!("{id} stays"));
+        return done(format!("{id} is kept"));
     }
     store.remove(id, force).await?;
     done(format!("{id} is removed"))
@@ -318,7 +318,8 @@ async fn remove(
 fn confirmed(question: &str) -> Result<bool, AppError> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(AppError::new("nobody is there to ask").hint("`--yes` removes without asking"));
+        return Err(AppError::new("cannot ask for confirmation without a terminal")
+            .hint("`--yes` removes without asking"));
     }
     let mut error = std::io::stderr();
     let mut answer = String::new();

@@ -63,13 +63,13 @@ fn conclude_sides(
         print(&format!("dataset {dataset}\n"))?;
     }
     match sides {
-        [] => note("no block was measured whole on both sides: there is nothing to keep"),
+        [] => note("no block was completed on both sides: there is nothing to keep"),
         [(before, _), (after, _)] => note(&format!(
             "`perf-api report --compare {} {}` compares them",
             before.short(),
             after.short()
         )),
-        _ => note("of the other side nothing is left here: it was sealed before, or never began"),
+        _ => note("the other side has no unfinished run: it was sealed before, or never started"),
     }
     let conclude = |(_, trials): &(DatasetId, SideTrials)| {
         conclude_side(trials, "of an interrupted comparison", is_strict)

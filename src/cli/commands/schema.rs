@@ -28,13 +28,13 @@ pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
             serde_json::to_string_pretty(&told).map_err(|error| AppError::new(error.to_string()))?
                 + "\n"
         }
-        Format::Table => in_words(&tables),
+        Format::Table => as_text(&tables),
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(tables: &[TableDoc]) -> String {
+fn as_text(tables: &[TableDoc]) -> String {
     let mut text = String::new();
     for one in tables {
         text.push_str(&format!("{}: {}\n\n", one.name, one.doc));

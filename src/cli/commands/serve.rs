@@ -31,7 +31,7 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
     if !args.listen.ip().is_loopback() {
         return Err(AppError::new(format!(
-            "{} is no loopback address: whoever reaches this machine could ask its results",
+            "{} is not a loopback address: anyone who reaches this host could read the results",
             args.listen
         ))
         .hint("`--listen 127.0.0.1:8321`")
@@ -46,7 +46,7 @@ pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
         let (interrupted, terminated) =
             (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
         let listener = listen(args.listen).await?;
-        let unknown = |error| AppError::new(format!("cannot tell the address: {error}"));
+        let unknown = |error| AppError::new(format!("cannot read the address: {error}"));
         let address = listener.local_addr().map_err(unknown)?;
         print(&format!("serving results at http://{address}/ – Ctrl-C ends it\n"))?;
         if args.open {
@@ -83,10 +83,10 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
         let failed = AppError::new(format!("cannot listen at {address}: {error}"));
         match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                failed.hint("`--listen 127.0.0.1:0` takes a port that is free")
+                failed.hint("`--listen 127.0.0.1:0` selects a free port")
             }
             std::io::ErrorKind::PermissionDenied => {
-                failed.hint("ports below 1024 are the system's: `--listen 127.0.0.1:8321`")
+                failed.hint("ports below 1024 need privileges: `--listen 127.0.0.1:8321`")
             }
             _ => failed,
         }

@@ -57,7 +57,7 @@ pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
     })?;
     for (id, condition) in &session.left_out {
         note(&format!(
-            "warning: {} is left out: its manifest is {}",
+            "warning: {} is ignored: its manifest is {}",
             id.short(),
             condition.as_str()
         ));
@@ -105,7 +105,7 @@ fn prompt(answer: impl Fn(&str) -> Result<(), AppError>) -> Result<(), AppError>
         let _ = editor.load_history(history);
     }
     note(
-        "tables: datasets, trials, latency, timeline, resources (`perf-api schema` tells their columns)",
+        "tables: datasets, trials, latency, timeline, resources (`perf-api schema` lists their columns)",
     );
     note("end a query with ; and leave with Ctrl-D");
     let mut query = String::new();
@@ -131,7 +131,9 @@ fn prompt(answer: impl Fn(&str) -> Result<(), AppError>) -> Result<(), AppError>
     if let Some(history) = history {
         let kept = history.parent().map_or(Ok(()), std::fs::create_dir_all);
         let kept = kept.map_err(ReadlineError::from).and_then(|()| editor.save_history(&history));
-        kept.map_err(|error| AppError::new(format!("cannot keep {}: {error}", history.display())))?;
+        kept.map_err(|error| {
+            AppError::new(format!("cannot write {}: {error}", history.display()))
+        })?;
     }
     Ok(())
 }
@@ -143,7 +145,7 @@ async fn answer(session: &Session, query: &str, format: AnswerFormat) -> Result<
         return Err(AppError::new("no query").hint("`perf-api sql \"select * from datasets\"`"));
     }
     if format == AnswerFormat::Parquet && plans.len() > 1 {
-        return Err(AppError::new("a Parquet file is one table: ask one question"));
+        return Err(AppError::new("a Parquet file holds one table: expected one statement"));
     }
     for plan in plans {
         let mut rows = session.run(plan).await?;

@@ -57,20 +57,20 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     print(&table(&["measured", "dataset", metric.title(), ""], &rows, 2))?;
     for change in changes.iter().filter(|change| change.date().is_none()) {
         note(&format!(
-            "a change has no date: {} datasets fit equally well as the first after it",
+            "a change has no date: any of {} datasets may be the first after it",
             change.candidates.len()
         ));
     }
     if *left_out > 0 {
         note(&format!(
-            "{left_out} datasets cannot be compared with {} and are left out",
+            "{left_out} datasets are not comparable with {} and are ignored",
             baseline.short()
         ));
     }
     let known = trend.known();
     if known < MIN_DATASETS {
         note(&format!(
-            "a change is looked for in {MIN_DATASETS} datasets or more, and there are {known}"
+            "finding a change needs at least {MIN_DATASETS} datasets; there are {known}"
         ));
     }
     Ok(ExitCode::SUCCESS)
