@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use cases::{CaseAnalysis, Estimate, LatencyEstimate};
+pub use cases::{CaseAnalysis, Estimate, LatencyEstimate, POINTS_PER_DECADE};
 pub use sustained::{Held, Hold, LatencyLimit, PercentileEnds, held};
 
 use crate::model::{Case, ComponentName, Histogram, QUANTILES, TrialRow};
@@ -84,9 +84,9 @@ fn ends(trial: &TrialRow, histogram: Option<&Histogram>) -> PercentileEnds {
     let mut ends = trial.latency.map(|figure| figure.map(|one| (one.value, Some(one.value))));
     if trial.latency.iter().flatten().any(|figure| figure.is_bound) {
         let pool = histogram.map(|own| Pool::new(&[own]));
-        for (index, (q, _)) in QUANTILES.iter().enumerate() {
+        for (index, quantile) in QUANTILES.iter().enumerate() {
             if trial.latency[index].is_some_and(|figure| figure.is_bound) {
-                ends[index] = pool.as_ref().and_then(|own| own.quantile_ends(*q));
+                ends[index] = pool.as_ref().and_then(|own| own.quantile_ends(quantile.share));
             }
         }
     }

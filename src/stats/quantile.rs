@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pool::Pool;
-use crate::model::{Histogram, LatencyFigure, QUANTILES, SERVICE_QUANTILES};
+use crate::model::{Histogram, LatencyFigure, QUANTILES, Quantile, SERVICE_QUANTILES};
 use crate::units::Nanos;
 
 /// The figures that are kept of every trial, by name: the mean, and each of
@@ -11,7 +11,7 @@ use crate::units::Nanos;
 #[must_use]
 pub fn latency_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure> {
     let pool = Pool::new(&[histogram]);
-    let quantile = |&(q, name): &(f64, &str)| Some((name.to_owned(), pool.quantile(q)?));
+    let quantile = |one: &Quantile| Some((one.name.to_owned(), pool.quantile(one.share)?));
     let mean = latency_mean(histogram).map(|mean| ("mean".to_owned(), mean));
     QUANTILES.iter().filter_map(quantile).chain(mean).collect()
 }
@@ -21,7 +21,7 @@ pub fn latency_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure>
 pub fn service_figures(histogram: &Histogram) -> BTreeMap<String, LatencyFigure> {
     let pool = Pool::new(&[&histogram.service()]);
     let figures = SERVICE_QUANTILES.iter();
-    figures.filter_map(|&(q, name)| Some((name.to_owned(), pool.quantile(q)?))).collect()
+    figures.filter_map(|one| Some((one.name.to_owned(), pool.quantile(one.share)?))).collect()
 }
 
 /// The mean latency of every request that was completed or unfinished; `None` for an empty
