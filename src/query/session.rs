@@ -29,8 +29,8 @@ use super::table::{DATASET, DatasetTable, Entry};
 use super::{Query, QueryError, checked, functions, is_computing, statement};
 use crate::id::DatasetId;
 use crate::store::{
-    Condition, FILE_NAMES, Listed, Manifest, Names, SCHEMA_VERSION, Store, StoreError,
-    Table, VerifiedObjects, arrow_schemas, tables, unit_of,
+    Condition, FILE_NAMES, Listed, Manifest, Names, SCHEMA_VERSION, Store, StoreError, Table,
+    VerifiedObjects, arrow_schemas, tables, unit_of,
 };
 
 /// Under this name the tables' files are known to DataFusion, wherever they are.

@@ -29,8 +29,8 @@ pub(super) fn encode(table: &Table) -> Result<Vec<u8>, StoreError> {
         .set_created_by("perf-api".to_owned())
         .build();
     let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).map_err(|error| wrap(&error))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))
+        .map_err(|error| wrap(&error))?;
     writer.write(&batch).map_err(|error| wrap(&error))?;
     writer.close().map_err(|error| wrap(&error))?;
     Ok(bytes)

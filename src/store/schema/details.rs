@@ -26,8 +26,10 @@ pub(super) fn latency<'a>() -> Declaration<(TrialId, &'a Bucket), ()> {
 /// The table `timeline`.
 #[must_use]
 pub fn timeline<'a>() -> Declaration<(TrialId, &'a TimelineSecond), Detail<TimelineSecond>> {
-    let mut table =
-        Declaration::<(TrialId, &'a TimelineSecond), Detail<TimelineSecond>>::new("timeline", "one second of a trial");
+    let mut table = Declaration::<(TrialId, &'a TimelineSecond), Detail<TimelineSecond>>::new(
+        "timeline",
+        "one second of a trial",
+    );
     table
         .u32("trial", "the trial", |(trial, _)| trial.0)
         .read(|(trial, _), value| *trial = value)
@@ -77,7 +79,8 @@ pub fn timeline<'a>() -> Declaration<(TrialId, &'a TimelineSecond), Detail<Timel
 #[must_use]
 pub fn resources<'a>() -> Declaration<(TrialId, &'a ResourceSample), Detail<ResourceSample>> {
     let doc = "what a part had used at a moment of a trial";
-    let mut table = Declaration::<(TrialId, &'a ResourceSample), Detail<ResourceSample>>::new("resources", doc);
+    let mut table =
+        Declaration::<(TrialId, &'a ResourceSample), Detail<ResourceSample>>::new("resources", doc);
     table.u32("trial", "the trial", |(trial, _)| trial.0).read(|(trial, _), value| *trial = value);
     table
         .text("part", "loader, app or store", |(_, s)| s.part.to_string())

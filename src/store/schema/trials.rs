@@ -266,8 +266,8 @@ fn later_versions(table: &mut Trials) {
     drain(table);
 }
 
-/// A figure's name, what it is, and where it is.
-type Figure<Of> = (&'static str, &'static str, Of);
+/// A figure's name, what it is, and where it is taken from.
+type Figure<R, V> = (&'static str, &'static str, fn(R) -> V);
 
 /// What a trial took beside its load, and how often it was executed.
 fn executions(table: &mut Trials) {
@@ -291,7 +291,7 @@ fn executions(table: &mut Trials) {
         let is_repeated = !r.earlier_failures.is_empty();
         is_repeated.then(|| serde_json::json!(r.earlier_failures).to_string())
     });
-    let times: [Figure<fn(StackTimes) -> Option<Nanos>>; 5] = [
+    let times: [Figure<StackTimes, Option<Nanos>>; 5] = [
         ("store_ready_s", "from starting its store to the first answer", |t| Some(t.store_ready)),
         ("app_ready_s", "from starting its app to the first answer", |t| Some(t.app_ready)),
         ("seed_s", "seeding its store, and checking what store and app answer", |t| Some(t.seed)),
@@ -327,7 +327,7 @@ fn loader_and_host(table: &mut Trials) {
         );
     }
     table.since = since;
-    let lags: [Figure<fn(LoaderHealth) -> Nanos>; 3] = [
+    let lags: [Figure<LoaderHealth, Nanos>; 3] = [
         ("p50", "median delay", |health| health.lag_p50),
         ("p99", "99th percentile of the delay", |health| health.lag_p99),
         ("max", "longest delay", |health| health.lag_max),
