@@ -39,10 +39,12 @@ mod location;
 mod manifest;
 mod names;
 mod parquet;
+mod pinned;
 mod schema;
 mod seal;
 mod verified;
 mod verify;
+mod version;
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -58,13 +60,14 @@ pub use error::{Condition, StoreError};
 pub use follow::Follower;
 pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
 pub use location::Location;
-pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, TableFile};
+pub use manifest::{Manifest, TableFile};
 pub use names::Names;
+pub use pinned::{Difference, PinnedBundle, PinnedComponent};
 pub use schema::{
-    FILE_NAMES, LatencyColumns, SCHEMA_VERSION, TRIALS_FILE, arrow_schemas, resources, tables,
-    timeline, trials,
+    FILE_NAMES, LatencyColumns, TRIALS_FILE, arrow_schemas, resources, tables, timeline, trials,
 };
 pub use verified::VerifiedObjects;
+pub use version::SCHEMA_VERSION;
 
 use crate::id::{ContentHash, DatasetId, RunId};
 
