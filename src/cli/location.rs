@@ -64,6 +64,6 @@ pub(super) fn find_among(names: &Names, name: &str) -> Result<DatasetId, AppErro
 
 pub(super) fn warn_of_unreadable(count: usize) {
     note(&format!(
-        "warning: `latest` ignores {count} datasets whose manifest cannot be read: `perf-api results list`"
+        "warning: `latest` ignores {count} whose manifest cannot be read: `perf-api results list`"
     ));
 }

@@ -154,7 +154,7 @@ fn what_to_do_on_a_disk_without_room_is_said_and_works() {
                    No space left on device (os error 28)";
     let hints = [
         "hint: free space on the disk of [DIR]/results/journal/20260101-000000-0\n",
-        "hint: `perf-api resume 20260101-000000-0` goes on",
+        "hint: `perf-api resume 20260101-000000-0` continues the run",
     ];
     // Of the run, and of what goes on with it before there is room.
     for words in [&[journal][..], &hints].concat() {

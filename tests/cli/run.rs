@@ -141,7 +141,7 @@ fn a_damaged_manifest_is_refused() {
     assert!(told.starts_with("exit 5\n"), "{told}");
     assert!(told.contains("its hash is not the dataset's id"), "{told}");
     let told = env.told(&["report"]);
-    assert!(told.contains("`latest` leaves out 1 whose manifest cannot be read"), "{told}");
+    assert!(told.contains("`latest` ignores 1 whose manifest cannot be read"), "{told}");
 }
 
 #[test]

@@ -298,7 +298,7 @@ async fn remove(
     if dataset.starts_with("latest") && names.unreadable() > 0 {
         let count = names.unreadable();
         return Err(AppError::new(format!(
-            "cannot resolve `{dataset}`: the manifests of {count} datasets cannot be read"
+            "cannot resolve `{dataset}`: the manifest of {count} cannot be read"
         ))
         .hint("use its id: `perf-api results list`"));
     }
