@@ -84,11 +84,7 @@ pub(super) async fn execute_run(
     let mut done = 0;
     let stop = observer.stop_requested();
     let mut on_event = |event: &run::Event<'_>| {
-        match event {
-            run::Event::Begun(_, finished) => done = *finished,
-            run::Event::Done(_) => done += 1,
-            _ => {}
-        }
+        count(&mut done, event);
         driven.on_event(event);
         observer.on_event(&Event::Run { side: None, event });
     };
@@ -117,6 +113,15 @@ pub(super) async fn execute_run(
             let message = format!("interrupted after {progress} trials");
             Err(AppError::interrupted(message).with_resumable(&id))
         }
+    }
+}
+
+/// Counts the trials that are over, with those of an interrupted run.
+fn count(done: &mut usize, event: &run::Event<'_>) {
+    match event {
+        run::Event::Begun(_, finished) => *done = *finished,
+        run::Event::Done(_) => *done += 1,
+        _ => {}
     }
 }
 
