@@ -17,8 +17,6 @@ use crate::model::{Case, ComponentName, Histogram, QUANTILES, TrialRow};
 use crate::stats::{KEPT, Knee, Usl, fit_usl, knee, latency_quantile_ends};
 use crate::units::Rps;
 
-/// The level of the intervals.
-pub const LEVEL: f64 = 0.95;
 /// A law that misses a point by more than this share is not shown.
 const MAX_ERROR: f64 = 0.1;
 

@@ -30,6 +30,7 @@ mod histogram;
 mod host;
 mod metric;
 mod row;
+pub mod rules;
 mod slo;
 mod text;
 mod trial;
@@ -45,10 +46,13 @@ pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};
 pub use metric::{Figure, Metric, Sample};
 pub use row::{RowFailure, TrialRow, by_quantile};
+pub use rules::{
+    Flag, MIN_TAIL_REQUESTS, QUANTILES, SERVICE_QUANTILES, is_supported, min_requests,
+};
 pub use slo::{Capacity, Limit, Slo};
 pub use text::{MAX_LINE_CHARS, PLACEHOLDERS, fill, joined, line_at, one_line, with_causes};
 pub use trial::{
-    Ceiling, Counts, Disturbance, Failure, Flag, LatencyFigure, LoaderHealth, Measurement, Outcome,
+    Ceiling, Counts, Disturbance, Failure, LatencyFigure, LoaderHealth, Measurement, Outcome,
     PartUsage, ResourceSample, SelfReport, StackTimes, Stage, TimelineLatency, TimelineSecond,
     TrialRecord,
 };
@@ -64,51 +68,4 @@ pub const VALUE_BYTES: usize = 1024;
 #[must_use]
 pub fn stored_value() -> Vec<u8> {
     (0..VALUE_BYTES).map(|index| u8::try_from((index * 31 + 7) % 256).unwrap_or(0)).collect()
-}
-
-/// The quantiles that are kept for each trial, with the name that they have in columns.
-pub const QUANTILES: [(f64, &str); 6] = [
-    (0.5, "p50"),
-    (0.9, "p90"),
-    (0.95, "p95"),
-    (0.99, "p99"),
-    (0.999, "p99_9"),
-    (0.9999, "p99_99"),
-];
-
-/// Requests beyond a quantile that make it a measurement: with fewer, a few requests decide it.
-pub const MIN_TAIL_REQUESTS: u32 = 10;
-
-/// The fewest requests that support a quantile: 1,000 for 0.99, and 10,000 for 0.999.
-#[must_use]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a positive count; `as` saturates for a quantile of 1"
-)]
-pub fn min_requests(q: f64) -> u64 {
-    // Rounded, since 1 − 0.99 is not exact.
-    (f64::from(MIN_TAIL_REQUESTS) / (1.0 - q)).round() as u64
-}
-
-/// Whether so many requests support a quantile.
-#[must_use]
-pub fn is_supported(q: f64, requests: u64) -> bool {
-    requests >= min_requests(q)
-}
-
-/// The quantiles of service times, from sending to answer, with the names of their figures.
-pub const SERVICE_QUANTILES: [(f64, &str); 3] =
-    [(0.5, "service_p50"), (0.95, "service_p95"), (0.99, "service_p99")];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quantile_needs_ten_requests_beyond_it() {
-        let needed = QUANTILES.map(|(q, _)| min_requests(q));
-        assert_eq!(needed, [20, 100, 200, 1000, 10_000, 100_000]);
-        assert!(is_supported(0.99, 1000) && !is_supported(0.99, 999));
-    }
 }

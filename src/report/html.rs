@@ -185,7 +185,7 @@ struct FailureRow {
 
 struct FlagRow {
     name: &'static str,
-    meaning: &'static str,
+    meaning: String,
     trials: usize,
     is_ranked: bool,
 }
@@ -304,7 +304,7 @@ fn notes(report: &Report) -> Vec<String> {
     let shared = flags(report).into_iter().filter(|row| row.is_ranked);
     shared
         .map(|row| {
-            let meaning = row.meaning;
+            let meaning = &row.meaning;
             format!(
                 "In {} of {} trials {meaning}. Compare figures within this run, as ratios.",
                 row.trials,

@@ -15,6 +15,7 @@ mod report;
 mod reproduce;
 mod results;
 mod resume;
+mod rules;
 mod run;
 mod serve;
 mod sql;

@@ -9,6 +9,7 @@ use super::{Factors, Fake, Format, LauncherChoice, Neighbours, Places, Run};
 use crate::cli::output::Channel;
 use crate::compare::Verdict;
 use crate::model::Metric;
+use crate::model::rules::DEFAULT_MARGIN;
 use crate::units::{HumanDuration, percent};
 
 /// How two datasets are compared.
@@ -81,7 +82,7 @@ pub(in crate::cli) struct Share(pub f64);
 
 impl Default for Share {
     fn default() -> Self {
-        Self(0.05)
+        Self(DEFAULT_MARGIN)
     }
 }
 

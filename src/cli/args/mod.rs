@@ -20,11 +20,7 @@ use crate::plan::Overrides;
 use crate::process::{Pin, Supervised};
 use crate::units::{CpuSet, HumanDuration};
 
-/// A reproducible benchmark appliance for HTTP APIs.
-///
-/// Exit codes: 0 fine, 1 wrong input or a refusing system, 2 wrong usage, 3 trials failed,
-/// 4 what `--fail-on` names, 5 a corrupt dataset, 6 a missing file of one, 7 an unreadable one, 8 one of a newer version,
-/// 70 a defect of this program, 130 interrupted.
+/// A reproducible benchmark appliance for HTTP APIs
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(super) struct Args {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::compare::{ALPHA, judge};
+use super::compare::judge;
 use super::conclude::conclude_sides;
 use super::measure::{
     Backend, Environment, check_room, has_images, host_checks, interrupted, prepare,
@@ -14,13 +14,14 @@ use super::reserve::{lock, reserve};
 use super::run::without;
 use super::{experiment, missing};
 use crate::cli::args::LauncherChoice;
-use crate::cli::error::{CliError, INTERRUPTED};
+use crate::cli::error::CliError;
 use crate::cli::floors::forget;
 use crate::cli::output::{Progress, note};
 use crate::cli::{args, location};
 use crate::compare::{Rules, is_decided, looks};
 use crate::host::Reservation;
 use crate::id::RunId;
+use crate::model::rules::{ALPHA, Exit};
 use crate::model::{
     Bundle, Ceiling, Check, ComponentKind, ComponentName, Experiment, Interleaved, Metric, Plan,
     differing_facts, with_causes,
@@ -83,7 +84,7 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     let [before, after] = sealed[..] else {
         let mut error = CliError::new("no block was measured whole on both sides")
             .hint("a block is one repetition of every case on both sides");
-        error.code = if name.is_some() { INTERRUPTED } else { error.code };
+        error.code = if name.is_some() { Exit::Interrupted } else { error.code };
         return Err(error);
     };
     if let Some(name) = name {

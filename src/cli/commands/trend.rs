@@ -10,11 +10,10 @@ use crate::cli::output::{note, print, table};
 use crate::cli::{args, location};
 use crate::compare::{Side, is_comparable, levels, noted};
 use crate::model::Metric;
+use crate::model::rules::ALPHA;
 use crate::report::value_text;
 use crate::stats::{Change, change_dates, change_points};
 
-/// The chance of a change point in a series without one.
-const SIGNIFICANCE: f64 = 0.05;
 /// Fewer datasets have no history.
 const MIN_DATASETS: usize = 6;
 
@@ -47,7 +46,7 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
     // Changes are ratios; of shares that may be zero, differences.
     let scaled = |level: f64| if args.metric == Metric::Errors { level } else { level.ln() };
     let series: Vec<f64> = known.iter().map(|(_, level)| scaled(*level)).collect();
-    let found = change_dates(&series, &change_points(&series, SIGNIFICANCE, 1));
+    let found = change_dates(&series, &change_points(&series, ALPHA, 1));
     let in_sides = |change: &Change| Change {
         candidates: change.candidates.iter().map(|&place| known[place].0).collect(),
     };

@@ -1,0 +1,55 @@
+//! What the README and `--help` say of the rules is what `model::rules` says.
+
+use perf_api::model::rules::{ALPHA, DEFAULT_MARGIN, Exit, Flag};
+use perf_api::units::percent;
+
+use super::env::TestEnv;
+
+const README: &str = include_str!("../../README.md");
+
+/// The rows of the README's table with these titles, without their indentation.
+fn table(titles: &str) -> Vec<String> {
+    let lines = README.lines().map(str::trim);
+    let mut rows = lines.skip_while(|line| *line != titles).skip(2);
+    let rows: Vec<String> =
+        rows.by_ref().take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
+    assert!(!rows.is_empty(), "the README has no table `{titles}`");
+    rows
+}
+
+#[test]
+fn the_tables_of_flags_and_exit_codes_are_those_of_the_program() {
+    let flags = Flag::ALL.map(|flag| format!("| `{}` | {} |", flag.as_str(), flag.meaning()));
+    assert_eq!(table("| flag | raised when |").join("\n"), flags.join("\n"));
+    let codes = Exit::ALL.map(|exit| format!("| {} | {} |", exit.number(), exit.meaning()));
+    assert_eq!(table("| exit code | meaning |").join("\n"), codes.join("\n"));
+}
+
+#[test]
+fn defaults_are_told_as_they_are() {
+    let env = TestEnv::new();
+    let margin = percent(DEFAULT_MARGIN);
+    assert!(
+        README.contains(&format!("larger than {margin} % (`--margin`)")),
+        "the margin is {margin} %"
+    );
+    let help = env.good(&["report", "--help"]);
+    assert!(help.contains(&format!("[default: {margin}%]")), "{help}");
+    // "One in twenty".
+    assert!(
+        (1.0 / ALPHA - 20.0).abs() < 1e-9 && README.contains("at most one comparison in twenty")
+    );
+}
+
+#[test]
+fn the_long_help_lists_every_exit_code() {
+    let env = TestEnv::new();
+    let help = env.good(&["--help"]);
+    for exit in Exit::ALL {
+        let line = format!("  {:>3}  {}\n", exit.number(), exit.meaning());
+        assert!(help.contains(&line), "{line}{help}");
+    }
+    // The argument parser ends so by itself.
+    let usage = env.output(&["no-such-command"]).status.code();
+    assert_eq!(usage, Some(i32::from(Exit::Usage.number())));
+}
