@@ -53,3 +53,34 @@ fn the_long_help_lists_every_exit_code() {
     let usage = env.output(&["no-such-command"]).status.code();
     assert_eq!(usage, Some(i32::from(Exit::Usage.number())));
 }
+
+#[test]
+fn a_renamed_option_keeps_its_old_spelling() {
+    let env = TestEnv::new();
+    let dataset = |seed: &str, option: &str| {
+        let run = ["quick", "--fake", "--no-progress", "--stores", "redis", "--repetitions", "3"];
+        env.good(&[&run[..], &["--fixed-clock", "--seed", seed, option]].concat())
+    };
+    // The option allows what is not needed here: the datasets are the same.
+    dataset("1", "--allow-shared-cpus");
+    dataset("1", "--fit");
+    dataset("2", "--fit");
+    let compare = ["report", "--compare", "latest~1", "latest", "--force", "--format", "json"];
+    let with = |command: &[&str], option: &[&str]| env.told(&[command, option].concat());
+    let metrics = with(&compare, &["--metrics", "p50,p95"]);
+    assert!(metrics.starts_with("exit 0"), "{metrics}");
+    assert_eq!(metrics, with(&compare, &["--only", "metric=p50,p95"]));
+    assert_eq!(metrics, with(&compare, &["--only", "p50", "--only", "p95"]));
+    let trend = ["trend", "p50", "--format", "json"];
+    let baseline = with(&trend, &["--baseline", "latest~1"]);
+    assert!(baseline.starts_with("exit 0"), "{baseline}");
+    assert_eq!(baseline, with(&trend, &["--like", "latest~1"]));
+    let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--until-decided"];
+    let short = with(&ab, &["--max-duration", "10s"]);
+    assert!(short.contains("raise `--max-duration`"), "{short}");
+    assert_eq!(short, with(&ab, &["--max", "10s"]));
+    let help = ["run", "report", "trend", "ab"].map(|command| env.good(&[command, "--help"]));
+    for old in ["--fit", "--only", "--like", "--max "] {
+        assert!(help.iter().all(|page| !page.contains(old)), "{old} is shown");
+    }
+}

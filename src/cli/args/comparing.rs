@@ -16,9 +16,9 @@ use crate::units::{HumanDuration, percent};
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Comparing")]
 pub(in crate::cli) struct Judge {
-    /// Compare only these, such as `metric=p95,p99`
-    #[arg(long, value_name = "METRICS")]
-    pub only: Vec<Only>,
+    /// Metrics to compare, such as `p95,p99` [default: all]
+    #[arg(long, alias = "only", value_name = "METRICS")]
+    pub metrics: Vec<MetricList>,
     /// Compare only cases for which this holds, in SQL: `workers = 4 AND app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
@@ -48,14 +48,14 @@ impl Judge {
     /// What is to be compared: what was named, or everything.
     pub(in crate::cli) fn metrics(&self) -> Vec<Metric> {
         let is_named = |metric: &Metric| {
-            self.only.is_empty() || self.only.iter().any(|only| only.0.contains(metric))
+            self.metrics.is_empty() || self.metrics.iter().any(|list| list.0.contains(metric))
         };
         Metric::ALL.into_iter().filter(is_named).collect()
     }
 
     /// Whether nothing was asked of it.
     pub(in crate::cli) fn is_untouched(&self) -> bool {
-        self.only.is_empty()
+        self.metrics.is_empty()
             && self.condition.is_none()
             && self.fail_on.is_empty()
             && !self.force
@@ -63,11 +63,11 @@ impl Judge {
     }
 }
 
-/// Metrics, as `metric=p95,p99`.
+/// Metrics separated by commas; `--only` had `metric=` before them.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Only(pub Vec<Metric>);
+pub(in crate::cli) struct MetricList(pub Vec<Metric>);
 
-impl FromStr for Only {
+impl FromStr for MetricList {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -145,12 +145,18 @@ pub(in crate::cli) struct Ab {
     /// What to measure: `ab`, `quick`, `full`, or the path of a spec file
     #[arg(long, default_value = "ab")]
     pub spec: String,
-    /// End as soon as every group of cases has a verdict, and at the latest after `--max`
+    /// End as soon as every group of cases has a verdict
     #[arg(long)]
     pub until_decided: bool,
-    /// The most time for that
-    #[arg(long, value_name = "TIME", default_value = "1h", requires = "until_decided")]
-    pub max: HumanDuration,
+    /// Longest time that `--until-decided` may take
+    #[arg(
+        long,
+        alias = "max",
+        value_name = "TIME",
+        default_value = "1h",
+        requires = "until_decided"
+    )]
+    pub max_duration: HumanDuration,
     #[command(flatten)]
     pub judge: Judge,
     /// The file to write; by default `comparison.html` in the results folder
@@ -165,10 +171,9 @@ pub(in crate::cli) struct Reproduce {
     /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
     #[arg(default_value = "latest")]
     pub dataset: String,
-    /// Measure although this host is too small to give loader, app and store CPUs of their own; a dataset
-    /// whose parts shared them is measured so again without being asked
-    #[arg(long)]
-    pub fit: bool,
+    /// Let loader, app and store share CPUs; implied where the dataset's did
+    #[arg(long, alias = "fit")]
+    pub allow_shared_cpus: bool,
     /// Say nothing while the run goes on
     #[arg(long)]
     pub no_progress: bool,
@@ -191,7 +196,7 @@ impl Reproduce {
         Run {
             remeasure: false,
             allow_missing: false,
-            fit: self.fit || may_share,
+            allow_shared_cpus: self.allow_shared_cpus || may_share,
             strict: false,
             launcher: match launcher {
                 "docker" => LauncherChoice::Docker,
@@ -215,9 +220,9 @@ pub(in crate::cli) struct Trend {
     /// Only cases for which this holds, in SQL: `app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// The dataset that the others have to be comparable with
-    #[arg(long, value_name = "DATASET", default_value = "latest")]
-    pub like: String,
+    /// Dataset that the others have to be comparable with
+    #[arg(long, alias = "like", value_name = "DATASET", default_value = "latest")]
+    pub baseline: String,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

@@ -114,12 +114,11 @@ pub(super) struct Run {
     /// Measure the rest when a component cannot be had here (`quick` always does)
     #[arg(long)]
     pub allow_missing: bool,
-    /// Measure although this host is too small to give loader, app and store CPUs of their own, and
-    /// mark each such trial (`quick` always does)
-    #[arg(long)]
-    pub fit: bool,
+    /// Let loader, app and store share CPUs on a small host (implied by `quick`)
+    #[arg(long, alias = "fit")]
+    pub allow_shared_cpus: bool,
     /// Refuse a host that is too small, and let trials that cannot be ranked count as failed
-    #[arg(long, conflicts_with = "fit")]
+    #[arg(long, conflicts_with = "allow_shared_cpus")]
     pub strict: bool,
     /// Where stacks run
     #[arg(long, value_enum, value_name = "LAUNCHER", default_value_t = LauncherChoice::Auto)]

@@ -58,7 +58,7 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
         experiment.repetitions = blocks_within(&experiment, args)?;
     }
     let plan = plan(&experiment, run.order());
-    check_room(&plan, &worlds[0].topology()?, run.fit)?;
+    check_room(&plan, &worlds[0].topology()?, run.allow_shared_cpus)?;
     for (world, bundle) in worlds.iter().zip(&bundles) {
         prepare(world, &experiment, bundle).await?;
     }
@@ -198,13 +198,13 @@ async fn world(
 fn blocks_within(experiment: &Experiment, args: &args::Ab) -> Result<u32, CliError> {
     let one = Experiment { repetitions: 1, ..experiment.clone() };
     let both = estimate(&plan(&one, args.run.order())) * 2;
-    let fitting = args.max.0.as_secs_f64() / both.as_secs_f64();
+    let fitting = args.max_duration.0.as_secs_f64() / both.as_secs_f64();
     if fitting < f64::from(MIN_BLOCKS) {
         return Err(CliError::new(format!(
             "in {} there is time for {fitting:.1} repetitions, and fewer than {MIN_BLOCKS} decide nothing",
-            args.max
+            args.max_duration
         ))
-        .hint("raise `--max`, or measure fewer cases or shorter trials"));
+        .hint("raise `--max-duration`, or measure fewer cases or shorter trials"));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1000")]
     Ok(fitting.min(1000.0) as u32)
@@ -321,7 +321,7 @@ impl Sides<'_> {
             return false;
         }
         let metrics = self.args.judge.metrics();
-        let deciding: Vec<Metric> = match self.args.judge.only.is_empty() {
+        let deciding: Vec<Metric> = match self.args.judge.metrics.is_empty() {
             true => DECIDING.to_vec(),
             false => metrics.clone(),
         };

@@ -19,8 +19,8 @@ const MIN_DATASETS: usize = 6;
 
 pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliError> {
     let store = location::open(&args.results)?;
-    let like = location::find(&store, &args.like).await?;
-    let like = side(&store, like, args.condition.as_deref()).await?;
+    let baseline = location::find(&store, &args.baseline).await?;
+    let baseline = side(&store, baseline, args.condition.as_deref()).await?;
     let mut sides: Vec<Side> = Vec::new();
     let mut left_out = 0;
     for listed in store.list().await? {
@@ -29,18 +29,18 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
             continue;
         }
         let is_of_a_pair = listed.manifest.as_ref().is_ok_and(|one| one.interleaved.is_some());
-        if is_of_a_pair && listed.id != like.dataset {
+        if is_of_a_pair && listed.id != baseline.dataset {
             left_out += 1;
             continue;
         }
         let one = side(&store, listed.id, args.condition.as_deref()).await?;
-        match is_comparable(&noted(&one, &like)) {
+        match is_comparable(&noted(&one, &baseline)) {
             true => sides.push(one),
             false => left_out += 1,
         }
     }
     sides.sort_by_key(|side| (side.manifest.started, side.dataset));
-    let levels = levels(&sides, &like, args.metric);
+    let levels = levels(&sides, &baseline, args.metric);
     let known: Vec<(usize, f64)> =
         levels.iter().enumerate().filter_map(|(place, level)| Some((place, (*level)?))).collect();
     // Changes are ratios; of shares that may be zero, differences.
@@ -77,7 +77,7 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
     if left_out > 0 {
         note(&format!(
             "{left_out} datasets cannot be compared with {} and are left out",
-            like.dataset.short()
+            baseline.dataset.short()
         ));
     }
     if known.len() < MIN_DATASETS {
