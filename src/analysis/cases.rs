@@ -78,6 +78,9 @@ pub struct CaseAnalysis {
     pub failed: u64,
     /// Requests that were unfinished.
     pub censored: u64,
+    /// Whether answers did not keep pace with the schedule in most trials that are used.
+    #[serde(skip)]
+    pub is_missed: bool,
     /// The merged distribution: latencies at [`share_at`] 0, 1, …, up to where it is known.
     #[serde(skip)]
     pub distribution: Vec<Nanos>,
@@ -138,6 +141,8 @@ impl CaseAnalysis {
             completed: sum(|trial| trial.completed),
             failed: sum(|trial| trial.failed),
             censored: sum(|trial| trial.censored),
+            // Seconds are not looked at here.
+            is_missed: false,
             distribution: distribution(&pool),
         }
     }

@@ -103,6 +103,15 @@ pub struct TimelineSecond {
     pub latency: Option<TimelineLatency>,
 }
 
+impl TimelineSecond {
+    /// The seconds of the window, without those of the drain, in which the schedule offers nothing.
+    #[must_use]
+    pub fn window(timeline: &[Self]) -> &[Self] {
+        let last = timeline.iter().rposition(|second| second.planned > 0);
+        &timeline[..last.map_or(0, |last| last + 1)]
+    }
+}
+
 /// Latencies of the answers of one second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineLatency {
@@ -217,8 +226,7 @@ impl Measurement {
     /// The seconds of the window, without those of the drain, in which the schedule offers nothing.
     #[must_use]
     pub fn window(&self) -> &[TimelineSecond] {
-        let last = self.timeline.iter().rposition(|second| second.planned > 0);
-        &self.timeline[..last.map_or(0, |last| last + 1)]
+        TimelineSecond::window(&self.timeline)
     }
 
     /// What `part` used over the trial; `None` when it was not sampled.

@@ -15,7 +15,6 @@ use crate::analysis::{CaseAnalysis, Estimate, LineKnee, Scaling};
 use crate::model::{
     Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow, min_requests,
 };
-use crate::stats::KEPT;
 use crate::units::{Nanos, Rps};
 
 /// Beyond so many seconds of all trials together a page has no timelines: it would be too large to
@@ -52,8 +51,6 @@ pub(super) struct Embedded<'a> {
     resources: Vec<(&'static str, Packed)>,
     /// The factors of drift, in the order of execution.
     residuals: Vec<(&'static str, Packed)>,
-    /// The share of a target below which it is missed.
-    kept: f64,
     /// Whether there are too many seconds to show.
     is_cut: bool,
 }
@@ -177,7 +174,6 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         resources: resources(&report.resources[..empty.unwrap_or(report.resources.len())]),
         residuals: residuals(report),
         flag_sets,
-        kept: KEPT,
         is_cut,
     };
     serde_json::to_string(&data)
@@ -212,6 +208,7 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
     let counts = |of: fn(&CaseAnalysis) -> u64| Packed::counts(cases.iter().map(of));
     columns.push(("trials".to_owned(), counts(|case| case.trials as u64)));
     columns.push(("valid".to_owned(), counts(|case| case.valid as u64)));
+    columns.push(("is_missed".to_owned(), counts(|case| case.is_missed.into())));
     type Of = fn(&CaseAnalysis) -> Option<Estimate>;
     let estimates: [(&str, Of); 3] = [
         ("rate", |case| case.rate),

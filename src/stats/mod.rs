@@ -11,6 +11,7 @@ mod quantile;
 mod ranks;
 mod scaling;
 mod search;
+mod sustained;
 mod trend;
 
 pub use bootstrap::{bootstrap_interval, bootstrap_mean};
@@ -24,6 +25,7 @@ pub use quantile::{
     latency_figures, latency_mean, latency_quantile, latency_quantile_ends, service_figures,
 };
 pub use ranks::{rank_sum_p, signed_rank_p};
-pub use scaling::{KEPT, Knee, Usl, fit_usl, knee};
+pub use scaling::{Knee, LoadPoint, Usl, fit_usl, knee};
 pub use search::{Interval, Ladder, Tried, interval, next_place};
+pub use sustained::{Sustained, Votes, keeps_pace};
 pub use trend::drifts;

@@ -16,7 +16,8 @@ pub fn cases(results: &Path) -> Vec<CaseAnalysis> {
         let id = store.names().await.unwrap().find("latest").unwrap();
         let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
         let (trials, histograms) = (dataset.trials().await, dataset.histograms().await);
-        analyse(&trials.unwrap(), &histograms.unwrap()).cases
+        let timeline = dataset.timeline().await.unwrap();
+        analyse(&trials.unwrap(), &histograms.unwrap(), &timeline).cases
     })
 }
 
