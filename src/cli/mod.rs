@@ -58,6 +58,8 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Sql(args) => commands::sql::sql(&args),
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
+        Command::Completions(args) => commands::completions::completions(&args, help::command()),
+        Command::Man(args) => commands::man::man(&args, help::command()),
         Command::Ask(args) => commands::ask::ask(&args),
         Command::Supervise(args) => Ok(ExitCode::from(crate::process::supervise(&args.into())?)),
         Command::Pin(args) => Err(crate::process::become_pinned(&args.into()).into()),

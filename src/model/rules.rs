@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(names.len(), Flag::ALL.len());
         assert!(Flag::ALL.is_sorted() && Exit::ALL.is_sorted(), "in the order of declaration");
         // The number in text is the threshold.
-        assert!(whole_millis(MAX_LAG) * 1_000_000 == MAX_LAG.0);
-        assert!((MAX_SWAPPED_BYTES >> 20) << 20 == MAX_SWAPPED_BYTES);
+        assert_eq!(whole_millis(MAX_LAG) * 1_000_000, MAX_LAG.0);
+        assert_eq!((MAX_SWAPPED_BYTES >> 20) << 20, MAX_SWAPPED_BYTES);
     }
 }

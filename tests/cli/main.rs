@@ -7,6 +7,7 @@ mod compare;
 mod env;
 mod errors;
 mod failures;
+mod help;
 mod interleaved;
 mod journal;
 mod own_bundle;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{Factors, Fake, Format, LauncherChoice, Neighbours, Places, Run};
@@ -19,19 +20,19 @@ pub(in crate::cli) struct Judge {
     /// Metrics to compare, such as `p95,p99` [default: all]
     #[arg(long, alias = "only", value_name = "METRICS")]
     pub metrics: Vec<MetricList>,
-    /// Compare only cases for which this holds, in SQL: `workers = 4 AND app = 'express'`
+    /// SQL condition on cases, such as `workers = 4 AND app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// The change that matters
+    /// Smallest change that matters
     #[arg(long, value_name = "SHARE", default_value_t)]
     pub margin: Share,
-    /// End with exit code 4 when there is such a verdict
+    /// Verdicts that make the command fail
     #[arg(long, value_enum, value_name = "VERDICTS", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
-    /// Compare although more differs than what is compared, and say so
+    /// Compare although more differs than the components under test
     #[arg(long)]
     pub force: bool,
-    /// The format; by default text and a page of a comparison, a page of a dataset
+    /// Output format [default: a page; of a comparison, text as well]
     #[arg(long, value_enum)]
     pub format: Option<ReportFormat>,
 }
@@ -74,6 +75,12 @@ impl FromStr for MetricList {
         let names = text.strip_prefix("metric=").unwrap_or(text);
         names.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
     }
+}
+
+/// The metrics, so that the help lists them.
+fn metric_parser() -> impl TypedValueParser<Value = Metric> {
+    PossibleValuesParser::new(Metric::ALL.map(Metric::as_str))
+        .try_map(|name| name.parse::<Metric>())
 }
 
 /// A share between nothing and all, as `5%`.
@@ -138,11 +145,11 @@ pub(in crate::cli) enum ReportFormat {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Ab {
-    /// A bundle file, or a component folder that takes the place of the one of its name
+    /// Bundle file, or component folder that replaces the one of its name
     pub before: PathBuf,
-    /// What it is compared with: a bundle file or a component folder as well
+    /// Bundle file or component folder to compare it with
     pub after: PathBuf,
-    /// What to measure: `ab`, `quick`, `full`, or the path of a spec file
+    /// Spec: `ab`, `quick`, `full`, or the path of a TOML file
     #[arg(long, default_value = "ab")]
     pub spec: String,
     /// End as soon as every group of cases has a verdict
@@ -159,7 +166,7 @@ pub(in crate::cli) struct Ab {
     pub max_duration: HumanDuration,
     #[command(flatten)]
     pub judge: Judge,
-    /// The file to write; by default `comparison.html` in the results folder
+    /// File to write [default: comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -168,13 +175,13 @@ pub(in crate::cli) struct Ab {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Reproduce {
-    /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
+    /// Dataset: a tag, 6 or more digits of its id, `latest` or `latest~1`
     #[arg(default_value = "latest")]
     pub dataset: String,
     /// Let loader, app and store share CPUs; implied where the dataset's did
     #[arg(long, alias = "fit")]
     pub allow_shared_cpus: bool,
-    /// Say nothing while the run goes on
+    /// Hide progress
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]
@@ -183,7 +190,7 @@ pub(in crate::cli) struct Reproduce {
     pub fake: Fake,
     #[command(flatten)]
     pub judge: Judge,
-    /// The page of the comparison; `comparison.html` in the results folder when not given
+    /// File to write [default: comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -215,18 +222,19 @@ impl Reproduce {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Trend {
-    /// The metric: rate, p50, p95, p99, p99.9, errors, app_cpu, store_cpu, app_memory, store_memory
+    /// Metric to show
+    #[arg(value_parser = metric_parser())]
     pub metric: Metric,
-    /// Only cases for which this holds, in SQL: `app = 'express'`
+    /// SQL condition on cases, such as `app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
     /// Dataset that the others have to be comparable with
     #[arg(long, alias = "like", value_name = "DATASET", default_value = "latest")]
     pub baseline: String,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }
