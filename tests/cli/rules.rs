@@ -1,6 +1,8 @@
 //! What the README and `--help` say of the rules is what `model::rules` says.
 
-use perf_api::model::rules::{ALPHA, DEFAULT_MARGIN, Exit, Flag};
+use perf_api::model::rules::{
+    ALPHA, DEFAULT_MARGIN, Exit, Flag, MAX_FAILED_SHARE, MIN_SUSTAINED_SHARE,
+};
 use perf_api::units::percent;
 
 use super::env::TestEnv;
@@ -26,19 +28,23 @@ fn the_tables_of_flags_and_exit_codes_are_those_of_the_program() {
 }
 
 #[test]
-fn defaults_are_told_as_they_are() {
+fn defaults_and_shares_in_the_readme_are_those_of_the_program() {
     let env = TestEnv::new();
+    let readme = README.split_whitespace().collect::<Vec<_>>().join(" ");
     let margin = percent(DEFAULT_MARGIN);
-    assert!(
-        README.contains(&format!("larger than {margin} % (`--margin`)")),
-        "the margin is {margin} %"
-    );
+    let (sustained, failed) = (percent(MIN_SUSTAINED_SHARE), percent(MAX_FAILED_SHARE));
+    for expected in [
+        format!("larger than {margin} % (`--margin`)"),
+        format!(
+            "at least {sustained} % of the planned requests are answered in time, at most {failed} % fail"
+        ),
+    ] {
+        assert!(readme.contains(&expected), "the README does not say: {expected}");
+    }
     let help = env.good(&["report", "--help"]);
     assert!(help.contains(&format!("[default: {margin}%]")), "{help}");
-    // "One in twenty".
-    assert!(
-        (1.0 / ALPHA - 20.0).abs() < 1e-9 && README.contains("at most one comparison in twenty")
-    );
+    let in_twenty = readme.contains("at most one comparison in twenty");
+    assert!(in_twenty && (1.0 / ALPHA - 20.0).abs() < 1e-9, "{ALPHA} is not one in twenty");
 }
 
 #[test]
