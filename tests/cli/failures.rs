@@ -124,7 +124,8 @@ fn what_broke_has_its_reason_in_every_format() {
     let env = TestEnv::new();
     let before = dataset(&env.good(&quick("1", &[])));
     let broken = dataset(&env.told(&quick("2", &["--fake-broken", "express"])));
-    let pair = ["report", "--compare", &before, &broken, "--only", "p50", "--fail-on", "regressed"];
+    let pair =
+        ["report", "--compare", &before, &broken, "--metrics", "p50", "--fail-on", "regressed"];
     let reason = "GET /cached-value was answered with status 404; expected status 200";
     for format in ["text", "md", "json", "junit"] {
         let told = env.told(&[&pair[..], &["--format", format]].concat());

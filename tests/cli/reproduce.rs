@@ -28,7 +28,7 @@ fn what_is_measured_again_is_the_same_experiment_and_is_compared() {
     assert!(told.contains(&format!("dataset {before}\n")), "{told}");
     assert!(told.contains("the same bytes"), "{told}");
     let slower: Vec<&str> =
-        AGAIN.into_iter().chain(["--fake-slowdown", "1.5", "--only", "metric=p50,p95"]).collect();
+        AGAIN.into_iter().chain(["--fake-slowdown", "1.5", "--metrics", "p50,p95"]).collect();
     insta::assert_snapshot!(env.told(&slower));
     // The latest is the slower one by now.
     let failing: Vec<&str> =
