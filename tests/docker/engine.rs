@@ -95,7 +95,7 @@ impl LongRun {
             .args(args)
             .args(["--duration", &format!("{seconds}s")])
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(results.path().join("told")).unwrap())
+            .stderr(std::fs::File::create(results.path().join("stderr")).unwrap())
             .spawn()
             .unwrap();
         let run = Self { runner, window: format!("{seconds}005ms"), results };
@@ -118,8 +118,8 @@ impl LongRun {
         kill_process(pid, signal).unwrap();
     }
 
-    pub fn told(&self) -> String {
-        std::fs::read_to_string(self.results.path().join("told")).unwrap()
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.results.path().join("stderr")).unwrap()
     }
 }
 

@@ -113,7 +113,7 @@ fn faults_become_failed_trials_and_the_run_ends_whole() {
         harm(&engine);
         let status = run.runner.wait().unwrap();
         let results = run.results.path();
-        assert_eq!(status.code(), Some(0), "{fault}: {}", run.told());
+        assert_eq!(status.code(), Some(0), "{fault}: {}", run.stderr());
         assert!(engine.nothing_is_left(), "{fault} left something");
         let trials = stores.split(',').count();
         assert_eq!(answer(results, WHOLE), format!("trials,failed\n{trials},0\n"), "{fault}");
@@ -122,7 +122,7 @@ fn faults_become_failed_trials_and_the_run_ends_whole() {
         // As CSV has it: in quotes, and each of its own twice.
         let json = json.trim_matches('"').replace("\"\"", "\"");
         let failures: Vec<Failure> = serde_json::from_str(&json)
-            .unwrap_or_else(|error| panic!("{fault}: {error}: {failed} {}", run.told()));
+            .unwrap_or_else(|error| panic!("{fault}: {error}: {failed} {}", run.stderr()));
         let [failure] = &failures[..] else { panic!("{fault}: {failures:?}") };
         assert_eq!(failure.stage.as_str(), stage, "{fault}: {failure:?}");
         assert!(failure.reason.contains(reason), "{fault}: {failure:?}");

@@ -4,7 +4,7 @@
 //! take turns, since each of them uses the whole machine.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "what a fault became is told")]
+#![expect(clippy::print_stdout, reason = "prints what each fault led to")]
 
 mod containers;
 mod engine;

@@ -49,9 +49,9 @@ fn where_containers_cannot_be_reached_a_port_is_published_and_trials_say_so() {
         }
         let output = run.stdout(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let told = answer(results.path(), PUBLISHED);
+        let paths = answer(results.path(), PUBLISHED);
         assert!(engine.nothing_is_left());
-        told
+        paths
     };
     assert_eq!(quick(None, &[]), "published,served\nfalse,true\n");
     assert_eq!(quick(None, &["--publish"]), "published,served\ntrue,true\n");

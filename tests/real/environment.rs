@@ -34,8 +34,8 @@ fn the_locale_of_the_caller_is_not_that_of_the_stores() {
         run.env(name, "xx_YY.UTF-8");
     }
     let run = run.output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert_eq!(run.status.code(), Some(0), "{told}");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{stderr}");
     let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
     let measured = "select count(*) as trials from trials where failure_stage is null";
     ask.args(["sql", measured, "--format", "csv", "--results"]).arg(results.path());

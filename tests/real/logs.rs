@@ -11,9 +11,9 @@ fn a_line_of_megabytes_is_cut_in_the_terminal_the_dataset_and_the_page() {
     let _turn = take_turn();
     let app = Wrapped::new("head -c 3000000 /dev/zero | tr \"\\\\0\" x; echo; echo last; exit 3");
     let run = app.quick(&["--qps", "100", "--duration", "1s"]).output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert_eq!(run.status.code(), Some(3), "{told}");
-    assert!(told.len() < 5_000, "{} bytes: {told:.5000}", told.len());
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(3), "{stderr}");
+    assert!(stderr.len() < 5_000, "{} bytes: {stderr:.5000}", stderr.len());
     let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
     ask.args(["sql", "select failure_log from trials", "--format", "json", "--results"]);
     let answer = String::from_utf8(ask.arg(app.results()).output().unwrap().stdout).unwrap();

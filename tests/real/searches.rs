@@ -28,11 +28,11 @@ fn an_interleaved_run_measures_both_sides_in_every_block() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
     let results = dir.path().join("results");
-    let (code, told) = slower_version(dir.path(), &results);
+    let (code, stderr) = slower_version(dir.path(), &results);
     // Where the host disturbs all trials there is no verdict.
-    assert!([0, 4].contains(&code), "{code}: {told}");
+    assert!([0, 4].contains(&code), "{code}: {stderr}");
     for (side, least_ns) in [("before", 1_000_000), ("after", 4_000_000)] {
-        let line = told.lines().find(|line| line.ends_with(&format!("({side})"))).unwrap();
+        let line = stderr.lines().find(|line| line.ends_with(&format!("({side})"))).unwrap();
         let id = line.split(' ').nth(1).unwrap();
         // No host answers sooner than the server.
         let counted = answer(

@@ -45,7 +45,7 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// The program, told to use this repository's bundle and a results folder.
+/// The program, set to use this repository's bundle and a results folder.
 pub fn perf_api(results: &Path, args: &[&str]) -> Command {
     let mut command = command(env!("CARGO_BIN_EXE_perf-api"));
     command.args(args).arg("--bundle").arg(bundle_path()).arg("--results").arg(results);

@@ -55,8 +55,8 @@ impl Wrapped {
         let all = procfs::process::all_processes().unwrap().flatten();
         let folder = self.dir.path().to_str().unwrap();
         let is_ours = |process: &procfs::process::Process| {
-            let words = process.cmdline().unwrap_or_default();
-            words.iter().any(|word| word.contains(folder))
+            let args = process.cmdline().unwrap_or_default();
+            args.iter().any(|word| word.contains(folder))
         };
         all.filter(is_ours).map(|process| process.pid).collect()
     }
@@ -70,14 +70,14 @@ pub struct Background {
 
 impl Background {
     pub fn start(mut run: std::process::Command, results: &Path) -> Self {
-        let told = std::fs::File::create(results.with_extension("told")).unwrap();
-        let runner = run.stdout(Stdio::null()).stderr(told).spawn().unwrap();
+        let stderr = std::fs::File::create(results.with_extension("stderr")).unwrap();
+        let runner = run.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         Self { runner, results: results.to_owned() }
     }
 
-    /// What it said so far.
-    pub fn told(&self) -> String {
-        std::fs::read_to_string(self.results.with_extension("told")).unwrap()
+    /// Its standard error so far.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.results.with_extension("stderr")).unwrap()
     }
 
     /// The folder of the journal, once there is one.
@@ -99,7 +99,7 @@ impl Background {
     pub fn wait_until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         wait_until(what, || {
             let ended = self.runner.try_wait().unwrap();
-            assert!(ended.is_none(), "waited for {what}: {ended:?}: {}", self.told());
+            assert!(ended.is_none(), "waited for {what}: {ended:?}: {}", self.stderr());
             holds(self)
         });
     }

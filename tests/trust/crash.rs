@@ -27,11 +27,11 @@ struct Program {
 
 impl Program {
     fn new(dir: &Path, run: &str, common: &str) -> Self {
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let args = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Self {
             dir: dir.to_owned(),
-            run: words(&format!("{run} {common}")),
-            resume: words(&format!("resume {common}")),
+            run: args(&format!("{run} {common}")),
+            resume: args(&format!("resume {common}")),
         }
     }
 
