@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::manifest::{Difference, PinnedBundle};
+use super::pinned::{Difference, PinnedBundle};
 use crate::clock::UnixMillis;
 use crate::id::{ContentHash, RunId, TrialId};
 use crate::model::{

@@ -39,6 +39,7 @@ mod location;
 mod manifest;
 mod names;
 mod parquet;
+mod pinned;
 mod schema;
 mod seal;
 mod verified;
@@ -58,8 +59,9 @@ pub use error::{Condition, StoreError};
 pub use follow::Follower;
 pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
 pub use location::Location;
-pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, TableFile};
+pub use manifest::{Manifest, TableFile};
 pub use names::Names;
+pub use pinned::{Difference, PinnedBundle, PinnedComponent};
 pub use schema::{FILE_NAMES, SCHEMA_VERSION, TRIALS_FILE, arrow_schemas, tables};
 pub use verified::VerifiedObjects;
 
