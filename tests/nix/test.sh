@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The flake, on a machine that cannot reach nixpkgs: against the stand-in for it in nix/stub.
+# The flake, on a machine that cannot reach nixpkgs: against the stand-in for it in tests/nix/stub.
 #
 # usage: tests/nix/test.sh FOLDER
 # It needs Nix and root (builds are not sandboxed: they use this machine's tools), and DOCKER_HOST.

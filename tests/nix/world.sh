@@ -40,7 +40,7 @@ host_path=$CARGO_TARGET_DIR/tools/bin:$(dirname "$(python3 -c 'import sys; print
   export -p | grep -E '^declare -x (CARGO_HOME|RUSTUP_HOME|NPM_CONFIG_|PIP_|SSL_|NODE_EXTRA_)' || true
 } >"$work/host.env"
 rm -rf "$work/nixpkgs"
-cp -r nix/stub "$work/nixpkgs"
+cp -r tests/nix/stub "$work/nixpkgs"
 mkdir "$work/nixpkgs/requirements"
 for name in fastapi valkey; do cp "apps/$name/requirements.txt" "$work/nixpkgs/requirements/$name.txt"; done
 versions=$(PATH=$host_path; node --version; redis-server --version; python3 --version; cargo --version)
