@@ -81,10 +81,11 @@ format: system
 	cargo fmt --check
 
 .PHONY: lint
-lint: $(PLOTLY) $(NIXFMT)
+lint: $(PLOTLY) $(NIXFMT) $(CARGO_DENY)
 	cargo clippy --release --locked --all-targets -- --deny warnings
 	cargo clippy --release --locked --test docker --test quiet -- --deny warnings
 	tools/lint-locks
+	$(CARGO_DENY) --offline check bans licenses sources
 	$(NIXFMT) --check flake.nix $$(find nix tests/nix -name '*.nix')
 
 .PHONY: smoke
