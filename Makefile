@@ -154,9 +154,9 @@ nix-test: setup $(CARGO_DENY) $(NIXFMT) ## the flake, as far as it can be checke
 	@tools/setup-system nix
 	$(WITH_DOCKER); tests/nix/test.sh $(CARGO_TARGET_DIR)/nix-test
 
-.PHONY: measure-way
-measure-way: images ## what a published port costs, as ratios
-	$(WITH_DOCKER); tests/docker/measure-way.sh
+.PHONY: measure-network-path
+measure-network-path: images ## what a published port costs, as ratios
+	$(WITH_DOCKER); tests/docker/measure-network-path.sh
 
 .PHONY: measure-overhead
 measure-overhead: images ## what a run takes beside its trials, and where

@@ -50,7 +50,8 @@ fn every_built_in_spec_measures_the_apps_and_stores_that_the_bundle_has() {
         assert_eq!(experiment["stores"], serde_json::json!(["keydb"]), "{command:?}");
     }
     let output = env.transcript(&["plan", "ab"]);
-    let said = "ab.toml (built in) names app express, which the bundle lacks; using all that it has: cart, shop";
+    let said =
+        "the bundle lacks app express of ab.toml (built in); using all that it has: cart, shop";
     assert!(output.contains(said), "{output}");
 }
 
@@ -59,7 +60,7 @@ fn what_is_asked_for_is_not_replaced() {
     let env = own_bundle();
     let output = env.transcript(&["quick", "--fake", "--no-progress", "--apps", "express"]);
     assert!(
-        output.contains("--apps: `express` is no app of the bundle; it has: cart, shop"),
+        output.contains("--apps: `express` is not one of the bundle's apps: cart, shop"),
         "{output}"
     );
     let output = env.transcript(&["quick", "--fake", "--no-progress", "--apps", "shop"]);

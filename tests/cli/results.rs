@@ -118,7 +118,7 @@ fn a_dataset_travels_in_one_file_and_keeps_its_id() {
     let (env, first, _) = two_datasets();
     env.good(&["results", "export", &first, "one.tar.zst"]);
     assert!(
-        env.transcript(&["results", "export", &first, "one.tar.zst"]).contains("already there")
+        env.transcript(&["results", "export", &first, "one.tar.zst"]).contains("already exists")
     );
     env.good(&["results", "export", &first, "two.tar.zst"]);
     assert_eq!(env.read("one.tar.zst"), env.read("two.tar.zst"));

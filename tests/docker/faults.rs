@@ -42,7 +42,7 @@ const FAULTS: [(&str, &str, Harm, &str, &str); 6] = [
         "redis,valkey",
         remove_the_other_image,
         "launch",
-        "it had been removed, and was fetched again",
+        "it was removed during the run, and has been fetched again",
     ),
 ];
 

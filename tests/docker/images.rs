@@ -54,7 +54,7 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_repor
             1,
             "failed (exit status: 4): torn".to_owned(),
         ),
-        (format!("cat {other}"), 1, "what was loaded is another one".to_owned()),
+        (format!("cat {other}"), 1, "the archive has another image than the pinned one".to_owned()),
     ];
     for (script, code, expected) in attempts {
         engine.remove_image(&redis);

@@ -14,4 +14,4 @@ mod registry;
 #[path = "../real/system.rs"]
 #[expect(dead_code, reason = "shared with the tests of processes")]
 mod system;
-mod way;
+mod network_path;

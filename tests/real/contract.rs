@@ -176,7 +176,7 @@ fn a_program_that_is_another_one_in_the_environment_of_a_run_is_refused() {
     app.write("choice", "Python 3.9.18\n");
     let (code, stderr) = app.run(&[]);
     assert_eq!(code, Some(1), "{stderr}");
-    let expected = "`app` is not what the bundle pinned: in the environment of a run its version is `Python 3.9.18`, and `Python 3.11.2` was pinned";
+    let expected = "`app` is not what the bundle pinned: its version in the environment of a run is `Python 3.9.18`: expected `Python 3.11.2`";
     assert!(stderr.contains(expected), "{stderr}");
 
     // It changes its mind between the check and the start.
@@ -185,7 +185,7 @@ fn a_program_that_is_another_one_in_the_environment_of_a_run_is_refused() {
     app.pin();
     let (code, stderr) = app.run(&[]);
     assert_eq!(code, Some(3), "{stderr}");
-    let expected = "failed at launch: app `app` is not what the bundle pinned: in the environment of this run its version is `Python 3.9.18`, and `Python 3.11.2` was pinned";
+    let expected = "failed at launch: app `app` is not what the bundle pinned: its version in the environment of this run is `Python 3.9.18`: expected `Python 3.11.2`";
     assert!(stderr.contains(expected), "{stderr}");
 }
 
@@ -208,6 +208,6 @@ fn packages_that_were_replaced_are_refused_and_so_is_an_app_that_says_another_ve
     app.pin();
     let (code, stderr) = app.run(&[]);
     assert_eq!(code, Some(3), "{stderr}");
-    let expected = "app `app` is not what the bundle pinned: `framework` of GET /about is `Framework 9.9.9`, and version `1.0` was pinned";
+    let expected = "app `app` is not what the bundle pinned: `framework` of GET /about is `Framework 9.9.9`: expected version `1.0`";
     assert!(stderr.contains(expected), "{stderr}");
 }

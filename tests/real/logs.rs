@@ -17,7 +17,7 @@ fn a_line_of_megabytes_is_cut_in_the_terminal_the_dataset_and_the_page() {
     let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
     ask.args(["sql", "select failure_log from trials", "--format", "json", "--results"]);
     let answer = String::from_utf8(ask.arg(app.results()).output().unwrap().stdout).unwrap();
-    assert!(answer.contains("bytes or more were cut]") && answer.contains("last"), "{answer}");
+    assert!(answer.contains("bytes or more truncated]") && answer.contains("last"), "{answer}");
     assert!(answer.len() < 5_000, "{} bytes", answer.len());
     let page = app.results().join("page.html");
     let dataset = String::from_utf8(run.stdout).unwrap();
@@ -26,7 +26,7 @@ fn a_line_of_megabytes_is_cut_in_the_terminal_the_dataset_and_the_page() {
     report.args(["report", dataset, "--output"]).arg(&page).arg("--results").arg(app.results());
     assert!(report.output().unwrap().status.success());
     let page = std::fs::read_to_string(page).unwrap();
-    assert!(page.contains("bytes or more were cut]"), "the page shows the log");
+    assert!(page.contains("bytes or more truncated]"), "the page shows the log");
     assert!(!page.contains(&"x".repeat(5_000)));
 }
 

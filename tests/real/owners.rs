@@ -50,5 +50,5 @@ fn a_proc_of_another_pid_namespace_is_refused() {
     let run = run.arg(bundle_path()).arg("--results").arg(results.path()).output().unwrap();
     let stderr = String::from_utf8_lossy(&run.stderr);
     assert_eq!(run.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("/proc shows another PID namespace; mount it anew"), "{stderr}");
+    assert!(stderr.contains("/proc shows another PID namespace; mount it again"), "{stderr}");
 }
