@@ -146,6 +146,8 @@ fn a_dataset_travels_in_one_file_and_keeps_its_id() {
     }
 }
 
+const IMPORT_HOSTILE: [&str; 5] = ["results", "import", "hostile.tar.zst", "--results", "victim"];
+
 #[test]
 fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
     let (env, first, _) = two_datasets();
@@ -211,9 +213,7 @@ fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
     ];
     for (name, bytes) in hostile {
         std::fs::write(env.path("hostile.tar.zst"), bytes).unwrap();
-        let output =
-            env.transcript(&["results", "import", "hostile.tar.zst", "--results", "victim"]);
-        all_output += &format!("{name}: {output}\n");
+        all_output += &format!("{name}: {}\n", env.transcript(&IMPORT_HOSTILE));
         let left = env.path("victim").read_dir().unwrap().flatten();
         let left: Vec<_> =
             left.map(|entry| entry.file_name()).filter(|name| name != "lock").collect();

@@ -1,4 +1,4 @@
-//! What containers are allowed, and that nothing of a run stays behind.
+//! The permissions of containers, and that a run leaves nothing behind.
 
 use std::collections::HashMap;
 
@@ -52,7 +52,7 @@ fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
 }
 
 #[test]
-fn an_interrupted_run_leaves_no_container_and_goes_on_in_containers() {
+fn an_interrupted_run_leaves_no_container_and_is_resumed_in_containers() {
     let engine = Engine::new();
     for signal in [Signal::INT, Signal::TERM] {
         let mut run = LongRun::start(&engine, 5, &["--stores", "redis", "--apps", "express"]);
@@ -69,7 +69,7 @@ fn an_interrupted_run_leaves_no_container_and_goes_on_in_containers() {
 fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
     let engine = Engine::new();
     let mut run = LongRun::start(&engine, 30, &["--stores", "redis"]);
-    // Somebody else's, from the same image.
+    // A foreign container of the same image.
     let image = engine.containers()["redis"].image.clone();
     let body = ContainerCreateBody {
         image,

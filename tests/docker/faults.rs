@@ -1,5 +1,5 @@
-//! Faults in the middle of a run: each becomes a failed trial, the stack is built again, the trial is
-//! repeated, and the run ends with a whole dataset and nothing left.
+//! Faults in the middle of a run: each becomes a failed trial, the stack is restarted, the trial is repeated,
+//! and the run ends with a complete dataset and leaves nothing behind.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use perf_api::model::Failure;
 use crate::engine::{Engine, LongRun, answer};
 use crate::system::command;
 
-/// Does harm to a run that is under load.
+/// Causes a fault in a run under load.
 type Harm = fn(&Engine);
 
-/// What is done, to which stores' stacks, and what the failed trial has to say.
+/// The fault, the stores of the affected stacks, and the expected reason of the failed trial.
 const FAULTS: [(&str, &str, Harm, &str, &str); 6] = [
     (
         "app killed",
@@ -119,7 +119,7 @@ fn faults_become_failed_trials_and_the_run_ends_whole() {
         assert_eq!(answer(results, WHOLE), format!("trials,failed\n{trials},0\n"), "{fault}");
         let failed = answer(results, FAILED);
         let json = failed.lines().nth(1).unwrap_or_default();
-        // As CSV has it: in quotes, and each of its own twice.
+        // Quoted as in CSV.
         let json = json.trim_matches('"').replace("\"\"", "\"");
         let failures: Vec<Failure> = serde_json::from_str(&json)
             .unwrap_or_else(|error| panic!("{fault}: {error}: {failed} {}", run.stderr()));

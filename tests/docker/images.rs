@@ -1,4 +1,4 @@
-//! Images that are kept as their archive, or as the program that writes it, as Nix keeps them.
+//! Images as archives, or as programs that write an archive, as Nix keeps them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_repor
 }
 
 #[test]
-fn what_only_has_the_name_of_a_pinned_image_is_not_taken_for_it() {
+fn another_image_with_the_name_of_a_pinned_one_is_not_used() {
     let engine = Engine::new();
     let [redis, express] =
         ["redis", "express"].map(|name| component(&bundle(), name).container.unwrap().image);

@@ -118,7 +118,7 @@ fn an_image_is_pulled_by_its_digest_and_another_is_refused() {
     let wrong = format!("{REGISTRY}/redis:test@sha256:{}", "0".repeat(64));
     let (code, stderr) = quick(results.path(), &bundle_with(results.path(), &wrong));
     assert_eq!(code, Some(1), "{stderr}");
-    // As Docker's own puller tells it, and containerd's.
+    // The messages of Docker's own puller and of containerd.
     let refusals = ["manifest for", "failed to resolve reference"];
     let is_reported = |refusal| stderr.contains(&format!("cannot be pulled: {refusal}"));
     assert!(refusals.into_iter().any(is_reported), "{stderr}");

@@ -1,6 +1,6 @@
-//! What the program measures where nothing else runs: rates, latencies and verdicts.
+//! Rates, latencies and verdicts on a quiet host.
 //!
-//! `make quiet-test` asks for it by name. A busy host makes it fail, and the fault is then the host's.
+//! Only `make quiet-test` runs these tests. They fail on a busy host.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -26,14 +26,14 @@ fn a_load_within_capacity_is_served_whole_and_not_flagged() {
     assert_eq!(cases.len(), 4);
     for case in cases {
         assert_eq!((case.valid, case.failed, case.planned), (1, 0, 400), "{case:?}");
-        // What was under way when the load ended: a hundredth of a second's worth or so.
+        // Requests in flight at the end of the load: about a hundredth of a second.
         assert!(case.censored <= 20, "{case:?}");
         assert!(p95(&case).value_ns.as_secs_f64() < 1.0, "{case:?}");
     }
 }
 
 #[test]
-fn what_the_loader_cannot_drive_is_flagged() {
+fn a_rate_above_the_loaders_ceiling_is_flagged() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
     let bundle = bundle_of_target(dir.path(), "");

@@ -1,5 +1,5 @@
-//! What the loader was seen to drive: kept from run to run, never as a limit, and never in the folder
-//! of the user who runs the tests.
+//! The cache of measured loader rates: kept from run to run, never as a limit, and never in the folder of the
+//! user who runs the tests.
 
 use std::fs;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn trial(results: &Path, columns: &str) -> Value {
     serde_json::from_slice(&answer.stdout).unwrap()
 }
 
-/// A trial of a second of a server that is no limit; gives standard error.
+/// Runs a trial of one second with a fast server. Returns standard error.
 fn measure(bundle: &Path, cache: &Path, results: &Path, qps: &str) -> String {
     let mut quick = command(env!("CARGO_BIN_EXE_perf-api"));
     quick.args(["quick", "--launcher", "process", "--apps", "target", "--stores", "redis"]);
@@ -53,7 +53,7 @@ fn a_rate_that_was_driven_is_kept_shown_and_forgotten_and_an_older_limit_is_igno
     let dir = tempfile::tempdir().unwrap();
     let (cache, bundle) = (dir.path().join("cache"), bundle_of_target(dir.path(), ""));
     let results = |name: &str| dir.path().join(name);
-    // What older programs kept, of any number of connections and CPUs.
+    // Entries of older versions, for any number of connections and CPUs.
     fs::create_dir_all(cache.join("perf-api")).unwrap();
     let class = fingerprint(&Topology::detect().unwrap()).unwrap().class();
     let old: serde_json::Map<String, Value> = ["0", "1", "0-1"]
@@ -131,7 +131,7 @@ fn on_a_busy_host_trials_are_flagged_and_what_the_loader_can_drive_is_unknown() 
     let (cache, bundle) = (dir.path().join("cache"), bundle_of_target(dir.path(), ""));
     let results = dir.path().join("results");
     let busy = BusyHost::new();
-    // More than a loader drives beside them anywhere.
+    // More than a loader drives on any busy host.
     let stderr = measure(&bundle, &cache, &results, "200000");
     drop(busy);
     let why = "what the loader can drive here is unknown: the host was busy in 2 measurements in a row; \

@@ -1,4 +1,4 @@
-//! Apps that break their contract: each failure says what was asked, what came, and what was expected.
+//! Apps that break their contract: each failure names the request, the answer, and the expected answer.
 
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,7 @@ endpoint = "/cached-value"
 }
 
 #[test]
-fn a_broken_contract_is_named_with_what_came_instead() {
+fn a_broken_contract_is_named_with_the_answer() {
     let _turn = take_turn();
     let cases = [
         (
@@ -150,7 +150,7 @@ fn an_app_may_take_as_long_as_the_contract_allows() {
 }
 
 #[test]
-fn a_program_that_is_another_one_in_the_environment_of_a_run_is_refused() {
+fn a_program_with_another_version_in_the_environment_of_a_run_is_refused() {
     let _turn = take_turn();
     let app = App::new("./shim", "", "ok", "0", "");
     let write_shim = |version: &str| {

@@ -1,12 +1,12 @@
-//! Everything that a component starts belongs to it, in whatever session or process group: its use is
-//! measured, and it ends with its stack.
+//! All descendants of a component belong to it, in any session or process group: their resource use is
+//! measured, and they end with the stack.
 
 use rustix::process::Signal;
 
 use super::system::{command, take_turn, wait_until};
 use super::wrapped::{Background, Wrapped};
 
-/// Ways to leave the process group of who started one.
+/// Commands that leave the process group of their parent.
 const ESCAPES: [(&str, &str); 3] = [
     ("a session of its own", "setsid \"$0\" \"$@\" & wait"),
     ("a daemon", "setsid \"$0\" \"$@\" </dev/null >/dev/null 2>&1 & exit 0"),
@@ -17,7 +17,7 @@ const USED: &str = "select count(*) as trials from trials where failure_stage is
     and app_cpu_s > 0.005 and app_peak_memory_bytes > 1000000";
 
 #[test]
-fn what_leaves_its_group_is_measured_and_ends_with_its_stack() {
+fn a_process_that_leaves_its_group_is_measured_and_ends_with_its_stack() {
     let _turn = take_turn();
     for (escape, script) in ESCAPES {
         let app = Wrapped::new(script);
@@ -35,7 +35,7 @@ fn what_leaves_its_group_is_measured_and_ends_with_its_stack() {
 }
 
 #[test]
-fn what_leaves_its_group_ends_with_the_runner() {
+fn a_process_that_leaves_its_group_ends_with_the_runner() {
     let _turn = take_turn();
     for (escape, script) in ESCAPES {
         for signal in [Signal::INT, Signal::KILL] {

@@ -1,4 +1,4 @@
-//! What components write is kept and shown within bounds.
+//! The output of components is kept and shown with limits.
 
 use super::system::{command, take_turn};
 use super::wrapped::{Background, Wrapped};
@@ -7,7 +7,7 @@ use super::wrapped::{Background, Wrapped};
 const MAX_LOG_BYTES: u64 = 3 << 20;
 
 #[test]
-fn a_line_of_megabytes_is_cut_in_the_terminal_the_dataset_and_the_page() {
+fn a_line_of_megabytes_is_truncated_in_the_terminal_the_dataset_and_the_page() {
     let _turn = take_turn();
     let app = Wrapped::new("head -c 3000000 /dev/zero | tr \"\\\\0\" x; echo; echo last; exit 3");
     let run = app.quick(&["--qps", "100", "--duration", "1s"]).output().unwrap();

@@ -1,4 +1,4 @@
-//! Runs of the program with servers of known behaviour, and what they measured.
+//! Runs of the program with servers of known behaviour, and their results.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ ready = "/"
 endpoint = "/"
 "#;
 
-/// A bundle of redis and a target of our own that serves `arguments`; gives its path.
+/// Makes a bundle of redis and a target with `arguments`. Returns its path.
 pub fn bundle_of_target(dir: &Path, arguments: &str) -> PathBuf {
     let folder = dir.join("target");
     std::fs::create_dir(&folder).unwrap();
@@ -68,8 +68,8 @@ pub fn bundle_of_target(dir: &Path, arguments: &str) -> PathBuf {
     bundle
 }
 
-/// Searches the capacity of a server of 3,000 requests a second, as one of 333,333 ns for each has on any
-/// host at most; gives the line with the rate.
+/// Searches the capacity of a server of at most 3,000 requests per second on any host (333,333 ns each).
+/// Returns the line with the rate.
 pub fn capacity_of_3000(dir: &Path, results: &Path) -> String {
     let service = "\"--servers\", \"1\", \"--service\", \"333333ns\"";
     let bundle = bundle_of_target(dir, service);

@@ -20,7 +20,7 @@ impl Machine {
         run
     }
 
-    /// A run of many short trials, of which one is over.
+    /// A run of many short trials, after the first one.
     fn begun(&self, results: &str, args: &[&str]) -> Background {
         let args = [&["--duration", "1s", "--repetitions", "300"], args].concat();
         let run = self.quick(results, &args);
@@ -77,7 +77,7 @@ fn two_runs_that_share_cpus_are_both_marked_from_then_on() {
     let mut second = machine.begun("second", &["--allow-busy"]);
     second.wait_until("the second to be marked", is_marked);
     first.wait_until("the first to be marked", is_marked);
-    // A run that was killed is nobody's neighbour.
+    // A killed run does not count.
     second.signal(Signal::KILL);
     second.runner.wait().unwrap();
     let last = |run: &Background| {

@@ -1,9 +1,9 @@
-//! A run ends what dead runs left behind, and never what a live run started.
+//! A run ends the orphans of dead runs, and nothing that a live run started.
 
 use super::system::{bundle_path, command, descendants, is_alive, perf_api, take_turn};
 use super::wrapped::Background;
 
-/// A PID namespace of its own, in which no pid means what it means outside.
+/// Arguments for a new PID namespace, whose pids are not those outside.
 const UNSHARE: [&str; 5] = ["--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 #[test]
@@ -11,7 +11,7 @@ fn the_processes_of_a_run_in_another_pid_namespace_are_left_alone() {
     let _turn = take_turn();
     let made = command("unshare").args(UNSHARE).arg("true").output().unwrap();
     let why = String::from_utf8_lossy(&made.stderr);
-    assert!(made.status.success(), "this test has to be allowed a PID namespace: {why}");
+    assert!(made.status.success(), "this test needs permission for a PID namespace: {why}");
     let dir = tempfile::tempdir().unwrap();
     let mut inside = command("unshare");
     inside.args(UNSHARE).arg(env!("CARGO_BIN_EXE_perf-api"));

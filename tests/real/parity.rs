@@ -1,4 +1,4 @@
-//! Both apps answer alike: for a hit, a miss, a dead store, and what is not there.
+//! Both apps give the same answers: for a hit, a miss, a dead store, and an unknown path.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};

@@ -1,4 +1,4 @@
-//! Real runs: what they measure, and that nothing of them stays behind.
+//! Real runs: their measurements, and that they leave nothing behind.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -59,7 +59,7 @@ fn an_overload_is_reported_as_one() {
     assert!(p95(case).is_bound, "{case:?}");
 }
 
-/// A run that has a trial of half a minute under way.
+/// A run in the middle of a trial of half a minute.
 struct LongRun {
     results: tempfile::TempDir,
     runner: Child,
@@ -157,11 +157,11 @@ fn a_killed_runner_takes_its_children_along() {
 }
 
 #[test]
-fn a_store_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
+fn a_store_that_dies_makes_a_failed_trial_and_the_run_continues() {
     let _turn = take_turn();
     let mut run = LongRun::start();
     kill(run.process_with("redis-server").expect("the store runs"), Signal::KILL);
-    // The next trial begins with a new store; it is cut short to keep the test short.
+    // The next trial has a new store; it is interrupted to keep the test short.
     let first = run.loader();
     wait_until("the second trial", || run.loader().is_some_and(|pid| Some(pid) != first));
     let content = perf_api::store::JournalContent::read(&run.journal().unwrap()).unwrap();
@@ -174,7 +174,7 @@ fn a_store_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_stack_that_fails_three_times_in_a_row_is_given_up_and_the_others_go_on() {
+fn a_stack_is_given_up_after_three_consecutive_failures_and_the_others_continue() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("broken");

@@ -1,4 +1,4 @@
-//! Apps that are a shell script around a target of our own, and what is left of them.
+//! Apps that are a shell script around our own target, and their orphans.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -18,7 +18,7 @@ impl Wrapped {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("wrapped");
         std::fs::create_dir(&folder).unwrap();
-        // By this path its processes are known.
+        // This path identifies its processes.
         let target = dir.path().join("target");
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_perf-api"), &target).unwrap();
         let text = format!(
@@ -62,7 +62,7 @@ impl Wrapped {
     }
 }
 
-/// A run under way, which is killed with the test.
+/// A run in the background, killed at the end of the test.
 pub struct Background {
     pub runner: Child,
     results: PathBuf,
@@ -85,7 +85,7 @@ impl Background {
         Some(self.results.join("journal").read_dir().ok()?.flatten().next()?.path())
     }
 
-    /// What the journal says, once it says something.
+    /// The content of the journal, once there is one.
     pub fn journal(&self) -> Option<JournalContent> {
         JournalContent::read(&self.journal_dir()?.join("journal.jsonl")).ok()
     }
