@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_was_pinned_in_a_nix_store_is_not_one_elsewhere() {
+    fn a_component_pinned_in_the_nix_store_differs_from_one_elsewhere() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
         let mut component = make("make", &[folder], None).unwrap().components.remove(0);
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_not_the_one_of_the_facts_is_refused() {
+    fn an_image_that_differs_from_the_facts_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
         let configuration = "{\"os\":\"linux\"}";

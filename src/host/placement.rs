@@ -199,8 +199,8 @@ mod tests {
             let topology = Topology::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
             let stacks = [(1, 1000), (4, 20_000)].map(|(workers, qps)| {
                 let placement = place(&topology, Demand::of(workers, Rps::whole(qps)));
-                let words = placed(&topology, workers, qps);
-                format!("{workers} workers, {qps} QPS: {words}\n{}", picture(&topology, &placement))
+                let sets = placed(&topology, workers, qps);
+                format!("{workers} workers, {qps} QPS: {sets}\n{}", picture(&topology, &placement))
             });
             format!("{name}\n{}", stacks.join(""))
         });

@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_built_in_spec_takes_what_the_bundle_has() {
+    fn a_built_in_spec_uses_the_components_of_the_bundle() {
         let names = |spec: &str, overrides: Overrides, apps: &[&str], stores: &[&str]| {
             let source = embedded(spec).unwrap();
             let known = KnownComponents::of(apps, stores);

@@ -441,7 +441,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wherever_it_is_cut_off_the_whole_lines_are_read(share in 0.0_f64..1.0) {
+        fn a_truncated_journal_gives_its_complete_lines(share in 0.0_f64..1.0) {
             let (_dir, path, bytes) = journal();
             let first_line = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 1;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a small file")]
@@ -459,7 +459,7 @@ mod tests {
             let place = place.index(bytes.len());
             bytes[place] ^= 1 << bit;
             std::fs::write(&path, &bytes).unwrap();
-            // In the last line it is torn, which is told; anywhere else the journal is damaged.
+            // The last line counts as truncated; anywhere else the journal is damaged.
             let last = bytes[..bytes.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap();
             let read = JournalContent::read(&path);
             match place > last {
