@@ -160,7 +160,7 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
     let bundle: Bundle =
         serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     if bundle.format != FORMAT {
-        return Err(malformed(format!("its format is {}: expected {FORMAT}", bundle.format)));
+        return Err(malformed(format!("its format is {}, expected {FORMAT}", bundle.format)));
     }
     let is_consistent = |component: &Component| {
         let has_form = component.process.is_some() || component.container.is_some();
