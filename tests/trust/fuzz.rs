@@ -158,9 +158,9 @@ fn shortened(line: &[u8]) -> Vec<u8> {
         match value {
             serde_json::Value::Array(values) => {
                 values.truncate(3);
-                values.iter_mut().for_each(cut);
+                values.iter_mut().for_each(truncate);
             }
-            serde_json::Value::Object(fields) => fields.values_mut().for_each(cut),
+            serde_json::Value::Object(fields) => fields.values_mut().for_each(truncate),
             _ => {}
         }
     }
