@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::AppError;
-use super::compare::{ALPHA, ComparisonReport, ComparisonSettings, compare};
+use super::compare::{ComparisonReport, ComparisonSettings, compare};
 use super::environment::{
     Backend, Environment, Machine, check_room, forget, has_images, host_checks, lock, prepare,
     reserve,
@@ -19,6 +19,7 @@ use super::sides::{SideTrials, side_trials};
 use crate::compare::{Rules, is_decided, looks};
 use crate::host::Reservation;
 use crate::id::{DatasetId, RunId};
+use crate::model::rules::ALPHA;
 use crate::model::{
     Bundle, Ceiling, Check, ComponentKind, ComponentName, Experiment, Interleaved, Metric, Order,
     Plan, differing_facts, with_causes,
@@ -257,7 +258,7 @@ fn blocks_within(
         return Err(AppError::new(format!(
             "in {max_duration} there is time for {fitting:.1} repetitions, and fewer than {MIN_BLOCKS} decide nothing"
         ))
-        .hint("raise `--max`, or measure fewer cases or shorter trials"));
+        .hint("raise `--max-duration`, or measure fewer cases or shorter trials"));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1000")]
     Ok(fitting.min(1000.0) as u32)

@@ -8,6 +8,7 @@ use super::experiment::experiment;
 use super::measure::{Job, Measured, execute};
 use super::settings::RunSettings;
 use crate::compare::{Calibration, Side};
+use crate::model::rules::ALPHA;
 use crate::model::{Case, Experiment, Metric};
 use crate::stats::t_quantile;
 
@@ -66,7 +67,7 @@ pub async fn calibrate(
 fn between_runs(known: &Calibration) -> Vec<(Metric, f64)> {
     let spread = |metric| {
         let scatter = known.between_runs(metric, CALIBRATED_REPETITIONS)?;
-        let share = (scatter.variance.sqrt() * t_quantile(0.975, scatter.df)).exp_m1();
+        let share = (scatter.variance.sqrt() * t_quantile(1.0 - ALPHA / 2.0, scatter.df)).exp_m1();
         Some((metric, share))
     };
     Metric::ALL.into_iter().filter_map(spread).collect()

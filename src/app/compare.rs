@@ -8,6 +8,7 @@ use crate::compare::{
     is_comparable, same_host_class,
 };
 use crate::id::DatasetId;
+use crate::model::rules::{ALPHA, DEFAULT_MARGIN};
 use crate::model::{Case, Histogram, Interleaved, Metric, Order};
 use crate::query::{Dataset, Trust};
 use crate::store::{Manifest, Store};
@@ -19,8 +20,6 @@ const CALIBRATION: &str = "calibrate";
 const CALIBRATION_SINCE: u32 = 5;
 /// Distributions that a page shows.
 const MAX_DISTRIBUTIONS: usize = 6;
-/// The false discovery rate of a whole comparison: where nothing changed, the chance of any alarm.
-pub(super) const ALPHA: f64 = 0.05;
 
 /// How two datasets are compared.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +50,7 @@ pub struct Margin(pub f64);
 
 impl Default for Margin {
     fn default() -> Self {
-        Self(0.05)
+        Self(DEFAULT_MARGIN)
     }
 }
 

@@ -5,11 +5,9 @@ use super::compare::side;
 use crate::compare::{Side, is_comparable, levels, noted};
 use crate::id::DatasetId;
 use crate::model::Metric;
+use crate::model::rules::ALPHA;
 use crate::stats::{Change, change_dates, change_points};
 use crate::store::Store;
-
-/// The chance of a change point in a series without one.
-const SIGNIFICANCE: f64 = 0.05;
 
 /// Which history is asked for.
 #[derive(Clone, Debug)]
@@ -76,7 +74,7 @@ fn changes(metric: Metric, levels: &[Option<f64>]) -> Vec<Change> {
     // Changes are ratios; of shares that may be zero, differences.
     let scaled = |level: f64| if metric == Metric::Errors { level } else { level.ln() };
     let series: Vec<f64> = known.iter().map(|(_, level)| scaled(*level)).collect();
-    let found = change_dates(&series, &change_points(&series, SIGNIFICANCE, 1));
+    let found = change_dates(&series, &change_points(&series, ALPHA, 1));
     let in_sides = |change: &Change| Change {
         candidates: change.candidates.iter().map(|&place| known[place].0).collect(),
     };

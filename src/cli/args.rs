@@ -19,29 +19,28 @@ use crate::store::Store;
 /// How a run is made.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RunArgs {
-    /// Measure the rest when a component cannot be had here (`quick` always does)
+    /// Measure without components that this host lacks (implied by `quick`)
     #[arg(long)]
     pub allow_missing: bool,
-    /// Measure although this host is too small to give loader, app and store CPUs of their own, and
-    /// mark each such trial (`quick` always does)
-    #[arg(long)]
-    pub fit: bool,
-    /// Refuse a host that is too small, and let trials that cannot be ranked count as failed
-    #[arg(long, conflicts_with = "fit")]
+    /// Let loader, app and store share CPUs on a small host (implied by `quick`)
+    #[arg(long, alias = "fit")]
+    pub allow_shared_cpus: bool,
+    /// Refuse a small host, and count trials that are not ranked as failed
+    #[arg(long, conflicts_with = "allow_shared_cpus")]
     pub strict: bool,
-    /// Where stacks run
+    /// How stacks are started
     #[arg(long, value_enum, value_name = "LAUNCHER", default_value_t = LauncherName::Auto)]
     pub launcher: LauncherName,
-    /// Load containers through a published port, as where their own addresses cannot be reached
+    /// Load containers through a published port
     #[arg(long)]
     pub publish: bool,
-    /// Forget what the loader was seen to drive here, and measure it
+    /// Measure again which rate the loader can drive on this host
     #[arg(long)]
     pub remeasure: bool,
-    /// The order in which trials are executed [default: randomised]
+    /// Order of trials [default: randomised]
     #[arg(long, value_enum, value_name = "ORDER")]
     pub order: Option<OrderName>,
-    /// Say nothing while the run goes on
+    /// Hide progress
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]
@@ -65,7 +64,7 @@ impl RunArgs {
             launcher: self.launcher.into(),
             publish: self.publish,
             allow_missing: self.allow_missing,
-            share_cpus: self.fit,
+            share_cpus: self.allow_shared_cpus,
             is_strict: self.strict,
             remeasure: self.remeasure,
             neighbours: self.neighbours.settings(),
@@ -81,7 +80,7 @@ pub(in crate::cli) enum OrderName {
     Randomised,
     /// Blocks of one repetition each, in the order of the spec
     Blocked,
-    /// Stack by stack with all its repetitions: what drifts meanwhile favours somebody
+    /// Stack by stack with all its repetitions; drift then favours some stacks
     Sequential,
 }
 
@@ -97,9 +96,9 @@ impl From<OrderName> for Order {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum LauncherName {
-    /// In containers when the bundle has images and Docker answers, else as processes
+    /// In containers where bundle and Docker allow it, else as processes
     Auto,
-    /// As processes of this machine
+    /// As processes of this host
     Process,
     /// In containers of a Docker Engine
     Docker,
@@ -150,10 +149,10 @@ impl FakeArgs {
 /// What to do when another run measures on the same CPUs.
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct NeighbourArgs {
-    /// Wait while another run measures on the same CPUs
+    /// Wait while another run uses the same CPUs
     #[arg(long)]
     pub wait: bool,
-    /// Measure beside another run; trials of both are marked `host_busy`
+    /// Measure beside another run, and mark trials of both `host_busy`
     #[arg(long, conflicts_with = "wait")]
     pub allow_busy: bool,
     /// The folder in which runs of this machine reserve their CPUs
@@ -183,25 +182,25 @@ pub(in crate::cli) struct FactorArgs {
     /// Stores, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub stores: Option<Vec<String>>,
-    /// Worker processes of the app
+    /// Worker processes of the app, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "COUNTS", allow_hyphen_values = true)]
     pub workers: Option<Vec<String>>,
-    /// Connections that the loader keeps open
+    /// Connections of the loader, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "COUNTS", allow_hyphen_values = true)]
     pub concurrency: Option<Vec<String>>,
     /// Target rates in requests per second, such as `0.5`, `1000` or `2.5k`
     #[arg(long, value_delimiter = ',', value_name = "RATES", allow_hyphen_values = true)]
     pub qps: Option<Vec<String>>,
-    /// How often each case is measured
+    /// Repetitions of each case
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub repetitions: Option<String>,
-    /// How long each trial offers load, such as `20s`
+    /// Duration of each trial, such as `20s`
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// Where the random order begins
+    /// Seed of the random order
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub seed: Option<String>,
-    /// How often a trial that failed is repeated at the end of its block
+    /// Repetitions of a failed trial, at the end of its block
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub retries: Option<String>,
 }
@@ -226,10 +225,10 @@ impl From<&FactorArgs> for Overrides {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Places")]
 pub(in crate::cli) struct PlaceArgs {
-    /// The bundle that pins the components
+    /// Bundle that pins the components
     #[arg(long, value_name = "FILE", env = "PERF_API_BUNDLE", default_value = "bundle.json")]
     pub bundle: PathBuf,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }
@@ -259,7 +258,7 @@ pub(in crate::cli) fn place_flag(flag: &str, value: &str) -> String {
 /// Where datasets are read.
 #[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct ResultsArgs {
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }
@@ -283,22 +282,22 @@ pub(in crate::cli) enum Format {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Comparing")]
 pub(in crate::cli) struct ComparisonArgs {
-    /// Compare only these, such as `metric=p95,p99`
-    #[arg(long, value_name = "METRICS")]
-    pub only: Vec<Only>,
-    /// Compare only cases for which this holds, in SQL: `workers = 4 AND app = 'express'`
+    /// Metrics to compare, such as `p95,p99` [default: all]
+    #[arg(long, alias = "only", value_name = "METRICS")]
+    pub metrics: Vec<MetricList>,
+    /// SQL condition on cases, such as `workers = 4 AND app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// The change that matters
+    /// Smallest change that matters
     #[arg(long, value_name = "SHARE", default_value_t)]
     pub margin: Margin,
-    /// End with exit code 4 when there is such a verdict
+    /// Verdicts that make the command fail
     #[arg(long, value_enum, value_name = "VERDICTS", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
-    /// Compare although more differs than what is compared, and say so
+    /// Compare although more differs than the components under test
     #[arg(long)]
     pub force: bool,
-    /// The format; by default text and a page of a comparison, a page of a dataset
+    /// Output format [default: a page; of a comparison, text as well]
     #[arg(long, value_enum)]
     pub format: Option<ReportFormat>,
 }
@@ -306,10 +305,10 @@ pub(in crate::cli) struct ComparisonArgs {
 impl ComparisonArgs {
     /// The settings for the use case.
     pub(in crate::cli) fn settings(&self) -> ComparisonSettings {
-        let is_named = |metric: &Metric| self.only.iter().any(|only| only.0.contains(metric));
+        let is_named = |metric: &Metric| self.metrics.iter().any(|list| list.0.contains(metric));
         let named = || Metric::ALL.into_iter().filter(is_named).collect();
         ComparisonSettings {
-            metrics: (!self.only.is_empty()).then(named),
+            metrics: (!self.metrics.is_empty()).then(named),
             condition: self.condition.clone(),
             margin: self.margin,
             fail_on: self.fail_on.iter().map(|choice| choice.verdict()).collect(),
@@ -327,7 +326,7 @@ impl ComparisonArgs {
 
     /// Whether no option of a comparison was given, but for the format.
     pub(in crate::cli) fn is_default(&self) -> bool {
-        self.only.is_empty()
+        self.metrics.is_empty()
             && self.condition.is_none()
             && self.fail_on.is_empty()
             && !self.force
@@ -335,11 +334,11 @@ impl ComparisonArgs {
     }
 }
 
-/// Metrics, as `metric=p95,p99`.
+/// Metrics separated by commas; `--only` had `metric=` before them.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Only(pub Vec<Metric>);
+pub(in crate::cli) struct MetricList(pub Vec<Metric>);
 
-impl FromStr for Only {
+impl FromStr for MetricList {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::args::ReportFormat;
-use super::error::REGRESSED;
 use super::output::{note, print};
 use super::pages::{report_file, shown, write_text};
 use super::verdicts::{MAX_SHOWN, verdicts};
 use crate::app::{AppError, ComparisonReport};
 use crate::compare::Verdict;
+use crate::model::rules::Exit;
 use crate::report::{comparison_html, comparison_junit, comparison_markdown, failure_text};
 use crate::store::Store;
 
@@ -79,7 +79,7 @@ fn exit_code(report: &ComparisonReport) -> ExitCode {
     match failure_text(report) {
         Some(found) => {
             note(&format!("`--fail-on`: {found}"));
-            ExitCode::from(REGRESSED)
+            Exit::FailOn.into()
         }
         None => ExitCode::SUCCESS,
     }

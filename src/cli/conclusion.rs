@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::args::{RunArgs, place_flag};
-use super::error::TRIALS_FAILED;
 use super::output::{Channel, capacity_table, case_table, note};
 use super::pages::{report_file, shown, write_report};
 use crate::app::{AppError, Measured, Report, SideTrials};
+use crate::model::rules::Exit;
 use crate::model::{Flag, MAX_LINE_CHARS, Stage, TrialRow, one_line};
 use crate::run::MAX_FAILURES;
 use crate::store::Store;
@@ -88,11 +88,11 @@ fn exit_code(trials: &SideTrials, side: &str, is_strict: bool) -> ExitCode {
     let SideTrials { total, failed, left_out } = trials;
     if *failed > 0 {
         note(&format!("{failed} of {total} trials{side} failed"));
-        return ExitCode::from(TRIALS_FAILED);
+        return Exit::TrialsFailed.into();
     }
     if is_strict && !left_out.is_empty() {
         note(&format!("`--strict`: trials{side} that cannot be ranked count as failed"));
-        return ExitCode::from(TRIALS_FAILED);
+        return Exit::TrialsFailed.into();
     }
     ExitCode::SUCCESS
 }

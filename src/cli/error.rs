@@ -1,27 +1,17 @@
 //! Errors on the terminal: `error: …`, then hints that can be typed, and the exit code.
 
+use std::process::ExitCode;
+
 use super::output::note;
 use crate::app::{AppError, ErrorKind};
+use crate::model::rules::Exit;
 use crate::store::Condition;
 
-/// Wrong input, or a system that refuses.
-pub(super) const USER_ERROR: u8 = 1;
-/// At least one trial failed.
-pub(super) const TRIALS_FAILED: u8 = 3;
-/// What `--fail-on` names was found.
-pub(super) const REGRESSED: u8 = 4;
-/// A dataset differs from its hashes.
-const CORRUPT: u8 = 5;
-/// A file of a dataset is missing.
-const MISSING: u8 = 6;
-/// A dataset cannot be read.
-const UNREADABLE: u8 = 7;
-/// A dataset was written by a newer version.
-const TOO_NEW: u8 = 8;
-/// A defect of this program.
-pub(super) const DEFECT: u8 = 70;
-/// Interrupted by Ctrl-C or another signal.
-const INTERRUPTED: u8 = 130;
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.number())
+    }
+}
 
 /// Prints an error and its hints to standard error.
 pub(super) fn print_error(error: &AppError) {
@@ -32,25 +22,25 @@ pub(super) fn print_error(error: &AppError) {
 }
 
 /// The exit code for an error.
-pub(super) fn error_code(error: &AppError) -> u8 {
+pub(super) fn error_code(error: &AppError) -> Exit {
     match error.kind {
-        ErrorKind::Refused => USER_ERROR,
-        ErrorKind::Corrupt => CORRUPT,
-        ErrorKind::Missing => MISSING,
-        ErrorKind::Unreadable => UNREADABLE,
-        ErrorKind::TooNew => TOO_NEW,
-        ErrorKind::Defect => DEFECT,
-        ErrorKind::Interrupted => INTERRUPTED,
+        ErrorKind::Refused => Exit::Error,
+        ErrorKind::Corrupt => Exit::Corrupt,
+        ErrorKind::Missing => Exit::Missing,
+        ErrorKind::Unreadable => Exit::Unreadable,
+        ErrorKind::TooNew => Exit::TooNew,
+        ErrorKind::Defect => Exit::Defect,
+        ErrorKind::Interrupted => Exit::Interrupted,
     }
 }
 
 /// The exit code for a condition of a dataset.
-pub(super) fn condition_code(condition: Condition) -> u8 {
+pub(super) fn condition_code(condition: Condition) -> Exit {
     match condition {
-        Condition::Intact => 0,
-        Condition::Corrupt => CORRUPT,
-        Condition::Missing => MISSING,
-        Condition::Unreadable => UNREADABLE,
-        Condition::TooNew => TOO_NEW,
+        Condition::Intact => Exit::Success,
+        Condition::Corrupt => Exit::Corrupt,
+        Condition::Missing => Exit::Missing,
+        Condition::Unreadable => Exit::Unreadable,
+        Condition::TooNew => Exit::TooNew,
     }
 }

@@ -6,7 +6,7 @@ use super::output::note;
 use crate::app::{AppError, Report};
 use crate::file::write_atomically;
 use crate::model::with_causes;
-use crate::process::start_and_leave;
+use crate::process::start_detached;
 use crate::report::html;
 use crate::store::{Location, Store};
 
@@ -47,7 +47,7 @@ pub(super) fn shown(path: &Path) -> &Path {
 
 /// Opens an address or a file in the browser. Where nothing opens it, a note says so.
 pub(super) fn open_in_browser(target: &str) {
-    if let Err(error) = start_and_leave(Path::new(OPENER), target) {
+    if let Err(error) = start_detached(Path::new(OPENER), target) {
         note(&format!("cannot open {target}: {}", with_causes(&error)));
     }
 }

@@ -26,10 +26,9 @@ const MAX_TABLE_ROWS: usize = 10_000;
 pub(super) enum AnswerFormat {
     /// For people
     Table,
-    /// With a header; a text that begins with = + - @ gets a quote before it, so that no spreadsheet
-    /// runs it. json and parquet have the raw text
+    /// With a header; a quote before text that a spreadsheet would run
     Csv,
-    /// An object a line
+    /// One object a line
     Json,
     /// One file, on standard output
     Parquet,

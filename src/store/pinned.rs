@@ -12,7 +12,7 @@ use crate::model::{Bundle, ComponentKind, ComponentName, Unavailable, differing_
 pub struct PinnedBundle {
     /// The bundle's id.
     pub id: BundleId,
-    /// Who made it.
+    /// The tool that made it.
     pub provider: String,
     /// Its components.
     pub components: Vec<PinnedComponent>,
@@ -25,20 +25,20 @@ pub struct PinnedComponent {
     pub name: ComponentName,
     /// App or store.
     pub kind: ComponentKind,
-    /// Its name for people.
+    /// Its display name.
     pub title: String,
     /// The version that it reported when it was pinned.
     pub version: Option<String>,
     /// The hash of its facts.
     pub identity: ComponentId,
-    /// Everything that can change its behaviour.
+    /// The facts: everything that can change its behaviour.
     pub facts: BTreeMap<String, String>,
-    /// Why it cannot be had on the machine that measured.
+    /// Why it is unavailable on the host.
     pub unavailable: Option<Unavailable>,
 }
 
 impl PinnedComponent {
-    /// Whether it is the same as another, as far as both were recorded.
+    /// Whether it has the same facts as another, as far as both record them.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.identity == other.identity || differing_facts(&self.facts, &other.facts).is_empty()
@@ -67,13 +67,13 @@ impl From<&Bundle> for PinnedBundle {
     }
 }
 
-/// Something that was not the same when an interrupted run went on, and was accepted.
+/// A difference that was accepted when an interrupted run was resumed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Difference {
-    /// What it is, such as `host: kernel`.
+    /// The property, such as `host: kernel`.
     pub what: String,
-    /// What it was before.
+    /// Its value before.
     pub before: String,
-    /// What it was then.
+    /// Its value on resume.
     pub after: String,
 }

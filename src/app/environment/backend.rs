@@ -8,7 +8,7 @@ use super::docker::hosts;
 use crate::app::AppError;
 use crate::app::event::{Event, Observer};
 use crate::app::settings::{DockerSettings, Fake, LauncherChoice};
-use crate::launch::{ContainerLauncher, LaunchError, Origin, Way, connect, ensure_image};
+use crate::launch::{ContainerLauncher, LaunchError, NetworkPath, Origin, connect, ensure_image};
 use crate::model::{Bundle, Component, ComponentName, Experiment, Image, Unavailable, with_causes};
 use crate::process::Owner;
 
@@ -34,7 +34,7 @@ pub(in crate::app) struct BackendRequest<'app> {
 #[derive(Debug)]
 pub(in crate::app) struct Engine {
     pub(super) docker: Docker,
-    way: Way,
+    path: NetworkPath,
     /// Components whose images could not be had.
     refused: BTreeMap<ComponentName, Unavailable>,
 }
@@ -50,8 +50,8 @@ impl Backend {
         if let Some(fake) = fake {
             return Ok(Self::Fake(fake.clone()));
         }
-        let way = if publish { Way::Published } else { Way::Unknown };
-        let engine = |docker| Self::Containers(Engine { docker, way, refused: BTreeMap::new() });
+        let path = if publish { NetworkPath::Published } else { NetworkPath::Unknown };
+        let engine = |docker| Self::Containers(Engine { docker, path, refused: BTreeMap::new() });
         let backend = match launcher {
             LauncherChoice::Process => Self::Processes,
             LauncherChoice::Docker => engine(connect(&hosts(docker)).await?),
@@ -130,7 +130,7 @@ impl Backend {
 
     /// Whether containers are to be loaded through published ports.
     pub(in crate::app) fn is_published(&self) -> bool {
-        matches!(self, Self::Containers(engine) if engine.way == Way::Published)
+        matches!(self, Self::Containers(engine) if engine.path == NetworkPath::Published)
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) fn components<'run>(
 
 impl Engine {
     pub(in crate::app) fn launcher(&self) -> Result<ContainerLauncher, AppError> {
-        Ok(ContainerLauncher::new(self.docker.clone(), owner()?, self.way))
+        Ok(ContainerLauncher::new(self.docker.clone(), owner()?, self.path))
     }
 }
 

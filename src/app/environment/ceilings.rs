@@ -8,8 +8,8 @@ use crate::app::AppError;
 use crate::app::event::Observer;
 use crate::clock::UnixMillis;
 use crate::load::{CeilingRequest, LoadDriver};
-use crate::model::{Ceiling, Fingerprint, Placement, Plan};
-use crate::run::{Event, LoaderLimit, MAX_CEILING_SHARE, Placements, driven_rps, loader_limit};
+use crate::model::{Ceiling, Fingerprint, Placement, Plan, rules};
+use crate::run::{Event, LoaderLimit, Placements, driven_rps, loader_limit};
 use crate::units::{CpuSet, Rps};
 
 /// What is asked for: the loads of a plan, on the CPUs of its stacks.
@@ -35,7 +35,7 @@ pub(in crate::app) async fn ceilings(
         clippy::cast_sign_loss,
         reason = "`as` saturates, and no loader drives as much"
     )]
-    let enough_rps = (highest.as_f64() / MAX_CEILING_SHARE).ceil() as u32;
+    let enough_rps = (highest.as_f64() / rules::MAX_CEILING_SHARE).ceil() as u32;
     let mut found = BTreeMap::new();
     for (_, Placement { loader, app, .. }) in placements.iter() {
         let cpus = (loader.clone(), app.clone());

@@ -8,7 +8,7 @@ use super::Machine;
 use super::backend::{Backend, components};
 use crate::app::AppError;
 use crate::app::event::Observer;
-use crate::host::{Asked, Demand, Topology, ephemeral_ports, examine, raise_open_file_limit};
+use crate::host::{CheckInput, Demand, Topology, ephemeral_ports, examine, raise_open_file_limit};
 use crate::launch::{cpus, version};
 use crate::load::{LoadDriver, OhaLoad};
 use crate::model::{Bundle, Check, Experiment, Plan};
@@ -42,7 +42,7 @@ pub(in crate::app) fn check_room(
         return Ok(());
     }
     Err(AppError::new(room)
-        .hint("`--fit` lets them share CPUs; each such trial is then marked `cpus_shared`")
+        .hint("`--allow-shared-cpus` lets them share CPUs; each such trial is then marked `cpus_shared`")
         .hint("fewer `--workers` or a lower `--qps` want fewer"))
 }
 
@@ -118,7 +118,7 @@ pub(in crate::app) async fn examine_host(
 ) -> Result<Vec<Check>, AppError> {
     let loader = OhaLoad.name();
     let (name, release) = loader.split_once(' ').unwrap_or((&loader, ""));
-    let asked = Asked {
+    let asked = CheckInput {
         open_files: raise_open_file_limit()?,
         connections,
         docker: match engine {

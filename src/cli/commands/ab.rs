@@ -13,22 +13,28 @@ use crate::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A bundle file, or a component folder that takes the place of the one of its name
+    /// Bundle file, or component folder that replaces the one of its name
     pub before: PathBuf,
-    /// What it is compared with: a bundle file or a component folder as well
+    /// Bundle file or component folder to compare it with
     pub after: PathBuf,
-    /// What to measure: `ab`, `quick`, `full`, or the path of a spec file
+    /// Spec: `ab`, `quick`, `full`, or the path of a TOML file
     #[arg(long, default_value = "ab")]
     pub spec: String,
-    /// End as soon as every group of cases has a verdict, and at the latest after `--max`
+    /// End as soon as every group of cases has a verdict
     #[arg(long)]
     pub until_decided: bool,
-    /// The most time for that
-    #[arg(long, value_name = "TIME", default_value = "1h", requires = "until_decided")]
-    pub max: HumanDuration,
+    /// Longest time that `--until-decided` may take
+    #[arg(
+        long,
+        alias = "max",
+        value_name = "TIME",
+        default_value = "1h",
+        requires = "until_decided"
+    )]
+    pub max_duration: HumanDuration,
     #[command(flatten)]
     pub comparison: ComparisonArgs,
-    /// The file to write; by default `comparison.html` in the results folder
+    /// File to write [default: comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -41,7 +47,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
         before: args.before.clone(),
         after: args.after.clone(),
         spec: args.spec.clone(),
-        until_decided: args.until_decided.then_some(args.max),
+        until_decided: args.until_decided.then_some(args.max_duration),
         comparison: args.comparison.settings(),
         settings: run.settings()?,
     };

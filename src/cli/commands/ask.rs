@@ -4,9 +4,9 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use crate::app::{AppError, Unanswered, ask};
-use crate::cli::error::USER_ERROR;
 use crate::cli::location::location;
 use crate::cli::output::print;
+use crate::model::rules::Exit;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -22,9 +22,7 @@ pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let answer = location(&args.results).and_then(|location| ask(location, question));
     let (json, code) = match answer {
         Ok(answer) => (serde_json::to_string(&answer), ExitCode::SUCCESS),
-        Err(error) => {
-            (serde_json::to_string(&Unanswered::from(&error)), ExitCode::from(USER_ERROR))
-        }
+        Err(error) => (serde_json::to_string(&Unanswered::from(&error)), Exit::Error.into()),
     };
     print(&json.map_err(|error| AppError::new(error.to_string()))?)?;
     Ok(code)

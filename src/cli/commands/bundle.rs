@@ -11,13 +11,13 @@ pub(in crate::cli) struct Args {
     /// Component folders, each with a component.toml
     #[arg(required = true)]
     pub folders: Vec<PathBuf>,
-    /// The file to write
+    /// File to write
     #[arg(short, long, value_name = "FILE", default_value = "bundle.json")]
     pub output: PathBuf,
-    /// The folder of images that `tools/make-images` made
+    /// Folder of images that `tools/make-images` made
     #[arg(long, value_name = "FOLDER")]
     pub images: Option<PathBuf>,
-    /// Who makes it
+    /// Name of the tool that makes the bundle
     #[arg(long, value_name = "NAME", default_value = "make")]
     pub provider: String,
 }

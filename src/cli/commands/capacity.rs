@@ -10,7 +10,7 @@ use crate::model::Slo;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// What has to be kept, such as `p99<50ms,errors<0.1%`; several searches share their trials
+    /// Limits to keep, such as `p99<50ms,errors<0.1%`; may be repeated
     #[arg(long, required = true, value_name = "LIMITS")]
     pub slo: Vec<Slo>,
     #[command(flatten)]

@@ -10,13 +10,13 @@ use crate::model::Check;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The most connections that the loader will open
+    /// Largest number of connections that the loader will open
     #[arg(long, value_name = "COUNT", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub connections: u32,
-    /// Forget what the loader was seen to drive here: the next run measures it
+    /// Let the next run measure again which rate the loader can drive
     #[arg(long)]
     pub remeasure: bool,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }

@@ -5,8 +5,10 @@ mod ask;
 mod bundle;
 mod calibrate;
 mod capacity;
+mod completions;
 mod doctor;
 mod loader;
+mod man;
 mod pin;
 mod plan;
 mod report;
@@ -28,11 +30,7 @@ use clap::{Parser, Subcommand};
 use super::args::RunArgs;
 use crate::app::AppError;
 
-/// A reproducible benchmark appliance for HTTP APIs.
-///
-/// Exit codes: 0 fine, 1 wrong input or a refusing system, 2 wrong usage, 3 trials failed,
-/// 4 what `--fail-on` names, 5 a corrupt dataset, 6 a missing file of one, 7 an unreadable one, 8 one of a newer version,
-/// 70 a defect of this program, 130 interrupted.
+/// A reproducible benchmark appliance for HTTP APIs
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(in crate::cli) struct Args {
@@ -48,34 +46,38 @@ pub(in crate::cli) enum Command {
     Quick(RunArgs),
     /// Measure the reference matrix: 960 trials, about 6 hours
     Full(RunArgs),
-    /// Go on with an interrupted run
+    /// Continue an interrupted run
     Resume(resume::Args),
     /// Show what a run would do: matrix, placement and time
     Plan(plan::Args),
-    /// Measure one stack against itself: how small a difference this host can tell
+    /// Measure how small a change this host can detect
     Calibrate(RunArgs),
     /// Search for the highest rate that each stack sustains
     Capacity(capacity::Args),
-    /// Tell what of this host can disturb a measurement, and what to do about it
+    /// Check this host for what can disturb a measurement
     Doctor(doctor::Args),
-    /// Measure two versions by turns in one run, and compare them
+    /// Measure two versions interleaved in one run, and compare them
     Ab(ab::Args),
-    /// Show a dataset as one HTML file, or compare two
+    /// Show a dataset as one HTML page, or compare two
     Report(report::Args),
     /// Measure a dataset again from what it recorded, and compare old with new
     Reproduce(reproduce::Args),
-    /// Show a metric over all datasets that can be compared, and where it changed
+    /// Show a metric over all comparable datasets, and where it changed
     Trend(trend::Args),
     /// List, check, name, copy and remove datasets
     Results(results::Args),
-    /// Show all datasets in a browser: reports, comparisons, SQL, and a run as it goes on
+    /// Serve reports, comparisons, SQL and the current run to a browser
     Serve(serve::Args),
-    /// Ask every dataset at hand in SQL
+    /// Query all datasets in SQL
     Sql(sql::Args),
-    /// Print every table, column and function that SQL knows
+    /// List the tables, columns and functions of SQL
     Schema(schema::Args),
     /// Pin component folders in a bundle file
     Bundle(bundle::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(man::Args),
     /// Answer one question of the console in a browser
     #[command(hide = true)]
     Ask(ask::Args),
@@ -93,8 +95,8 @@ pub(in crate::cli) enum Command {
     Loader(loader::Args),
 }
 
-/// Executes a command.
-pub(super) fn execute(command: Command) -> Result<ExitCode, AppError> {
+/// Executes a command; `help` is the whole command line with its help.
+pub(super) fn execute(command: Command, help: clap::Command) -> Result<ExitCode, AppError> {
     match command {
         Command::Run(args) => block_on(run::execute(&args.spec, &args.run)),
         Command::Quick(args) => block_on(run::execute("quick", &args)),
@@ -113,6 +115,8 @@ pub(super) fn execute(command: Command) -> Result<ExitCode, AppError> {
         Command::Sql(args) => sql::execute(&args),
         Command::Schema(args) => schema::execute(&args),
         Command::Bundle(args) => bundle::execute(&args),
+        Command::Completions(args) => completions::execute(&args, help),
+        Command::Man(args) => man::execute(&args, help),
         Command::Ask(args) => ask::execute(&args),
         Command::Supervise(args) => supervise::execute(args),
         Command::Pin(args) => pin::execute(args),

@@ -17,17 +17,17 @@ use crate::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// `quick`, `full`, or the path of a spec file
+    /// Spec: `quick`, `full`, or the path of a TOML file
     pub spec: String,
     #[command(flatten)]
     pub factors: FactorArgs,
-    /// The bundle that pins the components
+    /// Bundle that pins the components
     #[arg(long, value_name = "FILE", env = "PERF_API_BUNDLE", default_value = "bundle.json")]
     pub bundle: PathBuf,
-    /// Plan for another host: what `lscpu --parse=CPU,CORE,NODE,MAXMHZ` prints there
+    /// Topology of another host: output of `lscpu --parse=CPU,CORE,NODE,MAXMHZ`
     #[arg(long, value_name = "FILE")]
     pub topology: Option<PathBuf>,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }

@@ -14,21 +14,21 @@ use crate::report::{markdown, report_json};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
+    /// Dataset: a tag, 6 or more digits of its id, `latest` or `latest~1`
     #[arg(default_value = "latest")]
     pub dataset: String,
-    /// Compare two datasets: the one that is the measure, and the one that is judged
+    /// Compare two datasets: the baseline, and the one that is judged
     #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with_all = ["dataset", "unverified"])]
     pub compare: Option<Vec<String>>,
     #[command(flatten)]
     pub comparison: ComparisonArgs,
-    /// The file to write; `report.html` or `comparison.html` in the results folder when not given
+    /// File to write [default: report.html or comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Open the page in a browser
     #[arg(long)]
     pub open: bool,
-    /// Show the dataset without comparing it with its hashes; the report then says so
+    /// Show the dataset without verifying its hashes; the report says so
     #[arg(long)]
     pub unverified: bool,
     #[command(flatten)]

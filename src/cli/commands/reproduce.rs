@@ -13,14 +13,13 @@ use crate::cli::progress::Terminal;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
+    /// Dataset: a tag, 6 or more digits of its id, `latest` or `latest~1`
     #[arg(default_value = "latest")]
     pub dataset: String,
-    /// Measure although this host is too small to give loader, app and store CPUs of their own; a dataset
-    /// whose parts shared them is measured so again without being asked
-    #[arg(long)]
-    pub fit: bool,
-    /// Say nothing while the run goes on
+    /// Let loader, app and store share CPUs; implied where the dataset's did
+    #[arg(long, alias = "fit")]
+    pub allow_shared_cpus: bool,
+    /// Hide progress
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]
@@ -29,7 +28,7 @@ pub(in crate::cli) struct Args {
     pub fake: FakeArgs,
     #[command(flatten)]
     pub comparison: ComparisonArgs,
-    /// The page of the comparison; `comparison.html` in the results folder when not given
+    /// File to write [default: comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -42,7 +41,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let request = ReproduceRequest {
         dataset: recorded,
         bundle: args.places.bundle.clone(),
-        share_cpus: args.fit,
+        share_cpus: args.allow_shared_cpus,
         comparison: args.comparison.settings(),
         neighbours: args.neighbours.settings(),
         host: host_settings(),

@@ -23,7 +23,7 @@ use crate::store::{Condition, Incoming, Listed, Names, Store, StoreError};
 pub(in crate::cli) struct Args {
     #[command(subcommand)]
     pub command: Action,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(
         long,
         value_name = "PLACE",
@@ -37,22 +37,24 @@ pub(in crate::cli) struct Args {
 /// A dataset is named by a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Action {
-    /// Every dataset, the latest first
+    /// List datasets, the latest first
     List {
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// What a dataset's manifest says
+    /// Show the manifest of a dataset
     Show {
+        /// Dataset
         #[arg(default_value = "latest")]
         dataset: String,
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Compare datasets with their hashes, their schema, and themselves
+    /// Check hashes, schema and figures of datasets
     Verify {
+        /// Datasets to check
         #[arg(required_unless_present = "all")]
         datasets: Vec<String>,
         /// Check every dataset
@@ -61,16 +63,22 @@ pub(in crate::cli) enum Action {
     },
     /// Give a dataset a name
     Tag {
+        /// Dataset
         dataset: String,
+        /// Name
         tag: String,
-        /// Take the tag from another dataset
+        /// Move the tag from another dataset
         #[arg(long)]
         force: bool,
     },
-    /// Take a name away
-    Untag { tag: String },
+    /// Remove a name
+    Untag {
+        /// Name
+        tag: String,
+    },
     /// Remove a dataset for good
     Remove {
+        /// Dataset
         dataset: String,
         /// Do not ask
         #[arg(long)]
@@ -81,22 +89,28 @@ pub(in crate::cli) enum Action {
     },
     /// Write a dataset to one file
     Export {
+        /// Dataset
         dataset: String,
-        /// The file, such as `mine.tar.zst`
+        /// File to write, such as `mine.tar.zst`
         file: PathBuf,
     },
     /// Check an exported dataset and add it
-    Import { file: PathBuf },
-    /// Copy a dataset to another place
+    Import {
+        /// File that `export` wrote
+        file: PathBuf,
+    },
+    /// Copy a dataset to another dataset store
     Push {
+        /// Dataset
         dataset: String,
-        /// A folder, s3://BUCKET/PREFIX, gs://… or az://…
+        /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
         to: String,
     },
-    /// Copy a dataset from another place
+    /// Copy a dataset from another dataset store
     Pull {
-        /// A folder, s3://BUCKET/PREFIX, gs://… or az://…
+        /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
         from: String,
+        /// Dataset
         #[arg(default_value = "latest")]
         dataset: String,
     },
@@ -284,7 +298,7 @@ async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<Exi
         };
         print(&format!("{:<10} {}  {what}\n", condition.as_str(), id.short()))?;
     }
-    Ok(ExitCode::from(condition_code(worst)))
+    Ok(condition_code(worst).into())
 }
 
 async fn remove(

@@ -13,16 +13,16 @@ use crate::id::DatasetId;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The run, by the name of its folder in `journal`; the latest when not given
+    /// Run, by the name of its folder in `journal`
     #[arg(default_value = "latest")]
     pub run: String,
-    /// Go on although program, components or host are not the same, and record that
+    /// Continue although program, components or host differ, and record that
     #[arg(long)]
     pub force: bool,
-    /// Let trials that cannot be ranked count as failed
+    /// Count trials that are not ranked as failed
     #[arg(long)]
     pub strict: bool,
-    /// Say nothing while the run goes on
+    /// Hide progress
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use crate::cli::progress::Terminal;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// `quick`, `full`, or the path of a spec file
+    /// Spec: `quick`, `full`, or the path of a TOML file
     pub spec: String,
     #[command(flatten)]
     pub run: RunArgs,

@@ -11,7 +11,7 @@ use crate::query::{FUNCTIONS, TableDoc, table_docs};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }

@@ -19,19 +19,19 @@ use crate::query::{Limits, Session, Trust};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The query; a prompt when neither a query, a file nor input is given
+    /// Query [default: standard input, or a prompt]
     #[arg(conflicts_with = "file", allow_hyphen_values = true)]
     pub query: Option<String>,
-    /// The file of the query
+    /// File that holds the query
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// How to print the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
     pub format: AnswerFormat,
-    /// Ask one dataset alone; its name as everywhere
+    /// Query one dataset alone
     #[arg(long, value_name = "DATASET")]
     pub dataset: Option<String>,
-    /// Do not compare datasets with their hashes, and leave out those without a manifest
+    /// Query without verifying hashes; datasets without a manifest are left out
     #[arg(long)]
     pub unverified: bool,
     #[command(flatten)]

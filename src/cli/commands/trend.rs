@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use crate::app::{self, AppError, Trend, TrendRequest};
@@ -17,24 +18,31 @@ const MIN_DATASETS: usize = 6;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The metric: rate, p50, p95, p99, p99.9, errors, app_cpu, store_cpu, app_memory, store_memory
+    /// Metric to show
+    #[arg(value_parser = metric_parser())]
     pub metric: Metric,
-    /// Only cases for which this holds, in SQL: `app = 'express'`
+    /// SQL condition on cases, such as `app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// The dataset that the others have to be comparable with
-    #[arg(long, value_name = "DATASET", default_value = "latest")]
-    pub like: String,
-    /// How to print it
+    /// Dataset that the others have to be comparable with
+    #[arg(long, alias = "like", value_name = "DATASET", default_value = "latest")]
+    pub baseline: String,
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
     #[command(flatten)]
     pub results: ResultsArgs,
 }
 
+/// The metrics, so that the help lists them.
+fn metric_parser() -> impl TypedValueParser<Value = Metric> {
+    PossibleValuesParser::new(Metric::ALL.map(Metric::as_str))
+        .try_map(|name| name.parse::<Metric>())
+}
+
 pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let store = args.results.open()?;
-    let baseline = location::find(&store, &args.like).await?;
+    let baseline = location::find(&store, &args.baseline).await?;
     let (metric, condition) = (args.metric, args.condition.clone());
     let trend = app::trend(&store, &TrendRequest { metric, baseline, condition }).await?;
     if args.format == Format::Json {
