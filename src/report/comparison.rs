@@ -9,9 +9,10 @@ use askama::Template;
 use self::charts::{DistributionChart, IntervalChart, distribution_chart, interval_charts};
 use super::ComparisonReport;
 use super::findings::{
-    basis_text, case_sentence, change_text, group_sentence, interval_text, margin_text,
+    basis_text, case_sentence, change_text, group_sentence, interval_text, margin_text, p_text,
     smallest_text, summary, value_text,
 };
+use super::headline::comparison_headline;
 use super::html::{ReportError, Scripts};
 use crate::compare::{
     CaseFinding, Class, Comparison, Factor, Finding, GroupFinding, Known, Noted, Verdict,
@@ -34,7 +35,7 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
     let page = ComparisonPage {
         scripts: Scripts::new(include_str!("templates/page.js")),
         title: format!("{before} → {after}"),
-        headline: comparison.headline(),
+        headline: comparison_headline(report),
         before,
         after,
         summary: summary(comparison),
@@ -248,10 +249,6 @@ fn factor_name(factor: Factor) -> &'static str {
         Factor::Workers => "workers",
         Factor::Target => "target rate",
     }
-}
-
-fn p_text(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 /// Both datasets side by side, then the components of both.

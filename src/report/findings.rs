@@ -1,4 +1,4 @@
-//! Verdicts in words, the same on the terminal, on the page and in a pull request.
+//! Verdicts as text, the same on the terminal, on the page and in a pull request.
 
 use super::ComparisonReport;
 use crate::compare::{
@@ -8,7 +8,7 @@ use crate::compare::{
 use crate::model::{MAX_LINE_CHARS, Metric, one_line};
 use crate::units::Nanos;
 
-/// `+12.3 %`, or of failed requests `+0.40 points`; behind `≥` or `≤` where one end alone is known.
+/// `+12.3 %`, or for the error rate `+0.400 points`; after `≥` or `≤` where only one end is known.
 #[must_use]
 pub fn change_text(finding: &Finding) -> String {
     let sign = match finding.known {
@@ -20,7 +20,7 @@ pub fn change_text(finding: &Finding) -> String {
     format!("{sign}{}", amount(finding.metric, finding.change, true))
 }
 
-/// `[+8.1 %, +17.0 %]`; a dash where nothing bounds it.
+/// `[+8.1 %, +17.0 %]`; a dash where there is no interval.
 #[must_use]
 pub fn interval_text(finding: &Finding) -> String {
     if !finding.low.is_finite() || !finding.high.is_finite() {
@@ -30,19 +30,20 @@ pub fn interval_text(finding: &Finding) -> String {
     format!("[{}, {}]", end(finding.low), end(finding.high))
 }
 
-/// `4.1 %`: the smallest change that could have been seen; a dash where none could.
+/// `4.1 %`: the smallest change that would have been detected; a dash where there is none.
 #[must_use]
 pub fn smallest_text(finding: &Finding) -> String {
     size_text(finding.metric, finding.smallest_seen)
 }
 
-/// `5.0 %`: the smallest change that would be called; a dash where none would.
+/// `5.0 %`: the smallest change that gets a verdict; a dash where there is none.
 #[must_use]
 pub fn margin_text(finding: &Finding) -> String {
     size_text(finding.metric, finding.margin)
 }
 
-fn size_text(metric: Metric, change: f64) -> String {
+/// `5.0 %`: the size of a change without its direction; a dash where it is not finite.
+pub(super) fn size_text(metric: Metric, change: f64) -> String {
     if change.is_finite() { amount(metric, change, false) } else { "–".to_owned() }
 }
 
@@ -67,7 +68,7 @@ pub fn value_text(metric: Metric, value: f64) -> String {
     }
 }
 
-/// One sentence that is true of a case.
+/// The finding of a case as a sentence.
 #[must_use]
 pub fn case_sentence(one: &CaseFinding) -> String {
     let metric = one.finding.metric;
@@ -76,7 +77,7 @@ pub fn case_sentence(one: &CaseFinding) -> String {
     sentence(&one.finding, &one.case.to_string(), &from_to)
 }
 
-/// One sentence that is true of a group.
+/// The finding of a group as a sentence.
 #[must_use]
 pub fn group_sentence(one: &GroupFinding) -> String {
     let plural = if one.cases == 1 { "" } else { "s" };
@@ -84,54 +85,76 @@ pub fn group_sentence(one: &GroupFinding) -> String {
     sentence(&one.finding, &whole, "")
 }
 
+/// What is known of a finding, and of an inconclusive one the rule that withheld the verdict: a sentence
+/// never shows an interval that contradicts it.
 fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
-    let metric = finding.metric;
+    let subject = format!("{} of {of}", finding.metric.title());
     let interval = interval_text(finding);
-    let title = metric.title();
-    let seen = format!("this setup could have seen {}", smallest_text(finding));
-    let moved = if finding.change >= 0.0 { "rose" } else { "fell" };
-    let by = match finding.known {
-        Known::Exactly => "by",
-        Known::AtLeast | Known::AtMost | Known::Nothing => "by at least",
-    };
-    let size = size_text(metric, finding.change);
+    let direction = if finding.change >= 0.0 { "rose" } else { "fell" };
+    let size = size_text(finding.metric, finding.change);
+    let change = format!("{subject} {direction} by {size} {interval}");
     let margin = margin_text(finding);
+    let detectable = format!("the smallest detectable change is {}", smallest_text(finding));
+    let p = p_text(finding.adjusted_p);
     match finding.doubt {
         None if finding.verdict == Verdict::Equivalent => format!(
-            "{title} of {of} is the same: it changed by {} {interval}",
+            "{subject} is equivalent: it changed by {} {interval}, which is within the margin",
             change_text(finding)
         ),
-        None => format!("{title} of {of} {moved} {by} {size} {interval}{from_to}; {seen}"),
-        Some(Doubt::Chance) => format!(
-            "{title} of {of} may have changed by anything in {interval}, which chance explains; {seen}"
+        None => format!(
+            "{subject} {}: it {direction} {} {size} {interval}{from_to}; {detectable}",
+            finding.verdict.as_str(),
+            by_text(finding)
         ),
-        Some(Doubt::AroundTheMargin) => format!(
-            "{title} of {of} {moved} by {size} {interval}, and whether that is more than {margin} cannot be told"
+        Some(Doubt::Chance) => {
+            format!("No change of {subject} is shown: {interval} includes zero; {detectable}")
+        }
+        Some(Doubt::Family) => format!(
+            "{change}, but this is not significant once every test of the comparison is accounted for (adjusted p {p})"
         ),
+        Some(Doubt::Ranks) => format!(
+            "{change}, but the ranks of its repetitions do not confirm it: outliers may explain it"
+        ),
+        Some(Doubt::AroundTheMargin) => {
+            format!("{change}, but this is not shown to be more than the margin of {margin}")
+        }
         Some(Doubt::Bound) => format!(
-            "{title} of {of} is known as a bound only, since requests were unfinished: no verdict is possible in this direction"
+            "{subject} is known only as a bound, because requests were unfinished: a verdict in this direction is not possible"
         ),
         Some(Doubt::Uncalibrated) => format!(
-            "{title} of {of} {moved} by {size} {interval}, and nobody knows by how much two runs differ on this host"
+            "{change}, but without a calibration of this host the difference between two runs may explain it"
         ),
         Some(Doubt::TooFewRepetitions) => format!(
-            "{title} of {of} was measured once on a side: that it {moved} by {size} may be chance"
+            "{subject} {direction} by {size}, but one side has a single repetition: chance may explain it"
         ),
     }
+}
+
+/// `by`, or `by at least` where one end of the change is known.
+pub(super) fn by_text(finding: &Finding) -> &'static str {
+    match finding.known {
+        Known::Exactly => "by",
+        Known::AtLeast | Known::AtMost | Known::Nothing => "by at least",
+    }
+}
+
+/// `0.031`, or `< 0.001`.
+pub(super) fn p_text(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 /// How many trials of a case failed, and why.
 #[must_use]
 pub fn broken_sentence(one: &Broken) -> String {
     let Broken { case, trials_before, failed_before, trials_after, failed_after, reason } = one;
-    let word = if one.is_regression() { "broke: " } else { "" };
+    let verb = if one.is_regression() { "broke" } else { "has failed trials" };
     format!(
-        "{word}trials of {case} failed: {failed_before} of {trials_before} before, {failed_after} of {trials_after} after; the most frequent reason: {}",
+        "{case} {verb}: {failed_before} of {trials_before} trials failed before, {failed_after} of {trials_after} after; the most frequent reason: {}",
         one_line(reason, MAX_LINE_CHARS)
     )
 }
 
-/// How many cases have which verdict, how many broke, and how many groups changed, in a line.
+/// How many cases have each verdict, how many broke, and how many groups changed, in a line.
 #[must_use]
 pub fn summary(comparison: &Comparison) -> String {
     let counts: Vec<String> = Verdict::ALL
@@ -194,18 +217,18 @@ pub fn failure_text(report: &ComparisonReport) -> Option<String> {
     (!found.is_empty()).then(|| found.join("; "))
 }
 
-/// What the verdicts stand on, in a sentence.
+/// What the verdicts are based on, in a sentence or more.
 #[must_use]
 pub fn basis_text(comparison: &Comparison) -> String {
     match comparison.basis {
         Basis::Interleaved => {
-            "Both sides were measured block by block in one run, so what the host did meanwhile is in neither's favour.".to_owned()
+            "Both sides were measured interleaved in one run, so changes of the host affect both alike.".to_owned()
         }
         Basis::Calibrated { sessions } => format!(
-            "Two separate runs: by how much such runs differ although nothing changed is known from {sessions} calibrations of this host, and is part of the intervals."
+            "These are two separate runs. The intervals include how much such runs differ on this host when nothing changed, which {sessions} calibrations measured."
         ),
         Basis::Uncalibrated => format!(
-            "Two separate runs on a host that was calibrated fewer than {MIN_SESSIONS} times: by how much such runs differ although nothing changed is not known. Of rates, latencies and resources only changes beyond {:.0} % are called, and none is called equivalent. `perf-api calibrate` on {MIN_SESSIONS} days mends that; `perf-api ab` needs none of it.",
+            "These are two separate runs, and the host has fewer than {MIN_SESSIONS} calibrations, so how much two runs differ when nothing changed is not known. For rates, latencies and resources only a change beyond {:.0} % gets a verdict, and nothing is called equivalent. Run `perf-api calibrate` on {MIN_SESSIONS} days, or use `perf-api ab`, which needs no calibration.",
             (MIN_UNCALIBRATED - 1.0) * 100.0
         ),
     }

@@ -1,0 +1,174 @@
+//! The headline of a comparison: what changed, the same in every format.
+
+use std::collections::BTreeSet;
+
+use super::ComparisonReport;
+use super::charts::title;
+use super::findings::{by_text, size_text};
+use super::summary::grouped;
+use crate::compare::{Broken, Comparison, Factor, Finding, GroupFinding, Verdict};
+use crate::model::{Case, Metric};
+use crate::store::Manifest;
+
+/// What a comparison shows, in one line.
+///
+/// Cases that broke come first, then the largest regression, then the largest improvement when nothing
+/// regressed. The largest is measured in multiples of the margin, and what clients notice (rate,
+/// latency, errors) goes before CPU time and memory. The rest is counted.
+#[must_use]
+pub fn comparison_headline(report: &ComparisonReport) -> String {
+    let comparison = &report.comparison;
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(broken_part(report));
+    for verdict in [Verdict::Regressed, Verdict::Improved] {
+        match parts.is_empty() || verdict == Verdict::Regressed {
+            true => parts.extend(change_part(report, verdict)),
+            false => parts.extend(more(comparison, verdict, 0)),
+        }
+    }
+    if parts.is_empty() {
+        return no_change(comparison);
+    }
+    let headline = parts.join("; ");
+    // Percentiles have lower-case names.
+    let is_percentile = headline[1..].starts_with(|c: char| c.is_ascii_digit());
+    if is_percentile { headline } else { headline[..1].to_uppercase() + &headline[1..] }
+}
+
+/// `Express at 2,000 requests/s broke: 5 of 5 trials failed`, and how many more cases broke.
+fn broken_part(report: &ComparisonReport) -> Option<String> {
+    let broke = report.comparison.broken.iter().filter(|one| one.is_regression());
+    let broke: Vec<&Broken> = broke.collect();
+    let first = broke.first()?;
+    let Broken { failed_after, trials_after, .. } = first;
+    let name = case_name(report, &first.case);
+    let more = match broke.len() - 1 {
+        0 => String::new(),
+        1 => "; 1 more case broke".to_owned(),
+        more => format!("; {more} more cases broke"),
+    };
+    Some(format!("{name} broke: {failed_after} of {trials_after} trials failed{more}"))
+}
+
+/// `p50 of Express at 2,000 requests/s regressed by 124 %`, and how many more figures did.
+fn change_part(report: &ComparisonReport, verdict: Verdict) -> Option<String> {
+    let comparison = &report.comparison;
+    let cases = comparison.cases.iter().map(|one| (&one.finding, case_name(report, &one.case)));
+    let groups = comparison.groups.iter().map(|one| (&one.finding, group_name(report, one)));
+    let (finding, of) = largest(cases, verdict).or_else(|| largest(groups, verdict))?;
+    let change = format!(
+        "{} of {of} {} {} {}",
+        finding.metric.title(),
+        verdict.as_str(),
+        by_text(finding),
+        size_text(finding.metric, finding.change)
+    );
+    let more = more(comparison, verdict, 1).map_or_else(String::new, |more| format!("; {more}"));
+    Some(change + &more)
+}
+
+/// The largest change with a verdict, the first of several.
+fn largest<'a>(
+    all: impl Iterator<Item = (&'a Finding, String)>,
+    verdict: Verdict,
+) -> Option<(&'a Finding, String)> {
+    let own = all.filter(|(finding, _)| finding.verdict == verdict);
+    own.reduce(|best, one| {
+        let key = |finding: &Finding| (is_seen_by_clients(finding.metric), finding.size());
+        let ((best_class, best_size), (class, size)) = (key(best.0), key(one.0));
+        let is_larger = class.cmp(&best_class).then(size.total_cmp(&best_size)).is_gt();
+        if is_larger { one } else { best }
+    })
+}
+
+fn is_seen_by_clients(metric: Metric) -> bool {
+    metric.is_latency() || matches!(metric, Metric::Rate | Metric::Errors)
+}
+
+/// `3 more figures regressed`, or of groups when no single case has the verdict; `named` of them are in
+/// the headline already.
+fn more(comparison: &Comparison, verdict: Verdict, named: usize) -> Option<String> {
+    let (noun, count) = match comparison.count(verdict) {
+        0 => ("group", comparison.count_groups(verdict)),
+        cases => ("figure", cases),
+    };
+    let more = if named > 0 { " more" } else { "" };
+    match count.saturating_sub(named) {
+        0 => None,
+        1 => Some(format!("1{more} {noun} {}", verdict.as_str())),
+        count => Some(format!("{count}{more} {noun}s {}", verdict.as_str())),
+    }
+}
+
+/// The headline of a comparison without a change.
+fn no_change(comparison: &Comparison) -> String {
+    let (judged, unjudged) = (comparison.cases.len(), comparison.unjudged.len());
+    let all = judged + unjudged;
+    let missing = match unjudged {
+        0 => String::new(),
+        count => format!(", {count} not judged"),
+    };
+    match comparison.count(Verdict::Equivalent) {
+        _ if judged == 0 => {
+            "Nothing could be judged: no case has valid trials on both sides".to_owned()
+        }
+        0 => format!(
+            "Inconclusive: none of {} is shown to have changed or to be equivalent{missing}",
+            figures(all)
+        ),
+        same if same == all => {
+            format!("No change: all of {} are equivalent within the margin", figures(all))
+        }
+        same => format!(
+            "No change shown: {same} of {} are equivalent, {} inconclusive{missing}",
+            figures(all),
+            judged - same
+        ),
+    }
+}
+
+fn figures(count: usize) -> String {
+    format!("{count} figure{}", if count == 1 { "" } else { "s" })
+}
+
+/// `Express on Redis at 2,000 requests/s`: the app, and each factor that differs among the cases.
+fn case_name(report: &ComparisonReport, case: &Case) -> String {
+    let comparison = &report.comparison;
+    let cases = comparison.cases.iter().map(|one| &one.case);
+    let cases = cases.chain(comparison.unjudged.iter().map(|one| &one.case));
+    let all: BTreeSet<&Case> = cases.chain(comparison.broken.iter().map(|one| &one.case)).collect();
+    let differs = |is_same: &dyn Fn(&Case) -> bool| all.iter().any(|one| !is_same(one));
+    let mut name = title(&report.after, &case.stack.app);
+    if differs(&|one| one.stack.store == case.stack.store) {
+        name.push_str(&format!(" on {}", title(&report.after, &case.stack.store)));
+    }
+    if differs(&|one| one.stack.workers == case.stack.workers) {
+        name.push_str(&format!(" with {}", Factor::Workers.level(case)));
+    }
+    if differs(&|one| one.concurrency == case.concurrency) {
+        name.push_str(&format!(" over {} connections", grouped(&case.concurrency)));
+    }
+    if differs(&|one| one.target_rps == case.target_rps) {
+        name.push_str(&format!(" at {} requests/s", grouped(&case.target_rps)));
+    }
+    name
+}
+
+/// `Express (8 cases together)`, `all stacks with 2 workers (8 cases together)`.
+fn group_name(report: &ComparisonReport, group: &GroupFinding) -> String {
+    let level = &group.level;
+    let name = match group.factor {
+        Factor::App => app_title(&report.after, level),
+        Factor::Store => format!("all stacks {level}"),
+        Factor::Workers => format!("all stacks with {level}"),
+        Factor::Target => format!("all stacks at {level}"),
+    };
+    match group.cases {
+        1 => name,
+        cases => format!("{name} ({cases} cases together)"),
+    }
+}
+
+fn app_title(manifest: &Manifest, name: &str) -> String {
+    name.parse().map_or_else(|_| name.to_owned(), |name| title(manifest, &name))
+}
