@@ -48,14 +48,14 @@ impl Held {
 }
 
 /// How much each stack holds at one number of connections: each valid trial completed 99 % of what was
-/// planned and kept the limit, and none broke under the load. What does not start says nothing of what
+/// planned and kept the limit (if there is one), and none broke under the load. What does not start says nothing of what
 /// it would hold. Trials are given in the order of their cases, with the latencies between which
 /// their percentiles lie.
 #[must_use]
 pub fn held(
     trials: &[(&TrialRow, &PercentileEnds)],
     concurrency: u32,
-    limit: LatencyLimit,
+    limit: Option<LatencyLimit>,
 ) -> Vec<Held> {
     let own: Vec<&(&TrialRow, &PercentileEnds)> =
         trials.iter().filter(|(trial, _)| trial.case.concurrency == concurrency).collect();
@@ -81,7 +81,7 @@ pub fn held(
 /// second is missing where it may be any.
 pub type PercentileEnds = [Option<(Nanos, Option<Nanos>)>; QUANTILES.len()];
 
-fn hold(trials: &[&(&TrialRow, &PercentileEnds)], limit: LatencyLimit) -> Hold {
+fn hold(trials: &[&(&TrialRow, &PercentileEnds)], limit: Option<LatencyLimit>) -> Hold {
     let breaks = |trial: &TrialRow| {
         let load = Stage::Load.as_str();
         trial.failure.as_ref().is_some_and(|failure| failure.stage == load)
@@ -97,12 +97,13 @@ fn hold(trials: &[&(&TrialRow, &PercentileEnds)], limit: LatencyLimit) -> Hold {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
-fn hold_of(trial: &TrialRow, ends: &PercentileEnds, limit: LatencyLimit) -> Hold {
+fn hold_of(trial: &TrialRow, ends: &PercentileEnds, limit: Option<LatencyLimit>) -> Hold {
     let (completed, planned) =
         (trial.completed_in_window().unwrap_or(0), trial.planned.unwrap_or(0));
     if (completed as f64) < planned as f64 * COMPLETED {
         return Hold::Missed;
     }
+    let Some(limit) = limit else { return Hold::Held };
     match ends[limit.percentile] {
         Some((low, _)) if low > limit.longest => Hold::Missed,
         Some((_, Some(high))) if high <= limit.longest => Hold::Held,
@@ -148,8 +149,8 @@ mod tests {
             trials.iter().map(|trial| trial.latency.map(|figure| figure.map(end))).collect();
         let trials: Vec<_> = trials.iter().zip(&ends).collect();
         let limit = LatencyLimit { percentile: 2, longest: Nanos(20_000_000) };
-        assert!(held(&trials, 7, limit).is_empty(), "of other connections there is nothing");
-        let held = held(&trials, 100, limit);
+        assert!(held(&trials, 7, Some(limit)).is_empty(), "of other connections there is nothing");
+        let held = held(&trials, 100, Some(limit));
         let whole = |rate: Rps| rate.as_whole().unwrap();
         (held[0].rps.map(whole), held[0].next.map(|(rate, hold)| (whole(rate), hold)))
     }

@@ -77,10 +77,10 @@ struct ComparisonPage<'a> {
     after: String,
     summary: String,
     basis: String,
-    /// The chance of a false alarm, and the level of intervals.
+    /// The false discovery rate, and the level of intervals.
     alpha: String,
     level: String,
-    /// Cases that changed, the largest effect first.
+    /// Cases that changed, the largest change first.
     changed: Vec<CaseRow>,
     changed_groups: Vec<GroupRow>,
     groups: Vec<GroupRow>,
@@ -97,9 +97,9 @@ struct ComparisonPage<'a> {
     report: &'a ComparisonReport,
 }
 
-/// A verdict that is read without its colour: a sign for the direction, a word, and the change.
+/// A verdict that can be read without its colour: a sign for the direction, the verdict, the change.
 struct Mark {
-    /// The verdict, which is the name of its style; `none` where there is nothing.
+    /// The name of its style: the verdict, or `none`.
     verdict: &'static str,
     sign: &'static str,
     word: &'static str,
@@ -160,27 +160,27 @@ struct NotedRow {
 
 fn mark(finding: &Finding, sentence: String) -> Mark {
     let direction = if finding.change >= 0.0 { "▲" } else { "▼" };
-    let (sign, word) = match finding.verdict {
-        Verdict::Regressed => (direction, "worse"),
-        Verdict::Improved => (direction, "better"),
-        Verdict::Equivalent => ("=", "same"),
-        Verdict::Inconclusive => ("?", "unclear"),
+    let sign = match finding.verdict {
+        Verdict::Regressed | Verdict::Improved => direction,
+        Verdict::Equivalent => "=",
+        Verdict::Inconclusive => "?",
     };
-    Mark { verdict: finding.verdict.as_str(), sign, word, change: change_text(finding), sentence }
+    let word = finding.verdict.as_str();
+    Mark { verdict: word, sign, word, change: change_text(finding), sentence }
 }
 
 fn case_row(one: &CaseFinding) -> CaseRow {
     let finding = &one.finding;
     let is_unknown = finding.known == Known::Nothing;
-    let told = |value: f64, is_bound: bool| {
+    let bounded = |value: f64, is_bound: bool| {
         let sign = if is_bound { "> " } else { "" };
         format!("{sign}{}", value_text(finding.metric, value))
     };
     CaseRow {
         metric: finding.metric.title(),
         case: one.case.to_string(),
-        before: told(one.before, is_unknown || finding.known == Known::AtMost),
-        after: told(one.after, is_unknown || finding.known == Known::AtLeast),
+        before: bounded(one.before, is_unknown || finding.known == Known::AtMost),
+        after: bounded(one.after, is_unknown || finding.known == Known::AtLeast),
         mark: mark(finding, case_sentence(one)),
         interval: interval_text(finding),
         smallest: smallest_text(finding),
@@ -237,7 +237,7 @@ fn matrix(comparison: &Comparison, metrics: &[Metric]) -> Vec<MatrixRow> {
         .collect()
 }
 
-/// Which metrics there are, each once.
+/// The metrics, each once.
 fn each_once(all: impl Iterator<Item = Metric>) -> Vec<Metric> {
     all.collect::<BTreeSet<Metric>>().into_iter().collect()
 }
@@ -261,7 +261,7 @@ fn provenance(report: &ComparisonReport) -> Vec<ProvenanceRow> {
         after,
     };
     let (before, after) =
-        (told(comparison.before, &report.before), told(comparison.after, &report.after));
+        (source(comparison.before, &report.before), source(comparison.after, &report.after));
     let mut rows: Vec<ProvenanceRow> = before
         .into_iter()
         .zip(after)
@@ -278,7 +278,7 @@ fn provenance(report: &ComparisonReport) -> Vec<ProvenanceRow> {
 }
 
 /// Where the figures of a dataset come from.
-fn told(dataset: DatasetId, manifest: &Manifest) -> Vec<(&'static str, String)> {
+fn source(dataset: DatasetId, manifest: &Manifest) -> Vec<(&'static str, String)> {
     let experiment = &manifest.experiment;
     let host = &manifest.host;
     let gib = host.memory_bytes.div_ceil(1 << 30);
@@ -307,7 +307,11 @@ fn component(manifest: &Manifest, name: &ComponentName) -> String {
     let is_used = experiment.apps.contains(name) || experiment.stores.contains(name);
     let found = manifest.bundle.components.iter().find(|one| one.name == *name);
     match found.filter(|_| is_used) {
-        Some(one) => one.in_words(),
+        Some(one) => format!(
+            "{}, identity {}",
+            one.version.as_deref().unwrap_or("(no version)"),
+            one.identity
+        ),
         None => "not measured".to_owned(),
     }
 }

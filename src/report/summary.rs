@@ -1,4 +1,4 @@
-//! The answer in words: which stack holds which load.
+//! The answer as a sentence: which rate each stack kept pace with, and sustains under a limit.
 
 use serde::Serialize;
 
@@ -12,52 +12,53 @@ use crate::units::{Nanos, Rps};
 
 /// The limits that a reader can choose, in milliseconds.
 const LIMITS_MS: [u64; 10] = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
-/// The limit that is asked first, where something keeps it.
-const USUAL_LIMIT: Nanos = Nanos(20_000_000);
+/// The limit that is assumed first, if a stack keeps it.
+const DEFAULT_LIMIT: Nanos = Nanos(20_000_000);
 
-/// What is asked: which load is held at so many connections under a limit.
+/// Which rates are sustained over a number of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Question {
-    /// What is to be kept.
+    /// The limit to keep; `None` asks only which rates a stack kept pace with.
     #[serde(flatten)]
-    pub limit: LatencyLimit,
+    pub limit: Option<LatencyLimit>,
     /// Connections of the loader.
     pub connections: u32,
 }
 
-/// What each stack holds.
+/// What each stack sustains.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Answer {
     /// What was asked.
     #[serde(flatten)]
     pub question: Question,
-    /// In a sentence.
-    pub words: String,
-    /// How much each stack holds, in the order of stacks.
+    /// The answer as a sentence.
+    pub text: String,
+    /// The rate that each stack sustains, in the order of stacks.
     pub cells: Vec<String>,
 }
 
-/// One app on one store, in a table of what is held.
-pub(super) struct HeldRow {
+/// One app on one store, in the table of sustained rates.
+pub(super) struct SustainedRow {
     /// The app's place in the experiment.
     pub app: usize,
     /// The store's place in the experiment.
     pub store: usize,
     /// Both by name.
     pub name: String,
-    /// How much it holds, by workers in ascending order.
-    pub cells: Vec<HeldCell>,
+    /// The rates, by workers in ascending order.
+    pub cells: Vec<SustainedCell>,
 }
 
-/// What one stack holds.
-pub(super) struct HeldCell {
+/// What one stack sustains.
+pub(super) struct SustainedCell {
     /// Its place in [`Answer::cells`].
     pub place: usize,
     pub workers: u32,
     pub text: String,
 }
 
-/// Everything that can be asked, the first question first. Nothing of a search: it has its own answer.
+/// Every question, the one of the headline first: which rates were kept pace with over the fewest
+/// connections. None for a search, which has its own answer.
 pub(super) fn questions(report: &Report) -> Vec<Question> {
     if report.manifest.order == Order::Search {
         return Vec::new();
@@ -66,24 +67,30 @@ pub(super) fn questions(report: &Report) -> Vec<Question> {
     connections.sort_unstable();
     let mut questions = Vec::new();
     for &connections in &connections {
+        questions.push(Question { limit: None, connections });
         for percentile in 0..QUANTILES.len() {
             for longest in LIMITS_MS.map(|ms| Nanos(ms * 1_000_000)) {
-                let limit = LatencyLimit { percentile, longest };
+                let limit = Some(LatencyLimit { percentile, longest });
                 questions.push(Question { limit, connections });
             }
         }
     }
-    // At the fewest connections, p95, the limit nearest above the usual one that somebody keeps.
-    let usual = |one: &&Question| {
-        Some(&one.connections) == connections.first()
-            && one.limit.percentile == P95
-            && one.limit.longest >= USUAL_LIMIT
+    questions
+}
+
+/// The question with the limit that is assumed until the reader chooses another: p95 over the fewest
+/// connections, and the lowest limit from [`DEFAULT_LIMIT`] on that a stack keeps.
+pub(super) fn assumed(report: &Report) -> Option<Question> {
+    let questions = questions(report);
+    let connections = questions.first()?.connections;
+    let is_candidate = |one: &&Question| {
+        let is_limit =
+            |limit: LatencyLimit| limit.percentile == P95 && limit.longest >= DEFAULT_LIMIT;
+        one.connections == connections && one.limit.is_some_and(is_limit)
     };
     let is_kept = |one: &&Question| held_by(report, **one).iter().any(|held| held.rps.is_some());
-    let mut candidates = questions.iter().filter(usual);
-    let first = candidates.clone().find(is_kept).or_else(|| candidates.next()).copied();
-    questions.sort_by_key(|one| Some(*one) != first);
-    questions
+    let mut candidates = questions.iter().filter(is_candidate);
+    candidates.clone().find(is_kept).or_else(|| candidates.next()).copied()
 }
 
 /// The answer to a question.
@@ -91,7 +98,7 @@ pub(super) fn answer(report: &Report, question: Question) -> Answer {
     let held = held_by(report, question);
     Answer {
         question,
-        words: words(&report.manifest, &held, question),
+        text: sentence(&report.manifest, &held, question),
         cells: held.iter().map(cell).collect(),
     }
 }
@@ -104,13 +111,18 @@ fn held_by(report: &Report, question: Question) -> Vec<Held> {
 /// What was found, in a sentence.
 pub(super) fn headline(report: &Report) -> String {
     match questions(report).first() {
-        Some(&first) => answer(report, first).words,
-        None => sustained(&report.manifest),
+        Some(&first) => answer(report, first).text,
+        None => search_result(&report.manifest),
     }
 }
 
-/// The table of what is held.
-pub(super) fn held_rows(report: &Report, question: Question) -> Vec<HeldRow> {
+/// What was found under the assumed limit, in a sentence; `None` for a search.
+pub(super) fn assumption(report: &Report) -> Option<String> {
+    Some(answer(report, assumed(report)?).text)
+}
+
+/// The table of sustained rates.
+pub(super) fn sustained_rows(report: &Report, question: Question) -> Vec<SustainedRow> {
     let manifest = &report.manifest;
     let held = held_by(report, question);
     let place = |names: &[ComponentName], name: &ComponentName| {
@@ -120,12 +132,12 @@ pub(super) fn held_rows(report: &Report, question: Question) -> Vec<HeldRow> {
     all.chunk_by(|(_, a), (_, b)| pair(&a.stack) == pair(&b.stack))
         .map(|own| {
             let stack = &own[0].1.stack;
-            let cell = |&(place, held): &(usize, &Held)| HeldCell {
+            let cell = |&(place, held): &(usize, &Held)| SustainedCell {
                 place,
                 workers: held.stack.workers,
                 text: cell(held),
             };
-            HeldRow {
+            SustainedRow {
                 app: place(&manifest.experiment.apps, &stack.app),
                 store: place(&manifest.experiment.stores, &stack.store),
                 name: name(manifest, stack),
@@ -135,8 +147,8 @@ pub(super) fn held_rows(report: &Report, question: Question) -> Vec<HeldRow> {
         .collect()
 }
 
-/// `5,000`; behind `≥` where more was not offered or is not known, `< 1,000` where the lowest is too
-/// much already, `?` where nothing is known.
+/// `5,000`; `≥ 5,000` if no higher rate was offered or its result is not known, `< 1,000` if the lowest
+/// rate was missed, `?` if nothing is known.
 fn cell(held: &Held) -> String {
     match (held.rps, held.next) {
         (Some(rps), Some((_, Hold::Missed))) => grouped(&rps),
@@ -163,45 +175,55 @@ pub(super) fn grouped(number: &impl ToString) -> String {
     groups.join(",") + fraction
 }
 
-/// The best: of the highest rate that is held, those with the fewest workers.
+/// The best: of the highest rate, those with the fewest workers.
 fn best<'a>(held: &[&'a Held]) -> Vec<&'a Held> {
     let key = |one: &Held| (one.rps, std::cmp::Reverse(one.stack.workers));
     let most = held.iter().map(|one| key(one)).max();
     held.iter().copied().filter(|one| one.rps.is_some() && Some(key(one)) == most).collect()
 }
 
-fn words(manifest: &Manifest, held: &[Held], question: Question) -> String {
-    // No line ends between a number and its unit.
-    let longest = limit_text(question.limit.longest).replace(' ', "\u{a0}");
-    let mut under = format!("{} under {longest}", question.limit.name().replace('_', "."));
-    if manifest.experiment.concurrency.len() > 1 {
-        under.push_str(&format!(" over {} connections", grouped(&question.connections)));
-    }
+/// `Express on Redis kept pace up to 5,000 requests/s with 2 workers; …`, or under a limit
+/// `Assuming a limit of p95 ≤ 20 ms: Express on Redis sustains 2,000 requests/s with 2 workers; …`.
+fn sentence(manifest: &Manifest, held: &[Held], question: Question) -> String {
+    let assumption = question.limit.map_or_else(String::new, |limit| {
+        // No line ends between a number and its unit.
+        let longest = limit_text(limit.longest).replace(' ', "\u{a0}");
+        format!("Assuming a limit of {} ≤ {longest}: ", limit.name().replace('_', "."))
+    });
     let all: Vec<&Held> = held.iter().collect();
     let winners = best(&all);
-    let Some(first) = winners.first() else { return nobody(held, &under) };
-    let Some(rate) = first.rps else { return nobody(held, &under) };
-    let verb = if winners.len() == 1 { "holds" } else { "hold" };
-    let mut words = format!(
-        "{} {verb} {}{} requests/s at {under} with {}",
+    let Some((first, rate)) = winners.first().and_then(|one| Some((one, one.rps?))) else {
+        return assumption + &nobody(held, question);
+    };
+    let verb = match (question.limit, &winners[..]) {
+        (None, _) => "kept pace up to",
+        (Some(_), [_]) => "sustains",
+        (Some(_), _) => "sustain",
+    };
+    let over = match manifest.experiment.concurrency.len() {
+        1 => String::new(),
+        _ => format!(" over {} connections", grouped(&question.connections)),
+    };
+    let mut text = format!(
+        "{assumption}{} {verb} {}{} requests/s{over} with {}",
         names(manifest, &winners),
         at_least(&winners),
         grouped(&rate),
         workers(first.stack.workers)
     );
     if winners.iter().all(|one| one.next.is_none()) {
-        words.push_str(", the highest rate that was offered");
+        text.push_str(", the highest rate offered");
     }
     for app in &manifest.experiment.apps {
         let own: Vec<&Held> = all.iter().copied().filter(|one| one.stack.app == *app).collect();
         if !own.is_empty() && winners.iter().all(|one| one.stack.app != *app) {
-            words.push_str(&format!("; {}", other(manifest, app, &own, rate)));
+            text.push_str(&format!("; {}", other(manifest, app, &own, rate)));
         }
     }
-    words
+    text
 }
 
-/// What another app holds than the one that holds the most.
+/// The rate of another app than the one with the highest.
 fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: Rps) -> String {
     let app = title(manifest, app);
     let best = best(own);
@@ -209,35 +231,39 @@ fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: Rps) -> 
         let lowest = own.iter().filter(|one| one.is_most()).find_map(|one| one.next);
         return match lowest {
             Some((lowest, _)) if own.iter().all(|one| one.is_most()) => {
-                format!("{app} holds not even {}", grouped(&lowest))
+                format!("{app}: less than {}", grouped(&lowest))
             }
-            _ => format!("of {app} it is not known"),
+            _ => format!("{app}: not known"),
         };
     };
     let count = first.stack.workers;
     if first.rps != Some(most) {
         let (names, rate) =
             (names(manifest, &best), first.rps.as_ref().map(grouped).unwrap_or_default());
-        return format!("{names} {}{rate}, with {}", at_least(&best), workers(count));
+        return format!("{names}: {}{rate} with {}", at_least(&best), workers(count));
     }
     let fewer_are_known =
         own.iter().filter(|one| one.stack.workers < count).all(|one| one.is_most());
     match fewer_are_known {
         true => format!("{app} needs {}", workers(count)),
-        false => format!("{app} does with {}", workers(count)),
+        false => format!("{app} needs at most {}", workers(count)),
     }
 }
 
-/// What is said where no stack is known to hold anything.
-fn nobody(held: &[Held], under: &str) -> String {
+/// The answer if no stack is known to sustain any rate.
+fn nobody(held: &[Held], question: Question) -> String {
     let missed: Vec<Rps> =
         held.iter().filter(|one| one.is_most()).filter_map(|one| Some(one.next?.0)).collect();
+    let (verb, known) = match question.limit {
+        None => ("kept pace with", "to have kept pace with"),
+        Some(_) => ("sustains", "to sustain"),
+    };
     match missed.iter().min() {
-        Some(&lowest) if missed.len() == held.len() => {
-            format!("No stack holds even {} requests/s at {under}", grouped(&lowest))
+        Some(lowest) if missed.len() == held.len() => {
+            format!("No stack {verb} even {} requests/s", grouped(lowest))
         }
         Some(_) => format!(
-            "No stack is known to hold anything at {under}: {} of {} missed the lowest rate, the others could not be judged",
+            "No stack is known {known} any rate: {} of {} missed the lowest, the others could not be judged",
             missed.len(),
             held.len()
         ),
@@ -245,10 +271,10 @@ fn nobody(held: &[Held], under: &str) -> String {
     }
 }
 
-/// Where it is not known of all that they hold no more, although more was offered.
+/// Where it is not known for all of them that a higher rate is missed, although one was offered.
 fn at_least(held: &[&Held]) -> &'static str {
-    let may_hold_more = |one: &&Held| matches!(one.next, Some((_, Hold::Unknown)));
-    if held.iter().any(may_hold_more) { "at least " } else { "" }
+    let may_be_more = |one: &&Held| matches!(one.next, Some((_, Hold::Unknown)));
+    if held.iter().any(may_be_more) { "at least " } else { "" }
 }
 
 fn names(manifest: &Manifest, held: &[&Held]) -> String {
@@ -276,10 +302,10 @@ fn workers(count: u32) -> String {
     format!("{count} worker{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a search found: under its first limits, the best of each app.
-fn sustained(manifest: &Manifest) -> String {
+/// What a search found: under its first limits, the best stack of each app.
+fn search_result(manifest: &Manifest) -> String {
     let Some(first) = manifest.capacities.first() else {
-        return "The search was not finished: nothing is known of what a stack sustains".to_owned();
+        return "The search has no result: it was interrupted before a stack was judged".to_owned();
     };
     let mut best: Vec<&Capacity> = Vec::new();
     for app in &manifest.experiment.apps {
@@ -288,12 +314,12 @@ fn sustained(manifest: &Manifest) -> String {
         best.extend(own.max_by_key(|one| (one.low_rps, std::cmp::Reverse(one.stack.workers))));
     }
     best.sort_by_key(|one| std::cmp::Reverse(one.low_rps));
-    let told = |one: &&Capacity| {
+    let result = |one: &&Capacity| {
         let (name, rate) = (name(manifest, &one.stack), capacity_text(one));
-        format!("{name}: {rate}, with {}", workers(one.stack.workers))
+        format!("{name}, {}: {rate}", workers(one.stack.workers))
     };
-    let told: Vec<String> = best.iter().map(told).collect();
-    format!("Sustained with {}: {}", first.slo, told.join("; "))
+    let results: Vec<String> = best.iter().map(result).collect();
+    format!("Sustained with {}: {}", first.slo, results.join("; "))
 }
 
 #[cfg(test)]
@@ -301,11 +327,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_limits_read_as_people_say_them() {
-        let told = ["0.5", "1", "999", "1000.125", "12500", "1000000"]
+    fn numbers_are_grouped_and_limits_have_their_unit() {
+        let texts = ["0.5", "1", "999", "1000.125", "12500", "1000000"]
             .map(|rate| grouped(&rate.parse::<Rps>().unwrap()))
             .join(" ");
-        assert_eq!(told, "0.5 1 999 1,000.125 12,500 1,000,000");
+        assert_eq!(texts, "0.5 1 999 1,000.125 12,500 1,000,000");
         assert_eq!(limit_text(Nanos(20_000_000)), "20 ms");
         assert_eq!(limit_text(Nanos(2_000_000_000)), "2 s");
     }
@@ -314,9 +340,10 @@ mod tests {
         "../../tests/fixtures/version-1/32eee67ad1bba445f1618e608548e34f7b23134fb9cc54b19555e9f0c2c17cc6/manifest.json"
     );
 
-    /// What two apps on two stores hold with one worker and with two, as the table has it: `5000`,
-    /// `>5000` where more is not known, `<1000`, `?`, and `20000!` where no more was offered.
-    fn said(cells: [&str; 8]) -> String {
+    /// What two apps on two stores sustain with one worker and with two, as the table has it: `5000`,
+    /// `>5000` where more is not known, `<1000`, `?`, and `20000!` where no higher rate was offered. The
+    /// answers without a limit and with one.
+    fn answers(cells: [&str; 8]) -> String {
         let mut manifest: Manifest = serde_json::from_str(KNOWN_MANIFEST).unwrap();
         let experiment = &mut manifest.experiment;
         experiment.apps = ["express", "fastapi"].map(|name| name.parse().unwrap()).into();
@@ -346,14 +373,15 @@ mod tests {
                 Held { stack: Stack { app, store, workers }, rps, next }
             })
             .collect();
-        let limit = LatencyLimit { percentile: P95, longest: USUAL_LIMIT };
-        let words = words(&manifest, &held, Question { limit, connections: 100 });
-        words.replace('\u{a0}', " ").replace(" requests/s at p95 under 20 ms", "")
+        let limit = LatencyLimit { percentile: P95, longest: DEFAULT_LIMIT };
+        let texts = [None, Some(limit)]
+            .map(|limit| sentence(&manifest, &held, Question { limit, connections: 100 }));
+        texts.join("\n  ").replace('\u{a0}', " ")
     }
 
     #[test]
     fn the_answer_says_what_is_known_and_no_more() {
-        let told = [
+        let texts = [
             ["1000", "2000", "1000", "5000", "1000", "1000", "1000", "1000"],
             ["5000", "5000", "1000", "1000", "1000", "5000", "1000", "1000"],
             ["5000", "5000", "1000", "1000", "?", "5000", "1000", "1000"],
@@ -365,7 +393,7 @@ mod tests {
             ["<1000", "<1000", "<1000", "<1000", "<1000", "<1000", "<1000", "<1000"],
             ["?", "?", "?", "?", "?", "?", "?", "?"],
         ]
-        .map(said);
-        insta::assert_snapshot!(told.join("\n"));
+        .map(answers);
+        insta::assert_snapshot!(texts.join("\n"));
     }
 }

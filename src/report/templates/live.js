@@ -28,7 +28,7 @@
     const made = document.createElement("tr");
     const name = cell("th", trial.case, "");
     name.scope = "row";
-    made.append(name, cell("td", trial.rate, "n"), cell("td", trial.p95, "n"), cell("td", trial.notes, trial.is_failed ? "words regressed" : "words"));
+    made.append(name, cell("td", trial.rate, "n"), cell("td", trial.p95, "n"), cell("td", trial.notes, trial.is_failed ? "prose regressed" : "prose"));
     return made;
   };
 
