@@ -16,7 +16,7 @@ mod gate;
 mod judge;
 mod level;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use crate::model::{Figure, Flag, Stack};
 use crate::units::Rps;
 
 /// A side whose trials have these latencies of p95, in milliseconds, by case and repetition.
-fn side(cases: &[(&str, &[f64])]) -> Side {
+pub(crate) fn side(cases: &[(&str, &[f64])]) -> Side {
     let manifest = include_bytes!(
         "../../tests/fixtures/version-1/32eee67ad1bba445f1618e608548e34f7b23134fb9cc54b19555e9f0c2c17cc6/manifest.json"
     );
@@ -38,7 +38,7 @@ fn manifest_bytes() -> &'static [u8] {
 }
 
 /// Both sides of one run.
-fn rules(metric: Metric) -> Rules {
+pub(crate) fn rules(metric: Metric) -> Rules {
     Rules {
         metrics: vec![metric],
         margin: 0.05,

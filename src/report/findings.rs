@@ -249,3 +249,90 @@ fn amount(metric: Metric, change: f64, is_signed: bool) -> String {
         false => format!("{:.digits$} {unit}", value.abs()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::compare::tests::{rules, side};
+    use crate::compare::{Rules, compare};
+
+    /// What a sentence says if it withholds a verdict although its interval excludes zero.
+    const RULES: [&str; 6] = [
+        "not significant once every test",
+        "ranks of its repetitions",
+        "more than the margin of",
+        "known only as a bound",
+        "without a calibration",
+        "a single repetition",
+    ];
+
+    /// Whether a finding and its sentence agree.
+    fn agrees(finding: &Finding, text: &str) -> Result<(), TestCaseError> {
+        let excludes_zero = finding.low > 0.0 || finding.high < 0.0;
+        let names_a_rule = RULES.iter().any(|rule| text.contains(rule));
+        match finding.verdict {
+            Verdict::Inconclusive if excludes_zero && finding.low.is_finite() => {
+                prop_assert!(names_a_rule, "{text}: {finding:?}");
+            }
+            Verdict::Inconclusive => {
+                prop_assert!(text.contains("includes zero") || names_a_rule, "{text}: {finding:?}");
+            }
+            verdict => {
+                prop_assert!(text.contains(verdict.as_str()) && !names_a_rule, "{text}");
+                prop_assert!(excludes_zero || verdict == Verdict::Equivalent, "{text}");
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_sentence_never_contradicts_its_interval(
+            before in prop::collection::vec(prop::collection::vec(0.9..1.1_f64, 1..7), 1..5),
+            factor in prop::collection::vec(0.8..1.6_f64, 4),
+            noise in prop::collection::vec(0.8..1.25_f64, 7),
+            is_interleaved: bool,
+        ) {
+            let names = ["a", "b", "c", "d"];
+            let slower = |place: usize| -> Vec<f64> {
+                let own = before[place].iter().zip(&noise);
+                own.map(|(value, noise)| value * noise * factor[place]).collect()
+            };
+            let after: Vec<Vec<f64>> = (0..before.len()).map(slower).collect();
+            let all = |values: &[Vec<f64>]| {
+                let cases = names.into_iter().zip(values).map(|(name, own)| (name, &own[..]));
+                side(&cases.collect::<Vec<_>>())
+            };
+            let rules = Rules { is_interleaved, ..rules(Metric::P95) };
+            let comparison = compare(&all(&before), &all(&after), &rules);
+            for one in &comparison.cases {
+                agrees(&one.finding, &case_sentence(one))?;
+            }
+            for one in &comparison.groups {
+                agrees(&one.finding, &group_sentence(one))?;
+            }
+        }
+    }
+
+    #[test]
+    fn a_withheld_verdict_names_its_rule() {
+        let steady = [1.00, 1.01, 0.99, 1.00, 1.02, 0.98];
+        let before = side(&[("app", &steady)]);
+        let sentences = |after: &[f64], rules: &Rules| {
+            let comparison = compare(&before, &side(&[("app", after)]), rules);
+            case_sentence(&comparison.cases[0])
+        };
+        let rules = rules(Metric::P95);
+        let around = sentences(&steady.map(|value| value * 1.045), &rules);
+        assert!(around.contains("not shown to be more than the margin of 5.0 %"), "{around}");
+        let apart = Rules { is_interleaved: false, ..rules.clone() };
+        let uncalibrated = sentences(&steady.map(|value| value * 1.1), &apart);
+        assert!(uncalibrated.contains("without a calibration"), "{uncalibrated}");
+        let chance = sentences(&[1.2, 0.8, 1.1, 0.9, 1.3, 0.85], &rules);
+        assert!(chance.starts_with("No change of p95 of app"), "{chance}");
+        let slower = sentences(&steady.map(|value| value * 1.3), &rules);
+        assert!(slower.contains("regressed: it rose by 30.0 %"), "{slower}");
+    }
+}

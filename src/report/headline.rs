@@ -172,3 +172,89 @@ fn group_name(report: &ComparisonReport, group: &GroupFinding) -> String {
 fn app_title(manifest: &Manifest, name: &str) -> String {
     name.parse().map_or_else(|_| name.to_owned(), |name| title(manifest, &name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::tests::{rules, side};
+    use crate::compare::{Side, compare};
+    use crate::units::Rps;
+
+    const STEADY: [f64; 6] = [1.00, 1.01, 0.99, 1.00, 1.02, 0.98];
+
+    fn report(before: Side, after: Side) -> ComparisonReport {
+        let comparison = compare(&before, &after, &rules(Metric::P95));
+        ComparisonReport {
+            comparison,
+            before: before.manifest,
+            after: after.manifest,
+            is_forced: false,
+            distributions: vec![],
+            fail_on: vec![],
+        }
+    }
+
+    /// Four apps; the latency of each is multiplied.
+    fn headline(factors: [f64; 4]) -> String {
+        let names = ["express", "b", "c", "d"];
+        let values = factors.map(|factor| STEADY.map(|value| value * factor));
+        let all = |values: &[[f64; 6]; 4]| -> Side {
+            let cases = names.into_iter().zip(values).map(|(name, own)| (name, &own[..]));
+            side(&cases.collect::<Vec<_>>())
+        };
+        comparison_headline(&report(all(&[STEADY; 4]), all(&values)))
+    }
+
+    #[test]
+    fn a_headline_names_the_largest_change_and_counts_the_others() {
+        let headlines = [
+            [1.0, 1.0, 1.0, 1.0],
+            [2.24, 1.0, 1.0, 1.0],
+            [1.3, 2.24, 1.0, 1.0],
+            [0.5, 1.0, 1.0, 1.0],
+            [0.25, 1.3, 0.5, 1.4],
+        ]
+        .map(headline);
+        insta::assert_snapshot!(headlines.join("\n"), @"");
+    }
+
+    #[test]
+    fn without_a_change_a_headline_says_what_is_known() {
+        let unsteady = [1.2, 0.8, 1.1, 0.9, 1.3, 0.85];
+        let one = |values: &[f64]| side(&[("express", values)]);
+        let inconclusive = report(one(&STEADY), one(&unsteady));
+        let mixed = report(
+            side(&[("express", &STEADY), ("b", &STEADY)]),
+            side(&[("express", &STEADY), ("b", &unsteady)]),
+        );
+        let mut failed = one(&STEADY);
+        for sample in &mut failed.samples {
+            sample.is_valid = false;
+            sample.failure = Some("it died".to_owned());
+            sample.figures = [None; Metric::ALL.len()];
+        }
+        let broken = report(one(&STEADY), failed.clone());
+        let nothing = report(failed.clone(), failed);
+        let headlines = [inconclusive, mixed, broken, nothing].map(|one| comparison_headline(&one));
+        insta::assert_snapshot!(headlines.join("\n"), @"");
+    }
+
+    #[test]
+    fn a_case_is_named_by_the_factors_that_differ() {
+        let two_rates = |values: &[f64]| {
+            let mut own = side(&[("express", &STEADY), ("other", values)]);
+            for sample in
+                own.samples.iter_mut().filter(|one| one.case.stack.app.as_str() == "other")
+            {
+                sample.case.stack.app = "express".parse().unwrap();
+                sample.case.target_rps = Rps::whole(2000);
+            }
+            own
+        };
+        let report = report(two_rates(&STEADY), two_rates(&STEADY.map(|value| value * 2.24)));
+        assert_eq!(
+            comparison_headline(&report),
+            "p95 of Express at 2,000 requests/s regressed by 124 %"
+        );
+    }
+}
