@@ -159,13 +159,13 @@ fn host_class(host: &Fingerprint) -> Fields {
     let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == '.');
     // `@ 2.60GHz` and `10678 MHz` alike.
     let spaced = host.cpu_model.replace('@', " ").replace("GHz", " GHz").replace("MHz", " MHz");
-    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let parts: Vec<&str> = spaced.split_whitespace().collect();
     let is_rate = |place: usize| {
-        let has_unit = words.get(place + 1).is_some_and(|next| is_unit(next));
-        is_unit(words[place]) || is_number(words[place]) && has_unit
+        let has_unit = parts.get(place + 1).is_some_and(|next| is_unit(next));
+        is_unit(parts[place]) || is_number(parts[place]) && has_unit
     };
-    let kept = (0..words.len()).filter(|place| !is_rate(*place));
-    let model: Vec<&str> = kept.map(|place| words[place]).collect();
+    let kept = (0..parts.len()).filter(|place| !is_rate(*place));
+    let model: Vec<&str> = kept.map(|place| parts[place]).collect();
     #[expect(clippy::cast_precision_loss, reason = "a size for people")]
     let gibibytes = (host.memory_bytes as f64 / f64::from(1_u32 << 30)).round();
     fields([
