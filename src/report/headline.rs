@@ -29,10 +29,18 @@ pub fn comparison_headline(report: &ComparisonReport) -> String {
     if parts.is_empty() {
         return no_change(comparison);
     }
-    let headline = parts.join("; ");
-    // Percentiles have lower-case names.
-    let is_percentile = headline[1..].starts_with(|c: char| c.is_ascii_digit());
-    if is_percentile { headline } else { headline[..1].to_uppercase() + &headline[1..] }
+    capitalised(&parts.join("; "))
+}
+
+/// A sentence with a capital first letter, unless it starts with a percentile such as `p50`.
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if !second.is_ascii_digit() => {
+            first.to_uppercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// `Express at 2,000 requests/s broke: 5 of 5 trials failed`, and how many more cases broke.
@@ -112,23 +120,19 @@ fn no_change(comparison: &Comparison) -> String {
         _ if judged == 0 => {
             "Nothing could be judged: no case has valid trials on both sides".to_owned()
         }
+        0 if all == 1 => "Inconclusive: neither a change nor equivalence is shown".to_owned(),
         0 => format!(
-            "Inconclusive: none of {} is shown to have changed or to be equivalent{missing}",
-            figures(all)
+            "Inconclusive: neither a change nor equivalence is shown for any of {all} figures{missing}"
         ),
+        same if same == all && all == 1 => "No change: equivalent within the margin".to_owned(),
         same if same == all => {
-            format!("No change: all of {} are equivalent within the margin", figures(all))
+            format!("No change: all {all} figures are equivalent within the margin")
         }
         same => format!(
-            "No change shown: {same} of {} are equivalent, {} inconclusive{missing}",
-            figures(all),
+            "No change shown: {same} of {all} figures are equivalent, {} inconclusive{missing}",
             judged - same
         ),
     }
-}
-
-fn figures(count: usize) -> String {
-    format!("{count} figure{}", if count == 1 { "" } else { "s" })
 }
 
 /// `Express on Redis at 2,000 requests/s`: the app, and each factor that differs among the cases.
@@ -215,7 +219,13 @@ mod tests {
             [0.25, 1.3, 0.5, 1.4],
         ]
         .map(headline);
-        insta::assert_snapshot!(headlines.join("\n"), @"");
+        insta::assert_snapshot!(headlines.join("\n"), @r"
+        No change: all 4 figures are equivalent within the margin
+        p95 of Express regressed by 124 %
+        p95 of b regressed by 124 %; 1 more figure regressed
+        p95 of Express improved by 50.0 %
+        p95 of d regressed by 40.0 %; 1 more figure regressed; 2 figures improved
+        ");
     }
 
     #[test]
@@ -236,7 +246,12 @@ mod tests {
         let broken = report(one(&STEADY), failed.clone());
         let nothing = report(failed.clone(), failed);
         let headlines = [inconclusive, mixed, broken, nothing].map(|one| comparison_headline(&one));
-        insta::assert_snapshot!(headlines.join("\n"), @"");
+        insta::assert_snapshot!(headlines.join("\n"), @r"
+        Inconclusive: neither a change nor equivalence is shown
+        No change shown: 1 of 2 figures are equivalent, 1 inconclusive
+        Express broke: 6 of 6 trials failed
+        Nothing could be judged: no case has valid trials on both sides
+        ");
     }
 
     #[test]
