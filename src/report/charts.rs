@@ -12,6 +12,7 @@ use plotly::{Bar, HeatMap, Plot, Scatter, Trace};
 use serde::Serialize;
 
 use crate::model::{ComponentName, Order, Part};
+use crate::query::{self, Query};
 use crate::store::Manifest;
 
 /// A chart with its title and caption.
@@ -22,8 +23,8 @@ pub(super) struct Chart {
     pub title: &'static str,
     /// How to read it.
     pub caption: &'static str,
-    /// The query that returns its numbers: a file of `query`.
-    pub question: &'static str,
+    /// The query that returns its numbers.
+    pub query: Query,
     /// Figure and series as JSON, safe inside a script element.
     pub figure: String,
 }
@@ -69,7 +70,7 @@ pub(super) fn first_chart(manifest: &Manifest) -> Chart {
         id: "latency",
         title: "Latency against target rate",
         caption: "Where a line rises steeply, queues form. An open triangle is a lower bound: unfinished requests hide the value, which is higher. A filled triangle has an interval without an upper end.",
-        question: "cases",
+        query: query::LATENCY,
         figure: latency(manifest),
     }
 }
@@ -93,49 +94,49 @@ fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
             id: "rate",
             title: "Achieved against target rate",
             caption: "Where a line leaves the diagonal, the stack is saturated. A star marks the knee: the highest rate that is achieved once every target is missed by more than 5 %.",
-            question: "cases",
+            query: query::TRIALS,
             figure: rate(manifest),
         },
         Chart {
             id: "workers",
             title: "Achieved rate against workers",
             caption: "Dotted: linear scaling from one worker, drawn if one worker missed its target. Dashed: the Universal Scalability Law, drawn if it fits within 10 % and every number of workers missed its target.",
-            question: "cases",
+            query: query::TRIALS,
             figure: workers(manifest),
         },
         Chart {
             id: "stores",
             title: "Comparison of stores",
             caption: "With the highest chosen number of workers. A store with one thread is the limit where more workers do not help.",
-            question: "cases",
+            query: query::TRIALS,
             figure: stores(manifest),
         },
         Chart {
             id: "tradeoff",
             title: "Latency against achieved rate",
             caption: "Each line is a stack, from its lowest target to its highest. Right and down is better.",
-            question: "cases",
+            query: query::LATENCY,
             figure: tradeoff(manifest),
         },
         Chart {
             id: "percentiles",
             title: "Latency by percentile",
             caption: "All repetitions together. The horizontal axis is logarithmic in the share of slower requests. A line ends where unfinished requests hide the value. If nothing is known at the chosen target, the nearest target with data is shown.",
-            question: "distribution",
+            query: query::LATENCY,
             figure: percentiles(manifest),
         },
         Chart {
             id: "cpu",
             title: "CPU time for 1,000 requests",
             caption: "CPU seconds of app and store for the same work. Less is better.",
-            question: "cases",
+            query: query::TRIALS,
             figure: cpu(),
         },
         Chart {
             id: "drift",
             title: "Drift of the host",
             caption: "The median latency of each valid trial divided by that of its case, in the order of execution. A trend means that the host changed during the run. Select a point to see its trial.",
-            question: "drift",
+            query: query::DRIFT,
             figure: drift(manifest),
         },
     ]
@@ -148,14 +149,14 @@ pub(super) fn trial_charts() -> Vec<Chart> {
             id: "timeline",
             title: "One trial, second by second",
             caption: "Requests offered and answered, the latency of the answers (without unfinished requests), and the CPUs in use. “Throttled” is the time that a quota withheld CPUs from a part.",
-            question: "timeline",
+            query: query::TIMELINE,
             figure: timeline(),
         },
         Chart {
             id: "heat",
             title: "Latency over time",
             caption: "Every repetition of the case of this trial, second by second. A bright column points to a periodic cause, a bright row to a slow start of that repetition.",
-            question: "timeline",
+            query: query::TIMELINE,
             figure: heat(),
         },
     ]
