@@ -6,6 +6,7 @@ mod charts;
 mod comparison;
 mod data;
 mod findings;
+mod headline;
 mod html;
 mod json;
 mod junit;
@@ -23,6 +24,7 @@ pub use findings::{
     basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
     interval_text, smallest_text, summary, value_text,
 };
+pub use headline::comparison_headline;
 pub use html::{ReportError, html};
 pub use json::report_json;
 pub use junit::comparison_junit;
