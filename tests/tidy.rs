@@ -153,10 +153,14 @@ fn paths(own: &[String], tokens: &[String], children: &[String]) -> Vec<Vec<Stri
                 here.extend(inner.iter().map(|(name, _)| name.clone()));
                 at = leaves(tokens, at, &here, &mut found);
             }
-            child if is_path && at > 0 && token(at - 1) == "use" => {
-                if inner.is_empty() && children.iter().any(|name| name == child) {
-                    at = leaves(tokens, at, own, &mut found);
-                }
+            child
+                if is_path
+                    && at > 0
+                    && token(at - 1) == "use"
+                    && inner.is_empty()
+                    && children.iter().any(|name| name == child) =>
+            {
+                at = leaves(tokens, at, own, &mut found);
             }
             _ => {}
         }
