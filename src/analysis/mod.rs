@@ -10,13 +10,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use cases::{CaseAnalysis, Estimate, LatencyEstimate};
+pub use cases::{CaseAnalysis, Estimate, LatencyEstimate, POINTS_PER_DECADE};
 pub use sustained::{Evidence, LatencyLimit, PercentileEnds, SustainedLoad, sustained_loads};
 
 use crate::model::{Case, ComponentName, Histogram, QUANTILES, TimelineSecond, TrialRow};
-use crate::stats::{
-    Knee, LoadPoint, Sustained, Usl, Votes, fit_usl, keeps_pace, knee, latency_quantile_ends,
-};
+use crate::stats::{Knee, LoadPoint, Pool, Sustained, Usl, Votes, fit_usl, keeps_pace, knee};
 use crate::units::Rps;
 
 /// A law that misses a point by more than this share is not shown.
@@ -106,9 +104,12 @@ fn paces(timeline: &[(u64, TimelineSecond)]) -> BTreeMap<u64, bool> {
 /// Where the percentiles of a trial lie. Of a bound the distribution tells more than the figure.
 fn ends(trial: &TrialRow, histogram: Option<&Histogram>) -> PercentileEnds {
     let mut ends = trial.latency.map(|figure| figure.map(|one| (one.value, Some(one.value))));
-    for (index, (q, _)) in QUANTILES.iter().enumerate() {
-        if trial.latency[index].is_some_and(|figure| figure.is_bound) {
-            ends[index] = histogram.and_then(|own| latency_quantile_ends(own, *q));
+    if trial.latency.iter().flatten().any(|figure| figure.is_bound) {
+        let pool = histogram.map(|own| Pool::new(&[own]));
+        for (index, quantile) in QUANTILES.iter().enumerate() {
+            if trial.latency[index].is_some_and(|figure| figure.is_bound) {
+                ends[index] = pool.as_ref().and_then(|own| own.quantile_ends(quantile.share));
+            }
         }
     }
     ends

@@ -84,13 +84,11 @@ pub fn sustained_loads(
 /// What one trial says; `None` when it does not count.
 fn repetition(trial: &TrialRow, evidence: &Evidence, limit: LatencyLimit) -> Option<Sustained> {
     if let Some(failure) = &trial.failure {
-        return (failure.stage == Stage::Load.as_str()).then_some(Sustained::No);
+        return (failure.stage == Stage::Load).then_some(Sustained::No);
     }
-    let has = |flag: Flag| trial.flags.split(',').any(|name| name == flag.as_str());
-    let has_failed_requests = has(Flag::RequestsFailed);
-    let is_disturbed = Flag::ALL
-        .into_iter()
-        .any(|flag| flag.forbids_ranking() && flag != Flag::RequestsFailed && has(flag));
+    let has_failed_requests = trial.flags.contains(&Flag::RequestsFailed);
+    let is_disturbed =
+        trial.flags.iter().any(|flag| flag.forbids_ranking() && *flag != Flag::RequestsFailed);
     if is_disturbed || !(trial.is_valid || has_failed_requests) {
         return None;
     }
@@ -103,7 +101,7 @@ impl LatencyLimit {
     /// The percentile's name in columns, such as `p99_9`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        QUANTILES[self.percentile].1
+        QUANTILES[self.percentile].name
     }
 }
 
@@ -166,16 +164,13 @@ mod tests {
         let trials = [trial(1000, true, 5), unranked.clone(), trial(5000, true, 5)];
         assert_eq!(found(&trials), (Some(1000), Some((2000, Sustained::Unknown))));
         // Failed requests are the stack's own, unless something else disturbed the trial.
-        unranked.0.flags = "cpus_shared,requests_failed".to_owned();
+        unranked.0.flags = vec![Flag::CpusShared, Flag::RequestsFailed];
         assert_eq!(found(&[unranked.clone()]), (None, Some((2000, Sustained::No))));
-        unranked.0.flags = "requests_failed,host_busy".to_owned();
+        unranked.0.flags = vec![Flag::RequestsFailed, Flag::HostBusy];
         assert_eq!(found(&[unranked.clone()]), (None, Some((2000, Sustained::Unknown))));
         // One that breaks under the load does not sustain it; one that does not start says nothing.
-        let failed = |stage: Stage| RowFailure {
-            stage: stage.as_str().to_owned(),
-            reason: "it died".to_owned(),
-            log: String::new(),
-        };
+        let failed =
+            |stage: Stage| RowFailure { reason: "it died".to_owned(), ..RowFailure::at(stage) };
         unranked.0.failure = Some(failed(Stage::Load));
         let broken = [trial(2000, true, 5), unranked.clone()];
         assert_eq!(found(&broken), (None, Some((2000, Sustained::No))));

@@ -45,9 +45,9 @@ pub use experiment::{
 pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};
 pub use metric::{Figure, Metric, Sample};
-pub use row::{RowFailure, TrialRow, by_quantile};
+pub use row::{RowFailure, TrialRow, Value, by_quantile, flag_names};
 pub use rules::{
-    Flag, MIN_TAIL_REQUESTS, QUANTILES, SERVICE_QUANTILES, is_supported, min_requests,
+    Flag, MIN_TAIL_REQUESTS, QUANTILES, Quantile, SERVICE_QUANTILES, is_supported, min_requests,
 };
 pub use slo::{Capacity, Limit, Slo};
 pub use text::{MAX_LINE_CHARS, PLACEHOLDERS, fill, joined, line_at, one_line, with_causes};

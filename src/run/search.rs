@@ -8,9 +8,7 @@ use crate::model::{
     Capacity, Flag, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
 };
 use crate::plan::stacks;
-use crate::stats::{
-    Interval, Ladder, Sustained, Tried, interval, keeps_pace, latency_quantile_ends, next_place,
-};
+use crate::stats::{Interval, Ladder, Pool, Sustained, Tried, interval, keeps_pace, next_place};
 use crate::store::Entry;
 use crate::units::Rps;
 
@@ -48,8 +46,9 @@ fn is_sustained(measured: &Measurement, slo: &Slo) -> bool {
     let failures_are_few = limits_failures || !measured.counts.too_many_failed();
     let of_limit = |limit: &Limit| match limit {
         Limit::Latency { figure, below } => {
-            let quantile = QUANTILES.iter().find(|(_, name)| name == figure);
-            let ends = quantile.and_then(|(q, _)| latency_quantile_ends(&measured.latency, *q));
+            let quantile = QUANTILES.iter().find(|one| one.name == *figure);
+            let pool = Pool::new(&[&measured.latency]);
+            let ends = quantile.and_then(|one| pool.quantile_ends(one.share));
             Sustained::of_latency(ends, *below)
         }
         Limit::Errors { below_ppm } => {
