@@ -1,4 +1,4 @@
-# perf-api: set up, measure, test. `make help` lists what there is.
+# perf-api: set up, measure, test. `make help` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,13 +9,13 @@ CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 BINARY := $(CARGO_TARGET_DIR)/release/perf-api
 
-# A component with a lock file gets what the lock file names; adding one is adding a folder.
+# A component is a folder; the packages in its lock file are installed.
 PYTHON_COMPONENTS := $(patsubst %/requirements.txt,%,$(wildcard apps/*/requirements.txt))
 NODE_COMPONENTS := $(patsubst %/package-lock.json,%,$(wildcard apps/*/package-lock.json))
-# Without these the rest can be measured: a failed installation is told, and the bundle says so.
+# The others can be measured without these: a failed installation is reported and recorded in the bundle.
 OPTIONAL_COMPONENTS := apps/valkey
 
-# All of what `cargo test` does a little of, each test started by a target of its own.
+# The full versions of tests of which `cargo test` runs a small part; each has its own target.
 TRUST := PERF_API_THOROUGH=1 cargo test --release --locked --test trust -- --nocapture --test-threads 1
 
 .PHONY: help
@@ -23,7 +23,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 .PHONY: quick
-quick: setup ## set up what is missing, then the smoke run: half a minute
+quick: setup ## set up, then do the smoke run: half a minute
 	./perf-api quick
 
 .PHONY: setup
@@ -35,38 +35,38 @@ images: perf-api ## make the Docker images of the components, and pin them
 	tools/make-images images
 	@$(MAKE) --no-print-directory bundle.json
 
-# Where tests keep what the loader can drive: never the user's cache.
+# The cache of loader ceilings for tests: never the user's.
 TEST_CACHE := $(CARGO_TARGET_DIR)/tmp/cache
 smoke docker-test newer-docker-test: private export XDG_CACHE_HOME := $(TEST_CACHE)
 
 .PHONY: test
-test: setup ## every test, with real servers; a busy host does not make it fail
+test: setup ## run every test, with real servers; a busy host is fine
 	cargo test --release --locked
 
 .PHONY: unit-test
-unit-test: setup ## every test that starts no real server
+unit-test: setup ## run every test without real servers
 	cargo test --release --locked --lib --bins --test cli --test deps --test stats --test tidy --test trust
 
 .PHONY: busy-test
-busy-test: setup ## the tests with real servers, beside a busy loop on each CPU
+busy-test: setup ## run the tests with real servers beside a busy loop on each CPU
 	cargo test --release --locked --test real --no-run
 	tools/beside-busy-loops cargo test --release --locked --test real
 
 .PHONY: quiet-test
-quiet-test: setup ## rates, latencies and verdicts of servers of known behaviour; nothing else may run
+quiet-test: setup ## check rates, latencies and verdicts; nothing else may run
 	cargo test --release --locked --test quiet -- --test-threads 1
 	python3 tests/truth/truth.py ./perf-api --ours-only --cases stall-400ms
 
 .PHONY: ci
-ci: format lint unit-test busy-test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz ## what has to pass before a change lands
+ci: format lint unit-test busy-test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz ## run all checks that a change has to pass
 
-# What the report embeds.
+# The JavaScript that the report embeds.
 PLOTLY := src/report/plotly/node_modules/.installed
 $(PLOTLY): src/report/plotly/package-lock.json | system
 	cd src/report/plotly && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# Built once a machine: cargo-deny in two minutes, nixfmt in half a minute.
+# Built once per machine: cargo-deny in two minutes, nixfmt in half a minute.
 CARGO_DENY := $(CARGO_TARGET_DIR)/tools/bin/cargo-deny
 NIXFMT := $(CARGO_TARGET_DIR)/tools/bin/nixfmt
 $(CARGO_DENY): TOOL := cargo-deny --version =0.20.2
@@ -81,10 +81,11 @@ format: system
 	cargo fmt --check
 
 .PHONY: lint
-lint: $(PLOTLY) $(NIXFMT)
+lint: $(PLOTLY) $(NIXFMT) $(CARGO_DENY)
 	cargo clippy --release --locked --all-targets -- --deny warnings
 	cargo clippy --release --locked --test docker --test quiet -- --deny warnings
 	tools/lint-locks
+	$(CARGO_DENY) --offline check bans licenses sources
 	$(NIXFMT) --check flake.nix $$(find nix tests/nix -name '*.nix')
 
 .PHONY: smoke
@@ -92,10 +93,10 @@ smoke: setup
 	./perf-api quick
 	./perf-api plan full --format json | jq --exit-status '.trials | length == 960'
 
-# On a busy host two measured runs have nothing to compare.
+# Computed runs: on a busy host, measured runs may not be comparable.
 COMPUTED := $(CARGO_TARGET_DIR)/computed
 .PHONY: report-test
-report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a browser, the dataset in DuckDB, the README
+report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## check the report in a browser, the dataset in DuckDB, and the README
 	tools/setup-system browser
 	tests/report/browser.sh results/report.html 1
 	tests/report/same_bytes.sh ./perf-api example
@@ -108,28 +109,28 @@ report-test: smoke $(CARGO_TARGET_DIR)/test-venv/installed ## the report in a br
 	tests/report/browser.sh $(COMPUTED)/comparison.html 1
 
 .PHONY: browser-test
-browser-test: smoke tests/browser/node_modules/.installed ## the page in Chromium: filters, links, downloads, hostile names, accessibility; and `serve`
+browser-test: smoke tests/browser/node_modules/.installed ## test the pages of `report` and `serve` in Chromium
 	tools/setup-system browser
 	tests/browser/test.sh ./perf-api
 
 .PHONY: report-bench
-report-bench: perf-api ## the page's build, size and opening, beside pandas and plotly: 2 minutes
+report-bench: perf-api ## compare build, size and opening of the page with pandas and plotly: 2 minutes
 	tools/setup-system browser
 	benches/report/bench.sh ./perf-api $(CARGO_TARGET_DIR)/report-bench
 
 .PHONY: store-test
-store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/test-venv/installed ## datasets in an S3 server, in DuckDB, and at the prompt
+store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/test-venv/installed ## test datasets in an S3 server, in DuckDB, and at the prompt
 	$(CARGO_TARGET_DIR)/store-venv/bin/python tests/store/s3.py ./perf-api
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/duckdb_agrees.py ./perf-api example
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/forged.py ./perf-api results/$$(cat results/refs/example)
 	python3 tests/store/prompt.py ./perf-api results
 
-# A daemon of its own with its data in a folder, ended with the test.
+# A Docker daemon with its data in a folder, ended with the test.
 with_docker = trap 'tools/dockerd stop $(1)' EXIT; tools/dockerd start $(1); export DOCKER_HOST=unix://$(1)/docker.sock
 WITH_DOCKER := $(call with_docker,$(CARGO_TARGET_DIR)/docker)
 DOCKER_TESTS := cargo test --release --locked --test docker -- --nocapture --test-threads 1
 .PHONY: docker-test
-docker-test: images ## the images made twice are the same; the quick run and faults in containers of a Docker daemon of its own
+docker-test: images ## test images, runs and faults with a separate Docker daemon
 	@tools/setup-system docker-test
 	tools/make-images $(CARGO_TARGET_DIR)/images-again
 	for image in images/*.tar; do cmp $$image $(CARGO_TARGET_DIR)/images-again/$$(basename $$image); done
@@ -137,28 +138,28 @@ docker-test: images ## the images made twice are the same; the quick run and fau
 
 NEWER_DOCKER := $(CARGO_TARGET_DIR)/newer-docker
 .PHONY: newer-docker-test
-newer-docker-test: images ## runs and images in the Docker of Debian's next release, which keeps them in containerd's store
+newer-docker-test: images ## test runs and images with the Docker of Debian's next release
 	@tools/setup-system docker-test
 	tools/newer-docker $(NEWER_DOCKER)
 	export DOCKERD=$(NEWER_DOCKER)/dockerd; $(call with_docker,$(NEWER_DOCKER)-data); \
 	  ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS) containers:: images:: registry::
 
 .PHONY: fault-test
-fault-test: images ## faults in the middle of a run in containers: a table of what each became
+fault-test: images ## print a table of faults in containers and their outcomes
 	@tools/setup-system docker-test
 	$(WITH_DOCKER); $(DOCKER_TESTS) faults
 
 .PHONY: nix-test
-nix-test: setup $(CARGO_DENY) $(NIXFMT) ## the flake, as far as it can be checked without nixpkgs
+nix-test: setup $(CARGO_DENY) $(NIXFMT) ## test the flake, as far as possible without nixpkgs
 	@tools/setup-system nix
 	$(WITH_DOCKER); tests/nix/test.sh $(CARGO_TARGET_DIR)/nix-test
 
-.PHONY: measure-way
-measure-way: images ## what a published port costs, as ratios
-	$(WITH_DOCKER); tests/docker/measure-way.sh
+.PHONY: measure-network-path
+measure-network-path: images ## measure the cost of a published port, as ratios
+	$(WITH_DOCKER); tests/docker/measure-network-path.sh
 
 .PHONY: measure-overhead
-measure-overhead: images ## what a run takes beside its trials, and where
+measure-overhead: images ## measure the overhead of a run
 	$(WITH_DOCKER); tests/docker/measure-overhead.sh
 
 .PHONY: crash-test
@@ -170,7 +171,7 @@ flip-test: perf-api ## flip each byte of a dataset
 	$(TRUST) flip
 
 .PHONY: fuzz
-fuzz: perf-api ## feed hostile input to what reads files; PERF_API_FUZZ_CASES says how much
+fuzz: perf-api ## fuzz the readers of files; PERF_API_FUZZ_CASES sets the number of cases
 	$(TRUST) fuzz
 
 .PHONY: truth-smoke
@@ -179,31 +180,31 @@ truth-smoke: setup
 	python3 tests/truth/truth.py ./perf-api --any-host --cases stall-400ms
 
 .PHONY: truth-test
-truth-test: setup ## a server of known behaviour: theory, our figures, oha's own and wrk's
+truth-test: setup ## compare figures of a known server with theory, oha and wrk
 	@tools/setup-system truth-test
 	python3 tests/truth/truth.py ./perf-api
 
 STATS := PERF_API_THOROUGH=1 cargo test --release --locked --test stats -- --nocapture --test-threads 1
 .PHONY: stats-test
-stats-test: perf-api ## comparisons of data whose truth is known: false alarms, coverage and power, beside other tests
+stats-test: perf-api ## measure false alarms, coverage and power of comparisons
 	$(STATS)
 
 .PHONY: stats-oracle
-stats-oracle: $(CARGO_TARGET_DIR)/stats-venv/installed ## the published numbers are those of SciPy, statsmodels, Otava, and limma where R has it
+stats-oracle: $(CARGO_TARGET_DIR)/stats-venv/installed ## compare statistics with SciPy, statsmodels, Otava and limma
 	$(CARGO_TARGET_DIR)/stats-venv/bin/python tests/stats/oracle.py --check
 
 .PHONY: ab-test
-ab-test: setup ## a slowed Express is told from Express, and Express is not told from itself: 10 minutes
+ab-test: setup ## detect a slowed Express, and no change of an unchanged one: 10 minutes
 	tests/ab/ab.sh ./perf-api
 
 .PHONY: scale-test
-scale-test: perf-api $(CARGO_TARGET_DIR)/test-venv/installed ## ask a thousand datasets, beside DuckDB
+scale-test: perf-api $(CARGO_TARGET_DIR)/test-venv/installed ## query a thousand datasets, compared with DuckDB
 	rm -rf $(CARGO_TARGET_DIR)/scale
 	PERF_API_SCALE_DIR=$(CARGO_TARGET_DIR)/scale $(TRUST) scale
 	$(CARGO_TARGET_DIR)/test-venv/bin/python tests/store/scale.py ./perf-api $(CARGO_TARGET_DIR)/scale
 
 .PHONY: clean
-clean: ## remove what was installed and built; results stay
+clean: ## remove installed and built files; results stay
 	rm -rf $(addsuffix /.venv,$(PYTHON_COMPONENTS)) $(addsuffix /node_modules,$(NODE_COMPONENTS))
 	rm -rf bundle.json perf-api
 	cargo clean --package perf-api
@@ -217,7 +218,7 @@ perf-api: $(PLOTLY) | system
 	cargo build --release --locked
 	@ln -sfn $(BINARY) perf-api
 
-# Pinned anew each time: it takes a second, and what changed on the system is then known.
+# Pinned again each time: it takes a second and detects changes of the system.
 .PHONY: bundle.json
 bundle.json: perf-api $(addsuffix /.venv/installed,$(PYTHON_COMPONENTS)) $(addsuffix /node_modules/.installed,$(NODE_COMPONENTS))
 	@tools/setup-system run
@@ -225,7 +226,7 @@ bundle.json: perf-api $(addsuffix /.venv/installed,$(PYTHON_COMPONENTS)) $(addsu
 
 apps/%/.venv/installed: apps/%/requirements.txt | system
 	@tools/setup-system run
-	@tools/setup-python apps/$* || $(if $(filter apps/$*,$(OPTIONAL_COMPONENTS)),echo "apps/$* cannot be had on this machine; the rest can be measured" >&2,exit 1)
+	@tools/setup-python apps/$* || $(if $(filter apps/$*,$(OPTIONAL_COMPONENTS)),echo "apps/$* cannot be installed on this machine; the others can be measured" >&2,exit 1)
 
 tests/browser/node_modules/.installed: tests/browser/package-lock.json | system
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund

@@ -16,7 +16,7 @@
             # Dragonfly is under the Business Source License; only `dragonfly` and `bundle-with-dragonfly` download it.
             config.allowUnfreePredicate = package: lib.getName package == "dragonflydb";
           };
-          # A file of nix/ names what it needs: packages of nixpkgs, and parts.
+          # The arguments of a file in nix/ are packages of nixpkgs, and parts.
           call = lib.callPackageWith (pkgs // parts);
           parts = {
             nodeModules = call ./nix/node-modules.nix { };

@@ -1,4 +1,4 @@
-# What `nix run` starts: the program with its bundle. Datasets are in `results/` where it is typed.
+# The apps of `nix run`: the program with its bundle. Datasets go to `results/` in the current folder.
 {
   lib,
   runCommandLocal,

@@ -1,4 +1,4 @@
-# What `nix flake check` runs. Tests that need real servers, Docker or a browser are in `make ci`; the
+# The checks of `nix flake check`. Tests that need real servers, Docker or a browser are in `make ci`; the
 # virtual machine has the smoke run, as processes and in containers.
 {
   lib,
@@ -30,7 +30,7 @@ let
       installPhase = "touch $out";
     });
 
-  # The tree alone.
+  # Only the tree.
   onTree =
     name: packages: script:
     runCommandLocal "perf-api-${name}" { nativeBuildInputs = packages; } ''
@@ -39,7 +39,7 @@ let
       touch $out
     '';
 in
-# A level of its own: `callPackage` adds what overrides it to what a file gives, and that is no check.
+# Nested: `callPackage` adds override functions to the result, which are not checks.
 {
   checks = {
     inherit runner images bundle;

@@ -1,21 +1,21 @@
-# A component as `perf-api bundle` wants it: a folder of its name. The program that its component.toml
-# names becomes a path of the store, so that nothing is looked up when it runs.
+# A component for `perf-api bundle`: a folder with its name. The program in component.toml becomes a path in
+# the Nix store, so that no lookup on PATH happens at run time.
 {
   lib,
   runCommandLocal,
 }:
 {
   name,
-  # The program as component.toml names it, and what it is here.
+  # The program in component.toml, and its replacement.
   named,
   program,
-  # What else is done to the folder, a line of shell.
+  # Further changes of the folder, as shell commands.
   install ? "",
 }:
 let
   folder = ../apps + "/${name}";
-  # A flake of `path:` contains what `make` has installed. It is not part of the component, and its store
-  # path must not depend on it.
+  # A `path:` flake contains the files that `make` has installed. The component's store path must not
+  # depend on them.
   installed = map (part: lib.fileset.maybeMissing (folder + "/${part}")) [
     ".venv"
     "__pycache__"

@@ -1,7 +1,7 @@
 # The images of the components: for each a <name>.json, as tools/make-images writes it.
 #
-# An image is kept as the program that writes its archive, so that nothing is in the store twice. It is
-# run once here to learn the image's id and configuration, which are the same whenever it runs: all times are fixed.
+# An image is stored as the program that writes its archive, which avoids a second copy in the store. The
+# program runs once here for the image's id and configuration, which are reproducible: all times are fixed.
 {
   lib,
   runCommand,
@@ -16,7 +16,7 @@ let
       name = "perf-api/${name}";
       created = "1970-01-01T00:00:01Z";
       config = {
-        # The folder brings with it what it names: interpreter, packages, libraries.
+        # The folder includes its closure: interpreter, packages, libraries.
         WorkingDir = "${component}/${name}";
         User = "10001:10001";
       };
@@ -40,7 +40,7 @@ let
         '{$id, $reference, $stream, $configuration}' >$out/${name}.json
     '';
 
-  # Dragonfly's image is its maker's own, pulled by digest.
+  # Dragonfly's image is the official one, pulled by digest.
   made = removeAttrs components [ "dragonfly" ];
 in
 runCommand "perf-api-images" { nativeBuildInputs = [ jq ]; } ''

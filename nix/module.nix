@@ -1,4 +1,4 @@
-# A machine that measures at night: a spec on a timer, datasets kept in one folder.
+# A machine that measures at night: a spec on a timer, with datasets in one folder.
 packages:
 {
   config,
@@ -83,7 +83,7 @@ in
         "network-online.target"
       ];
       inherit (options) startAt;
-      # A new configuration of the machine is no reason to measure at noon.
+      # A new configuration of the machine must not start a run.
       restartIfChanged = false;
       environment = {
         HOME = "/var/lib/perf-api";
@@ -105,7 +105,7 @@ in
         );
         StateDirectory = "perf-api";
         WorkingDirectory = "/var/lib/perf-api";
-        # It stops what it started, and says what is left to resume.
+        # It stops its processes, and prints how to resume.
         KillMode = "mixed";
         TimeoutStopSec = 60;
         LimitNOFILE = 65536;

@@ -1,6 +1,6 @@
-# What a package-lock.json names, as npm installs it: a derivation whose output is known by its hash.
+# The packages of a package-lock.json, installed by npm: a derivation with a fixed output hash.
 #
-# The lock files name no host, so that nixpkgs' own helpers, which want addresses, have nothing to fetch.
+# The lock files name no host, and the helpers of nixpkgs need addresses.
 # `tools/node-modules-hash` writes the hashes, and `make nix-test` compares each with its lock file.
 {
   lib,
@@ -35,14 +35,14 @@ stdenvNoCC.mkDerivation {
     npm ci --ignore-scripts --omit=dev --no-audit --no-fund
     runHook postBuild
   '';
-  # npm's notes on the installation name where the packages came from.
+  # npm's record of the installation contains the source of packages.
   installPhase = ''
     runHook preInstall
     rm -f node_modules/.package-lock.json
     mv node_modules $out
     runHook postInstall
   '';
-  # A script with the path of a shell in it would be another one.
+  # No path of a shell in scripts: it would change the hash.
   dontFixup = true;
   # They include NIX_SSL_CERT_FILE.
   impureEnvVars = lib.fetchers.proxyImpureEnvVars;

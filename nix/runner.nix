@@ -1,4 +1,4 @@
-# The program, with the load generator in it. It needs nothing at run time, and brings no component.
+# The program with its load generator. It has no run-time dependencies and no components.
 {
   lib,
   rustPlatform,
@@ -25,12 +25,12 @@ rustPlatform.buildRustPackage {
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;
-  # build.rs embeds it in the program. A flake of `path:` contains what `make` has installed there.
+  # build.rs embeds it in the program. A `path:` flake contains the files that `make` has installed there.
   preConfigure = ''
     rm -rf src/report/plotly/node_modules
     cp -rT ${plotly} src/report/plotly/node_modules
   '';
-  # `checks.tests` runs the tests: who wants to measure need not wait for them.
+  # `checks.tests` runs the tests, so that a build for measuring is faster.
   doCheck = false;
   meta = {
     description = "A reproducible benchmark appliance for HTTP APIs";

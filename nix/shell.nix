@@ -1,5 +1,5 @@
-# What the program is built, linted and tested with. Components that `make setup` takes from PyPI bring
-# programs for the usual Linux, which NixOS does not run: there, measure with `nix run`.
+# The tools for building, linting and testing. Components that `make setup` takes from PyPI contain binaries
+# that do not run on NixOS: measure with `nix run` there.
 {
   mkShell,
   cargo,

@@ -1,4 +1,4 @@
-# The smoke run, in containers and as processes, on a NixOS machine that has nothing but this flake.
+# The smoke run, in containers and as processes, on a NixOS machine with only this flake.
 {
   testers,
   appliance,

@@ -1,7 +1,7 @@
-//! Time, passed in: the only place that reads a clock.
+//! The only place that reads a clock.
 //!
-//! A run asks a [`Clock`] and nothing else, so that a simulated run of six hours takes seconds
-//! and gives the same bytes on any day.
+//! Foundation layer. A run reads time from a [`Clock`] that is passed in, so that a simulated run of six
+//! hours takes seconds and gives the same bytes on any day.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,12 +33,12 @@ impl std::fmt::Display for UnixMillis {
     }
 }
 
-/// Where a run gets its time from.
+/// The source of time of a run.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// The machine's own clock.
+    /// The system clock.
     System,
-    /// A clock that stands still until it is told to advance.
+    /// A clock that moves only by [`Clock::advance`].
     Simulated(Arc<AtomicU64>),
     /// A clock that never moves, so that an interruption leaves no trace in a simulated run.
     Fixed(UnixMillis),
@@ -65,7 +65,7 @@ impl Clock {
         }
     }
 
-    /// Lets `span` pass on a simulated clock; the machine's own clock does that by itself.
+    /// Moves a simulated clock forward by `span`. No effect on the other clocks.
     pub fn advance(&self, span: Duration) {
         if let Self::Simulated(now) = self {
             let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -74,7 +74,7 @@ impl Clock {
     }
 }
 
-/// A stopwatch on the machine's monotonic clock.
+/// A stopwatch on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
@@ -86,7 +86,7 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// What has passed since the start.
+    /// The time since the start.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_simulated_clock_moves_only_when_told() {
+    fn a_simulated_clock_moves_only_by_advance() {
         let clock = Clock::simulated(UnixMillis(1_000));
         assert_eq!(clock.now(), UnixMillis(1_000));
         clock.clone().advance(Duration::from_secs(2));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_utc() {
+    fn times_are_shown_in_utc() {
         assert_eq!(UnixMillis(1_795_437_360_000).to_string(), "2026-11-23 12:36 UTC");
         assert_eq!(UnixMillis(u64::MAX).to_string(), "18446744073709551615 ms after 1970");
     }

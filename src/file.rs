@@ -1,6 +1,6 @@
-//! Files that are whole or not there.
+//! Atomic writes: a file is complete or absent.
 //!
-//! Ground layer.
+//! Foundation layer.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -9,10 +9,10 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Writes a file whole, through to the disk, by way of a temporary file beside it.
+/// Replaces a file atomically: writes a temporary file beside it, syncs, renames, and syncs the folder.
 ///
 /// # Errors
-/// When it cannot be written; what was there before is then still there.
+/// When it cannot be written. The previous file is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = folder_of(path);
     let temporary = temporary_in(dir)?;
@@ -22,27 +22,27 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// As [`write_atomically`], for a file that is not there yet.
+/// Like [`write_atomically`], for a new file.
 ///
 /// # Errors
-/// When there is one, or when it cannot be written.
+/// When the file already exists or cannot be written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_in(folder_of(path))?;
     temporary.as_file().write_all(bytes)?;
     keep_new(temporary, path)
 }
 
-/// Gives a temporary file its name, through to the disk, unless there is a file of that name.
+/// Renames a temporary file to its final name and syncs it. It never overwrites a file.
 ///
 /// # Errors
-/// When there is one, or when it cannot be written.
+/// When a file of that name exists, or when it cannot be written.
 pub fn keep_new(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
     publish(temporary.as_file())?;
     temporary.persist_noclobber(path).map_err(|error| error.error)?;
     sync_dir(folder_of(path))
 }
 
-/// A temporary file in a folder. Its errors do not name it: nobody asked for it.
+/// Makes a temporary file in a folder. Its errors do not show the random file name.
 ///
 /// # Errors
 /// When the folder is missing or not writable.
@@ -60,16 +60,16 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file is private; what is written for people is not, and is on the disk.
+/// Syncs a file and makes it readable by everybody, since temporary files are private.
 fn publish(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o644))?;
     file.sync_all()
 }
 
-/// Waits until the names in a folder are on the disk.
+/// Syncs a folder, so that new and renamed entries survive a power cut.
 ///
 /// # Errors
-/// When the system refuses.
+/// When the operating system reports an error.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

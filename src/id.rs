@@ -1,6 +1,6 @@
-//! Identities: content hashes that name a thing by what it is, and the short names of runs.
+//! Ids: content hashes, and the short names of runs.
 //!
-//! Ground layer. Every id has its own type, so that a bundle cannot be looked up as a dataset.
+//! Foundation layer. Every id has its own type, so that a bundle id cannot be used as a dataset id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of some bytes, shown as 64 lower-case hex digits.
+/// A SHA-256, shown as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash([u8; 32]);
 
@@ -19,34 +19,34 @@ impl ContentHash {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The hash of all that `reader` gives, read in pieces.
+    /// The hash of everything that `reader` yields, read in chunks.
     ///
     /// # Errors
-    /// Whatever the reader fails with.
+    /// When the reader fails.
     pub fn of_reader(mut reader: impl std::io::Read) -> std::io::Result<Self> {
         let mut hasher = Sha256::new();
         std::io::copy(&mut reader, &mut hasher)?;
         Ok(Self(hasher.finalize().into()))
     }
 
-    /// A hash of bytes that come in pieces.
+    /// A hasher for bytes that arrive in chunks.
     #[must_use]
     pub fn hasher() -> Hasher {
         Hasher(Sha256::new())
     }
 }
 
-/// Hashes bytes that come in pieces.
+/// Hashes bytes that arrive in chunks.
 #[derive(Clone, Debug)]
 pub struct Hasher(Sha256);
 
 impl Hasher {
-    /// Adds the next piece.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.0.update(piece);
+    /// Adds the next chunk.
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.0.update(chunk);
     }
 
-    /// The hash of all pieces.
+    /// The hash of all chunks.
     #[must_use]
     pub fn finish(self) -> ContentHash {
         ContentHash(self.0.finalize().into())
@@ -69,7 +69,7 @@ impl FromStr for ContentHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("`{text}` is not a SHA-256 (64 lower-case hex digits)");
+        let wrong = || format!("`{text}` is not a SHA-256: expected 64 lower-case hex digits");
         let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if text.len() != 64 || !text.as_bytes().iter().all(is_digit) {
             return Err(wrong());
@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for ContentHash {
     }
 }
 
-/// Declares a content hash that names one kind of thing.
+/// Declares an id type for one kind of thing.
 macro_rules! hash_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -103,7 +103,7 @@ macro_rules! hash_id {
         pub struct $name(pub ContentHash);
 
         impl $name {
-            /// The first 12 digits, for people.
+            /// The first 12 digits, for display.
             #[must_use]
             pub fn short(&self) -> String {
                 self.0.to_string()[..12].to_owned()

@@ -1,6 +1,6 @@
-//! Quantities with their units: what a bare number would leave to guessing.
+//! Quantities with their units.
 //!
-//! Ground layer: knows nothing of benchmarks. Column names that leave Rust carry the unit as a
+//! Foundation layer: knows nothing of benchmarks. Column names that leave Rust carry the unit as a
 //! suffix (`_ns`, `_bytes`, `_rps`); inside Rust these types carry it.
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ impl From<Duration> for Nanos {
     }
 }
 
-/// Three significant digits and the unit that suits: `812 ns`, `1.20 ms`, `3.39 s`.
+/// Three significant digits in a suitable unit: `812 ns`, `1.20 ms`, `3.39 s`.
 impl fmt::Display for Nanos {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,7 @@ impl fmt::Display for Nanos {
 }
 
 impl Nanos {
-    /// The unit that suits a span, with its size in nanoseconds.
+    /// A suitable unit for a span, with its size in nanoseconds.
     fn unit(self) -> (f64, &'static str) {
         match self.0 {
             0..1_000 => (1.0, "ns"),
@@ -65,7 +65,7 @@ impl Nanos {
         }
     }
 
-    /// The interval from this span to a longer one, in the unit of that: `8.20–9.60 ms`.
+    /// The interval from this span to a longer one, in the unit of the longer one: `8.20–9.60 ms`.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     pub fn up_to(self, high: Self) -> String {
@@ -76,7 +76,7 @@ impl Nanos {
     }
 }
 
-/// The decimals of a value in a unit of so many nanoseconds, for three significant digits.
+/// The number of decimals that gives three significant digits. `unit` is in nanoseconds.
 fn decimals(value: f64, unit: f64) -> usize {
     match value {
         _ if unit <= 1.0 => 0,
@@ -101,13 +101,13 @@ impl Rps {
     /// The highest rate, ten million a second.
     pub const MAX: Self = Self { milli: 10_000_000_000 };
 
-    /// The rate of so many thousandths; the nearest limit when it is out of range.
+    /// The rate in thousandths of a request per second, clamped to the allowed range.
     #[must_use]
     pub fn from_milli(milli: u64) -> Self {
         Self { milli: milli.clamp(Self::MIN.milli, Self::MAX.milli) }
     }
 
-    /// A rate in whole requests per second; the nearest limit when it is out of range.
+    /// A rate in whole requests per second, clamped to the allowed range.
     #[must_use]
     pub fn whole(rate: u32) -> Self {
         Self::from_milli(u64::from(rate) * 1000)
@@ -125,21 +125,21 @@ impl Rps {
         self.milli.is_multiple_of(1000).then_some(self.milli / 1000)
     }
 
-    /// The nearest `f64`: the one that its decimal text stands for.
+    /// The nearest `f64`, which prints as the same decimal text.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "at most 10^10")]
     pub fn as_f64(self) -> f64 {
         self.milli as f64 / 1000.0
     }
 
-    /// When the request with this place in the schedule is planned, counted from its beginning.
+    /// The planned moment of the request with this index, counted from the start of the schedule.
     #[must_use]
     pub fn planned_at(self, index: u64) -> Nanos {
         let nanos = u128::from(index) * NANOS_IN_1000_SECONDS / u128::from(self.milli);
         Nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// How many requests a load of this length has: those that are planned before its end.
+    /// The number of requests that are planned before the end of a load of this length.
     #[must_use]
     pub fn offered(self, duration: Duration) -> u64 {
         let requests =
@@ -147,7 +147,7 @@ impl Rps {
         u64::try_from(requests).unwrap_or(u64::MAX)
     }
 
-    /// The place in the schedule of the last request that is planned at a moment or before it.
+    /// The index of the last request that is planned at or before a moment.
     #[must_use]
     pub fn place_at(self, moment: Nanos) -> u64 {
         let place = u128::from(moment.0) * u128::from(self.milli) / NANOS_IN_1000_SECONDS;
@@ -191,10 +191,10 @@ impl FromStr for Rps {
             number if number.ends_with('M') => (&number[..number.len() - 1], 1e9),
             number => (number, 1e3),
         };
-        // `f64` reads words such as `inf` as well.
-        let is_written = |c: char| c.is_ascii_digit() || "._eE+-".contains(c);
+        // `f64` also parses `inf` and `nan`.
+        let is_number = |c: char| c.is_ascii_digit() || "._eE+-".contains(c);
         let milli = number.replace('_', "").parse::<f64>().map(|number| number * unit);
-        let milli = milli.ok().filter(|_| number.chars().all(is_written));
+        let milli = milli.ok().filter(|_| number.chars().all(is_number));
         let milli = milli.ok_or_else(|| format!("`{shown}` is not a rate: {form}"))?;
         #[expect(clippy::cast_precision_loss, reason = "at most 10^10")]
         let allowed = Self::MIN.milli as f64..=Self::MAX.milli as f64;
@@ -214,7 +214,7 @@ impl FromStr for Rps {
     }
 }
 
-/// How far from a whole number of thousandths the product of a decimal fraction may be.
+/// The largest rounding error of a decimal fraction, in thousandths.
 const MAX_DECIMAL_ERROR: f64 = 1e-5;
 
 impl From<Rps> for f64 {
@@ -246,7 +246,7 @@ impl<'de> Deserialize<'de> for Rps {
     }
 }
 
-/// A duration as people write it in a spec or a flag: `20s`, `1m 30s`, `500ms`.
+/// A duration as it is written in a spec or a flag: `20s`, `1m 30s`, `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HumanDuration(pub Duration);
 
@@ -257,10 +257,10 @@ impl fmt::Display for HumanDuration {
 }
 
 impl HumanDuration {
-    /// Reads a duration that has to lie in a range.
+    /// Reads a duration and checks its range.
     ///
     /// # Errors
-    /// What is wrong, the range, and a duration that is accepted.
+    /// A message with the allowed range and an accepted example.
     pub fn within(text: &str, allowed: &RangeInclusive<Duration>) -> Result<Self, String> {
         let seconds = text.trim().parse().map(Duration::from_secs).ok();
         let examples = [seconds, Some(Duration::from_secs(5))].into_iter().flatten();
@@ -306,7 +306,7 @@ impl<'de> Deserialize<'de> for HumanDuration {
     }
 }
 
-/// A share as a percentage without its unit: at most three decimals, and no zeros at their end.
+/// A share as a percentage without its unit, with at most three decimals and no trailing zeros.
 #[must_use]
 pub fn percent(share: f64) -> String {
     let text = format!("{:.3}", share * 100.0);
@@ -372,7 +372,8 @@ impl FromStr for CpuSet {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("`{text}` is not a CPU list; write it as `0-3,8`");
+        let wrong =
+            || format!("`{text}` is not a CPU list: expected numbers and ranges, such as `0-3,8`");
         let mut cpus = BTreeSet::new();
         for part in text.trim().split(',').filter(|part| !part.is_empty()) {
             let (start, end) = part.split_once('-').unwrap_or((part, part));
@@ -387,8 +388,8 @@ impl FromStr for CpuSet {
     }
 }
 
-/// More than Linux can be built for (`NR_CPUS` is 8,192 at most), so that a wrong list cannot
-/// take all memory.
+/// Above the maximum of Linux (`NR_CPUS` is at most 8,192). It bounds the memory that an invalid list can
+/// take.
 const MAX_CPUS: usize = 65_535;
 
 impl Serialize for CpuSet {

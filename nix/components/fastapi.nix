@@ -19,6 +19,6 @@ component {
   name = "fastapi";
   named = ".venv/bin/python";
   program = python.interpreter;
-  # They would be facts of what does not run.
+  # They would become facts, but are not used.
   install = "rm $out/fastapi/requirements.in $out/fastapi/requirements.txt";
 }

@@ -1,4 +1,4 @@
-//! `component.toml`: what a component folder says of itself.
+//! `component.toml`: the description of a component folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::units::HumanDuration;
 
-/// A component folder's own description.
+/// The content of a `component.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
@@ -33,7 +33,7 @@ pub(super) struct Manifest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProcessSection {
-    /// A path inside the folder, an absolute path, or a name to be found on `PATH`.
+    /// A path inside the folder, an absolute path, or a name on `PATH`.
     pub program: String,
     #[serde(default)]
     pub args: Vec<String>,
@@ -41,24 +41,24 @@ pub(super) struct ProcessSection {
     pub env: BTreeMap<String, String>,
     /// Arguments that make the program print the component's version.
     pub version: Vec<String>,
-    /// What to do when the program is missing.
+    /// How to install the program when it is missing.
     pub missing: String,
 }
 
-/// The image that the component runs from in a container: one that is pulled, or one that is there.
+/// The image of the component: one to pull, or a local one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImageSection {
     /// `name@sha256:digest`.
     pub pull: Option<String>,
-    /// The id of an image that Docker has, as `docker build --quiet` prints it.
+    /// The id of a local image, as `docker build --quiet` prints it.
     pub id: Option<String>,
-    /// The program, as the image knows it; that of the process when not given.
+    /// The program inside the image; by default that of the process.
     pub program: Option<String>,
 }
 
 impl ImageSection {
-    /// The image, if it is pinned as it has to be.
+    /// The image, if it is pinned correctly.
     pub(super) fn image(&self) -> Result<Image, (String, String)> {
         let is_digest = |text: &str| {
             let hex = text.strip_prefix("sha256:").unwrap_or_default();
@@ -77,15 +77,19 @@ impl ImageSection {
                 Some((name, digest)) if is_digest(digest) && is_name(name) => {
                     Ok(Image { reference: pull.clone(), ..Image::default() })
                 }
-                _ => wrong(pull, "`pull` is `name@sha256:` and 64 hex digits: a tag can be moved"),
+                _ => wrong(
+                    pull,
+                    "expected `pull` as `name@sha256:` and 64 hex digits, since a tag can be moved",
+                ),
             },
             (None, Some(id)) if is_digest(id) => {
                 Ok(Image { id: Some(id.clone()), reference: id.clone(), ..Image::default() })
             }
-            (None, Some(id)) => {
-                wrong(id, "`id` is `sha256:` and 64 hex digits, as `docker build --quiet` prints")
-            }
-            _ => wrong("[image]", "[image] has either `pull` or `id`"),
+            (None, Some(id)) => wrong(
+                id,
+                "expected `id` as `sha256:` and 64 hex digits, as `docker build --quiet` prints it",
+            ),
+            _ => wrong("[image]", "[image] needs either `pull` or `id`"),
         }
     }
 }
@@ -112,7 +116,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// What is wrong beyond the form: the text to point at, and the message.
+    /// Checks values beyond their types. The error has the text to point at, and the message.
     fn check(&self) -> Result<(), (String, String)> {
         match (self.kind, &self.http) {
             (ComponentKind::App, None) => {
@@ -120,11 +124,11 @@ impl Manifest {
                 return Err(("kind".to_owned(), message.to_owned()));
             }
             (ComponentKind::Store, Some(_)) => {
-                let message = "a store has no section [http]: it is asked by the Redis protocol";
+                let message = "a store cannot have a section [http]: it speaks the Redis protocol";
                 return Err(("[http]".to_owned(), message.to_owned()));
             }
             (ComponentKind::App, Some(_)) if self.store.is_some() => {
-                let message = "an app has no section [store]";
+                let message = "an app cannot have a section [store]";
                 return Err(("[store]".to_owned(), message.to_owned()));
             }
             _ => {}
@@ -137,7 +141,7 @@ impl Manifest {
                 || path.contains(|c: char| c.is_whitespace() || c.is_control())
             {
                 let message = format!(
-                    "`{}` is no path: it begins with `/` and has no blanks",
+                    "`{}` is not a path: expected a `/` at the start and no spaces",
                     path.escape_debug()
                 );
                 return Err((path.clone(), message));
@@ -163,7 +167,7 @@ impl Manifest {
     }
 }
 
-/// The shortest and the longest limit.
+/// The minimum and maximum of each limit.
 const LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3600)];
 
 fn check_limits(limits: &Limits) -> Result<(), (String, String)> {

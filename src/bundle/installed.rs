@@ -1,11 +1,10 @@
-//! What is installed beside a component's own files: one hash for each `.venv` and `node_modules`.
+//! The installed packages of a component: one hash for each `.venv` and `node_modules`.
 //!
-//! A lock file names packages by their hashes, and says nothing of what became of them since they
-//! were installed. So the installed files are facts: paths, the executable bit, contents, and where
-//! links lead. Left out is what differs between two installations of one lock file, and cannot
-//! change what the component does: bytecode, and the records and scripts of installers. The folder's
-//! own path inside scripts counts as a placeholder. A folder of the Nix store is not read: its path
-//! already names what is in it.
+//! A lock file has the hashes of packages, but installed files can be changed later. So the installed files
+//! are facts: paths, the executable bit, contents, and targets of links. Files that differ between two
+//! installations of one lock file and do not change the component's behaviour are left out: bytecode, and
+//! the records and scripts of installers. The folder's own path inside scripts is replaced by a
+//! placeholder. A folder in the Nix store is not read: its path already contains a hash.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +19,8 @@ use super::{BundleError, hash_of_file, store_path};
 use crate::id::{ContentHash, Hasher};
 use crate::model::INSTALLED_FACT;
 
-/// The facts about what is installed in a component's folder: there is always at least one, so that
-/// an older bundle, which has none, can be told from a component without packages.
+/// The facts about the installed packages of a component. There is always at least one, which distinguishes
+/// a component without packages from an older bundle.
 pub(super) fn facts(
     dir: &Path,
     installed: &[PathBuf],
@@ -49,21 +48,21 @@ fn interpreter(program: &Path) -> Result<Option<PathBuf>, BundleError> {
     let wrap = |source| BundleError::Read { path: program.to_owned(), source };
     let mut line = Vec::new();
     let file = File::open(program).map_err(wrap)?;
-    // A longer first line is not one that the kernel reads.
+    // The kernel reads no longer first line.
     let mut start = BufReader::new(std::io::Read::take(file, 4096));
     start.read_until(b'\n', &mut line).map_err(wrap)?;
     let line = String::from_utf8_lossy(&line).into_owned();
-    let Some(words) = line.strip_prefix("#!") else { return Ok(None) };
-    let mut words = words.split_whitespace();
-    let Some(path) = words.next() else { return Ok(None) };
+    let Some(command) = line.strip_prefix("#!") else { return Ok(None) };
+    let mut args = command.split_whitespace();
+    let Some(path) = args.next() else { return Ok(None) };
     let named = match path.ends_with("/env") {
-        true => words.find(|word| !word.starts_with('-')).and_then(|name| which::which(name).ok()),
+        true => args.find(|arg| !arg.starts_with('-')).and_then(|name| which::which(name).ok()),
         false => Some(PathBuf::from(path)),
     };
     Ok(named.filter(|path| path.is_file()))
 }
 
-/// The hash of all installed files below a folder, or the path in the Nix store that it leads to.
+/// The hash of all installed files below a folder, or the Nix store path that it links to.
 fn tree(path: &Path) -> Result<String, BundleError> {
     let wrap = |source| BundleError::Read { path: path.to_owned(), source };
     let root = path.canonicalize().map_err(wrap)?;
@@ -80,7 +79,7 @@ fn tree(path: &Path) -> Result<String, BundleError> {
     Ok(hasher.finish().to_string())
 }
 
-/// Adds bytes with an end that paths and entries do not contain.
+/// Adds bytes with a terminator that paths and entries do not contain.
 fn piece(hasher: &mut Hasher, bytes: &[u8]) {
     hasher.update(bytes);
     hasher.update(&[0]);
@@ -89,9 +88,9 @@ fn piece(hasher: &mut Hasher, bytes: &[u8]) {
 struct Walk {
     /// The installed folder.
     root: PathBuf,
-    /// What each path below it is.
+    /// The entry of each path below it.
     entries: BTreeMap<PathBuf, String>,
-    /// Folders that were entered, so that links that lead in circles end.
+    /// Visited folders, so that circular links end.
     visited: BTreeSet<PathBuf>,
 }
 
@@ -104,7 +103,7 @@ impl Walk {
         let wrap = |source| BundleError::Read { path: folder.to_owned(), source };
         let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut entries = entries.map_err(wrap)?;
-        // Where links lead to one folder twice, it is always the same one that is followed.
+        // Sorted, so that of two links to one folder always the same one is followed.
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let name = name.join(entry.file_name());
@@ -125,7 +124,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Adds a link: inside the installed folder, where it leads; otherwise, what is there.
+    /// Adds a link: by its target inside the installed folder, else by the content of the target.
     fn link(&mut self, path: &Path, name: PathBuf) -> Result<(), BundleError> {
         let Ok(target) = path.canonicalize() else {
             self.entries.insert(name, "broken link".to_owned());
@@ -145,7 +144,7 @@ impl Walk {
         Ok(())
     }
 
-    /// What stands for a file: whether it can be executed, and its contents.
+    /// The entry of a file: whether it is executable, and its hash.
     fn file(&self, path: &Path, name: &Path) -> Result<String, BundleError> {
         let wrap = |source| BundleError::Read { path: path.to_owned(), source };
         let metadata = path.metadata().map_err(wrap)?;
@@ -157,8 +156,7 @@ impl Walk {
         Ok(format!("{mode} {hash}"))
     }
 
-    /// The hash of a file of the environment's `bin`; installers write the environment's path into
-    /// scripts.
+    /// The hash of a file in `bin`, without the environment's path, which installers write into scripts.
     fn script_hash(&self, bytes: &[u8]) -> ContentHash {
         let own = self.root.as_os_str().as_bytes();
         if !bytes.starts_with(b"#!") {
@@ -185,20 +183,20 @@ fn is_left_out(name: &Path, is_dir: bool) -> bool {
     let file = text(name.file_name());
     let parent = text(name.parent().and_then(Path::file_name));
     let is_top = name.parent() == Some(Path::new(""));
-    // Bytecode: made when something is first imported.
+    // Bytecode: created on first import.
     let is_bytecode = file == "__pycache__" || file.ends_with(".pyc");
-    // What an installer notes: who installed, from where, and the hashes of scripts with paths.
+    // Records of installers: tool, source, and hashes of scripts that contain paths.
     let records = ["RECORD", "INSTALLER", "REQUESTED", "direct_url.json"];
     let is_record = parent.ends_with(".dist-info") && records.contains(&&*file);
-    // pip comes with Python, is in no lock file, and nothing imports it.
+    // pip comes with Python, is not in the lock file, and is not imported.
     let is_pip_part = file == "pip" || file.starts_with("pip-") && file.ends_with(".dist-info");
     let is_pip = parent == "site-packages" && is_pip_part;
-    // The interpreter is what its program is hashed for; the scripts are for shells of people.
+    // The interpreter has its own fact; the other scripts are for interactive shells.
     let tools = ["python", "pip", "activate", "Activate"];
     let is_tool =
         name.parent() == Some(Path::new("bin")) && tools.iter().any(|tool| file.starts_with(tool));
-    // The environment's own settings have paths; npm's record depends on its version; `make setup`
-    // leaves an empty mark.
+    // The environment's settings contain paths; npm's record depends on its version; `make setup` creates
+    // an empty file.
     let marks = ["pyvenv.cfg", "installed", "lib64"];
     let is_mark = is_top && (marks.contains(&&*file) || file.starts_with('.') && !is_dir);
     let is_cache = is_top && file == ".cache";

@@ -1,10 +1,10 @@
-//! The bundle: components resolved to what is really there, each with an identity.
+//! The bundle: components as they are installed on this machine, each with an identity.
 //!
-//! A component's identity is the hash of its *facts*: the hash of each file in its folder (lock
-//! files and source included), one hash for each folder of installed packages, the hash of the
-//! executable that runs it, and the version that it reports. No path of this machine is a
-//! fact, so two checkouts of the same inputs have the same identity. A path in the Nix store is one:
-//! it is the same on every machine, and names all that went into what is there.
+//! A component's identity is the hash of its *facts*: the hash of each file in its folder (including lock
+//! files and source), one hash for each folder of installed packages, the hash of its executable, and the
+//! version that it reports. Paths of this machine are not facts, so two checkouts of the same inputs have
+//! the same identity. Paths in the Nix store are facts: they are the same on every machine, and contain a
+//! hash of all inputs.
 
 mod component;
 mod installed;
@@ -22,19 +22,19 @@ use crate::model::{
     Unavailable,
 };
 
-/// Where Nix keeps what it has built.
+/// The folder of the Nix store.
 const NIX_STORE: &str = "/nix/store";
 
 /// The version of the bundle format that is written and read.
 pub const FORMAT: u32 = 1;
 
-/// What is wrong with a bundle or a component.
+/// An error in a bundle or a component.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// There is no bundle yet.
+    /// There is no bundle file.
     #[error("there is no bundle at {path}")]
     Missing {
-        /// Where it was looked for.
+        /// The expected path.
         path: PathBuf,
     },
     /// A file could not be read.
@@ -42,7 +42,7 @@ pub enum BundleError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// A file could not be written.
@@ -50,34 +50,34 @@ pub enum BundleError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A `component.toml` is wrong.
+    /// A `component.toml` is invalid.
     #[error("{path}:{line}: {message}")]
     Component {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong, and what is allowed.
+        /// What is wrong, and what was expected.
         message: String,
     },
     /// Two folders have the same name.
-    #[error("two components are called `{name}`")]
-    Twice {
+    #[error("two component folders are named `{name}`: names must be unique")]
+    Duplicate {
         /// The name.
         name: ComponentName,
     },
-    /// A component folder has nothing to take the place of.
-    #[error("the bundle has no `{name}` that {path} could take the place of")]
-    NoPlace {
+    /// The bundle has no component that a folder could replace.
+    #[error("{path} cannot replace a component: the bundle has none named `{name}`")]
+    NothingToReplace {
         /// The component.
         name: ComponentName,
         /// The folder.
         path: PathBuf,
     },
-    /// A bundle file is wrong.
+    /// A bundle file is invalid.
     #[error("{path} is not a bundle: {message}")]
     Malformed {
         /// The file.
@@ -90,18 +90,18 @@ pub enum BundleError {
     Changed {
         /// The component.
         name: ComponentName,
-        /// Which facts differ.
+        /// The facts that differ.
         changes: String,
     },
 }
 
 /// Makes a bundle of component folders.
 ///
-/// A component whose program is missing is in the bundle too, with the reason. `images` is a folder
-/// of images that `tools/make-images` made: `<name>.json` says which one is the component's.
+/// A component whose program is missing is included, with the reason. `images` is the output folder of
+/// `tools/make-images`: `<name>.json` names the image of a component.
 ///
 /// # Errors
-/// A folder without a valid `component.toml`, two of the same name, or an unreadable file.
+/// When a folder has no valid `component.toml`, two have the same name, or a file cannot be read.
 pub fn make(
     provider: &str,
     folders: &[PathBuf],
@@ -111,12 +111,12 @@ pub fn make(
     let mut components = resolved.collect::<Result<Vec<_>, _>>()?;
     components.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(pair) = components.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        return Err(BundleError::Twice { name: pair[0].name.clone() });
+        return Err(BundleError::Duplicate { name: pair[0].name.clone() });
     }
     Ok(Bundle { format: FORMAT, provider: provider.to_owned(), id: id_of(&components), components })
 }
 
-/// A bundle in which the component of a folder has the place of the one of its name.
+/// A copy of a bundle in which the component of a folder replaces the one of the same name.
 ///
 /// # Errors
 /// When the folder has no valid `component.toml`, or the bundle no component of that name.
@@ -124,12 +124,14 @@ pub fn with_component(base: &Bundle, folder: &Path) -> Result<Bundle, BundleErro
     let mut component = resolve(folder, None)?;
     let mut components = base.components.clone();
     let Some(place) = components.iter().position(|one| one.name == component.name) else {
-        return Err(BundleError::NoPlace { name: component.name, path: folder.to_owned() });
+        return Err(BundleError::NothingToReplace {
+            name: component.name,
+            path: folder.to_owned(),
+        });
     };
-    // The same lock files, installed elsewhere: what runs is not found below the new folder.
+    // The packages are installed below the old folder only.
     if let (Some(lack), Some(old)) = (&mut component.unavailable, &components[place].process) {
-        lack.remedy =
-            format!("install it as {} is, or link to what is installed there", old.dir.display());
+        lack.remedy = format!("install its packages, or link to those of {}", old.dir.display());
     }
     components[place] = component;
     Ok(Bundle { id: id_of(&components), components, ..base.clone() })
@@ -145,10 +147,10 @@ pub fn write(bundle: &Bundle, path: &Path) -> Result<(), BundleError> {
     write_atomically(path, (text + "\n").as_bytes()).map_err(wrap)
 }
 
-/// Reads a bundle file and checks that it is whole.
+/// Reads a bundle file and checks its hashes.
 ///
 /// # Errors
-/// When it is missing, malformed, of another format, or its identities do not add up.
+/// When it is missing, malformed, of another format, or when an identity does not match its facts.
 pub fn read(path: &Path) -> Result<Bundle, BundleError> {
     let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => BundleError::Missing { path: path.to_owned() },
@@ -158,12 +160,9 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
     let bundle: Bundle =
         serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     if bundle.format != FORMAT {
-        return Err(malformed(format!(
-            "its format is {}, this program reads {FORMAT}",
-            bundle.format
-        )));
+        return Err(malformed(format!("its format is {}, expected {FORMAT}", bundle.format)));
     }
-    let adds_up = |component: &Component| {
+    let is_consistent = |component: &Component| {
         let has_form = component.process.is_some() || component.container.is_some();
         let definition = has_form.then(|| definition_fact(component));
         let image = component.container.as_ref().map(|container| &container.image);
@@ -171,9 +170,9 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
             && image.is_none_or(|image| is_pinned(image, &component.facts))
             && definition.is_none_or(|fact| component.facts.get("definition") == Some(&fact))
     };
-    if let Some(wrong) = bundle.components.iter().find(|component| !adds_up(component)) {
+    if let Some(wrong) = bundle.components.iter().find(|component| !is_consistent(component)) {
         return Err(malformed(format!(
-            "the identity of `{}` does not fit what stands there",
+            "the identity of `{}` does not match its content",
             wrong.name
         )));
     }
@@ -187,12 +186,12 @@ pub fn read(path: &Path) -> Result<Bundle, BundleError> {
 /// bundle pinned.
 ///
 /// # Errors
-/// When they differ, with the names of those that do.
+/// When they differ, with the names of the facts that differ.
 pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
     let Some(process) = &component.process else { return Ok(()) };
     let (mut facts, installed) = file_facts(&process.dir)?;
     facts.extend(program_facts(&process.program)?);
-    // An older bundle does not say what was installed.
+    // An older bundle does not record installed packages.
     if component.facts.keys().any(|name| name.starts_with(INSTALLED_FACT)) {
         facts.extend(installed::facts(&process.dir, &installed, &process.program)?);
     }
@@ -202,9 +201,9 @@ pub fn check_unchanged(component: &Component) -> Result<(), BundleError> {
         .filter(|(name, value)| pinned(name) != Some(value))
         .map(|(name, _)| name.clone())
         .collect();
-    // What no file tells: `read` has checked the definition, and a version is asked when pinning.
-    let is_told = |name: &str| ["version", "definition", "image"].contains(&name);
-    let is_gone = |name: &&String| !is_told(name) && !facts.contains_key(*name);
+    // Facts without a file: `read` has checked the definition and the image; the version is checked below.
+    let is_no_file = |name: &str| ["version", "definition", "image"].contains(&name);
+    let is_gone = |name: &&String| !is_no_file(name) && !facts.contains_key(*name);
     changes.extend(component.facts.keys().filter(is_gone).cloned());
     if !changes.is_empty() {
         let changes = changes.join(", ");
@@ -221,7 +220,7 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
     let folder = dir.file_name().unwrap_or_default().to_string_lossy();
     if folder != manifest.name.as_str() {
         let message = format!(
-            "the name is `{}` and the folder `{folder}`: make them the same",
+            "the name is `{}` but the folder is `{folder}`: rename one of them",
             manifest.name
         );
         return Err(BundleError::Component { path: dir.join("component.toml"), line: 1, message });
@@ -230,13 +229,13 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
     let section = manifest.process;
     let found = process_of(&dir, &section);
     let made = images.map(|images| image_of(images, &manifest.name)).transpose()?.flatten();
-    // An absolute path is one of the Nix store, which the image has at the same place.
+    // An absolute path is in the Nix store, and the image has it at the same path.
     let is_inside = section.program.contains('/') && !section.program.starts_with('/');
     let program = match is_inside {
         true => format!("/app/{}", section.program),
         false => section.program.clone(),
     };
-    // An image that was made here comes before one that the component names.
+    // A local image takes precedence over one that the component names.
     let named = manifest.image.and_then(|named| Some((named.image().ok()?, named.program)));
     let image = match made {
         Some(image) => Some((image, None)),
@@ -282,7 +281,7 @@ fn resolve(dir: &Path, images: Option<&Path>) -> Result<Component, BundleError> 
     Ok(component)
 }
 
-/// How a component is started as a process, and the version that its program reports.
+/// The command that starts a component as a process, and the version that its program reports.
 fn process_of(
     dir: &Path,
     section: &component::ProcessSection,
@@ -296,21 +295,21 @@ fn process_of(
     Ok((template, line))
 }
 
-/// The hash of how a component is started and asked, with no path of this machine.
+/// The hash of a component's command and HTTP paths, without paths of this machine.
 fn definition_fact(component: &Component) -> String {
     let process = component.process.as_ref().map(|process| (&process.args, &process.env));
     let container = component.container.as_ref();
     let container = container.map(|container| (&container.args, &container.env));
     let (command, http, store) = (process.or(container), &component.http, &component.store);
     let hash = match component.limits.is_default() {
-        // As before there were limits.
+        // The same as before limits were added.
         true => canonical_hash(&(command, http, store)),
         false => canonical_hash(&(command, http, store, component.limits)),
     };
     hash.to_string()
 }
 
-/// What `tools/make-images` says of the image of a component; `None` when it made none.
+/// The image that `tools/make-images` made for a component; `None` without one.
 fn image_of(images: &Path, name: &ComponentName) -> Result<Option<Image>, BundleError> {
     let path = images.join(format!("{name}.json"));
     let text = match std::fs::read_to_string(&path) {
@@ -324,12 +323,12 @@ fn image_of(images: &Path, name: &ComponentName) -> Result<Option<Image>, Bundle
     Ok(Some(image))
 }
 
-/// Folders of installed packages: each has one fact of its own.
+/// Folders of installed packages: each has one fact.
 const INSTALLED: [&str; 2] = [".venv", "node_modules"];
-/// What running a component leaves in its folder.
+/// A folder that a running component creates.
 const BYTECODE: &str = "__pycache__";
 
-/// A fact for each file of a component's folder, and the folders of installed packages.
+/// The facts about the files of a component's folder, and the folders of installed packages.
 fn file_facts(dir: &Path) -> Result<(BTreeMap<String, String>, Vec<PathBuf>), BundleError> {
     let mut facts = BTreeMap::new();
     let mut installed = Vec::new();
@@ -354,7 +353,9 @@ fn file_facts(dir: &Path) -> Result<(BTreeMap<String, String>, Vec<PathBuf>), Bu
             } else if kind.is_symlink() {
                 let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
                 if !path.is_file() {
-                    let message = format!("`{name}` is a link to what is no file: copy it instead");
+                    let message = format!(
+                        "the link `{name}` does not lead to a file: copy the target into the folder"
+                    );
                     let path = dir.join("component.toml");
                     return Err(BundleError::Component { path, line: 1, message });
                 }
@@ -373,7 +374,7 @@ fn program_facts(program: &Path) -> Result<BTreeMap<String, String>, BundleError
     Ok(store_path.into_iter().chain([hash]).collect())
 }
 
-/// The object in the Nix store that a path is in: its name has the hash of all that it was made from.
+/// The Nix store path of a path in the store. Its name contains a hash of all inputs.
 fn store_path(path: &Path) -> Option<String> {
     let object = path.strip_prefix(NIX_STORE).ok()?.components().next()?;
     Some(format!("{NIX_STORE}/{}", object.as_os_str().to_string_lossy()))
@@ -384,7 +385,7 @@ fn hash_of_file(path: &Path) -> Result<ContentHash, BundleError> {
     hash.map_err(|source| BundleError::Read { path: path.to_owned(), source })
 }
 
-/// Whether an image is the one that the facts name, and what stands with it is its configuration.
+/// Whether an image is the one in the facts, and its configuration has the right hash.
 fn is_pinned(image: &Image, facts: &BTreeMap<String, String>) -> bool {
     let hash = |text: &String| format!("sha256:{}", ContentHash::of(text.as_bytes()));
     facts.get("image").is_some_and(|fact| fact == image.pin())
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_the_nix_store_is_a_fact_and_no_other_is() {
+    fn only_a_path_in_the_nix_store_is_a_fact() {
         let object = "/nix/store/00000000000000000000000000000000-redis-8.2.1";
         for inside in ["", "/bin/redis-server"] {
             assert_eq!(store_path(&PathBuf::from(format!("{object}{inside}"))).unwrap(), object);
@@ -444,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_told_with_its_remedy() {
+    fn a_missing_program_is_reported_with_its_remedy() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "no-such-program");
         let bundle = make("make", &[folder], None).unwrap();
@@ -464,8 +465,8 @@ mod tests {
         check_unchanged(&bare).unwrap();
         std::fs::create_dir(folder.join(".venv")).unwrap();
         std::fs::write(folder.join(".venv/x"), "1").unwrap();
-        let told = changes(&bare);
-        assert_eq!(told, "`a` is not what the bundle pinned: installed .venv, installed");
+        let changed = changes(&bare);
+        assert_eq!(changed, "`a` is not what the bundle pinned: installed .venv, installed");
 
         let mut component = pin().components.remove(0);
         check_unchanged(&component).unwrap();
@@ -479,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_was_pinned_in_a_nix_store_is_not_one_elsewhere() {
+    fn a_component_pinned_in_the_nix_store_differs_from_one_elsewhere() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
         let mut component = make("make", &[folder], None).unwrap().components.remove(0);
@@ -487,8 +488,8 @@ mod tests {
             component.facts.insert(fact.to_owned(), format!("{NIX_STORE}/00000000-a"));
         }
         let error = check_unchanged(&component).unwrap_err().to_string();
-        let told = "`a` is not what the bundle pinned: program's store path, store path";
-        assert_eq!(error, told);
+        let expected = "`a` is not what the bundle pinned: program's store path, store path";
+        assert_eq!(error, expected);
     }
 
     #[test]
@@ -501,11 +502,11 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"version\": \"git", "\"version\": \"tig")).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains("identity of `a` does not fit what stands there"), "{error}");
+        assert!(error.contains("identity of `a` does not match its content"), "{error}");
     }
 
     #[test]
-    fn an_image_that_is_not_the_one_of_the_facts_is_refused() {
+    fn an_image_that_differs_from_the_facts_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let folder = component_folder(root.path(), "a", "git");
         let configuration = "{\"os\":\"linux\"}";
@@ -524,7 +525,7 @@ mod tests {
             assert!(text.contains(here), "{text}");
             std::fs::write(&path, text.replace(here, there)).unwrap();
             let error = read(&path).unwrap_err().to_string();
-            assert!(error.contains("identity of `a` does not fit what stands there"), "{error}");
+            assert!(error.contains("identity of `a` does not match its content"), "{error}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The version that a program reports, asked in the environment that a run gives it: behind a name on
-//! `PATH` may be a shim that chooses by environment and folder.
+//! The version that a program reports in the environment of a run: a name on `PATH` can be a shim that
+//! selects a version by environment and folder.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,13 +23,13 @@ pub(super) fn check(component: &Component) -> Result<(), String> {
     match reported(process) {
         Ok(found) if found == *pinned => Ok(()),
         Ok(found) => Err(format!(
-            "in the environment of a run its version is `{found}`, and `{pinned}` was pinned"
+            "its version in the environment of a run is `{found}`: expected `{pinned}`"
         )),
         Err(error) => Err(format!("it does not report its version: {error}")),
     }
 }
 
-/// What stands for a placeholder while nothing runs.
+/// A sample value for a placeholder.
 fn sample(placeholder: &str) -> &'static str {
     match placeholder {
         "host" | "store_host" => "127.0.0.1",

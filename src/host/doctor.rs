@@ -1,8 +1,7 @@
-//! What on this host can disturb a measurement: what was found, why it matters, what mends it.
+//! Checks of this host for what can disturb a measurement: what was found, why it matters, how to fix it.
 //!
-//! Only files of the kernel's are read, all of them under a root folder, so that a test can show
-//! any host. What has to be asked elsewhere comes in as [`Asked`]; `cli` does the asking, and
-//! prints the answer.
+//! The checks read only kernel files, all below a root folder, so that a test can simulate any host. Other
+//! values come in as [`CheckInput`].
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,31 +11,31 @@ use super::field;
 use crate::model::{Check, State};
 use crate::units::CpuSet;
 
-/// How a check came out, from what was seen.
-fn told(name: &str, why: &str, seen: Option<Seen>) -> Check {
-    let not_told = || (State::Unknown, "not told by this kernel".to_owned());
-    let (state, found) = seen.unwrap_or_else(not_told);
+/// A check with its result; unknown without one.
+fn check(name: &str, why: &str, seen: Option<Seen>) -> Check {
+    let unknown = || (State::Unknown, "not reported by this kernel".to_owned());
+    let (state, found) = seen.unwrap_or_else(unknown);
     Check { name: name.to_owned(), state, found, why: why.to_owned(), fix: None }
 }
 
-/// What is asked beside the files: what the runner knows itself.
+/// Values that the kernel files do not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct CheckInput {
     /// Files that one process may have open.
     pub open_files: u64,
-    /// Connections that the loader will hold at once.
+    /// Connections that the loader will open.
     pub connections: u32,
-    /// The version of the Docker Engine; none when none answers.
+    /// The version of the Docker Engine; `None` when no engine answers.
     pub docker: Option<String>,
     /// Programs and their versions.
     pub versions: Vec<(String, String)>,
 }
 
-/// Looks at the host whose files lie under `root` (`/` is this one), one check after the other.
+/// Checks the host whose files are below `root` (`/` for this host).
 ///
-/// What cannot be read is [`State::Unknown`], never an error.
+/// A value that cannot be read is [`State::Unknown`], never an error.
 #[must_use]
-pub fn examine(root: &Path, asked: &Asked) -> Vec<Check> {
+pub fn examine(root: &Path, input: &CheckInput) -> Vec<Check> {
     let mut checks = vec![
         cpu_model(root),
         topology(root),
@@ -56,38 +55,38 @@ pub fn examine(root: &Path, asked: &Asked) -> Vec<Check> {
         clock_source(root),
         kernel(root),
         mitigations(root),
-        open_files(asked),
-        ports(root, asked),
-        listen_queue(root, asked),
+        open_files(input),
+        ports(root, input),
+        listen_queue(root, input),
         temperature(root),
-        docker(asked),
+        docker(input),
     ];
-    checks.extend(asked.versions.iter().map(|(program, version)| {
-        told(program, SAME_ON_BOTH_SIDES, Some((State::Ok, version.clone())))
+    checks.extend(input.versions.iter().map(|(program, version)| {
+        check(program, SAME_ON_BOTH_SIDES, Some((State::Ok, version.clone())))
     }));
     checks
 }
 
-/// A state, and what was found.
+/// A state, and what was found, as text.
 type Seen = (State, String);
 
 const CPU: &str = "sys/devices/system/cpu";
-const SAME_ON_BOTH_SIDES: &str = "both sides of a comparison must have the same";
+const SAME_ON_BOTH_SIDES: &str = "both sides of a comparison need the same";
 
-/// Names of products that only virtual machines have. Needed on ARM: x86 has a flag.
+/// Product names of virtual machines. Only ARM needs them: x86 has a CPU flag.
 const VIRTUAL_PRODUCTS: [&str; 5] =
     ["Alibaba Cloud ECS", "Google Compute Engine", "KVM", "Virtual Machine", "vServer"];
 
 fn cpu_model(root: &Path) -> Check {
     let text = read(root, "proc/cpuinfo").unwrap_or_default();
     let seen = field(&text, "model name").map(|model| (State::Ok, model.to_owned()));
-    told("cpu model", SAME_ON_BOTH_SIDES, seen)
+    check("cpu model", SAME_ON_BOTH_SIDES, seen)
 }
 
 fn topology(root: &Path) -> Check {
     let seen = online(root).map(|cpus| {
         let path = |cpu: usize| format!("{CPU}/cpu{cpu}/topology/thread_siblings_list");
-        // A CPU whose siblings are not told counts as a core of its own.
+        // A CPU without a list of siblings counts as a core.
         let core_of = |cpu: usize| read(root, &path(cpu)).unwrap_or_else(|| cpu.to_string());
         let cores: BTreeSet<String> = cpus.iter().map(core_of).collect();
         let sets = cores.iter().filter_map(|core| core.parse::<CpuSet>().ok());
@@ -96,49 +95,53 @@ fn topology(root: &Path) -> Check {
         let found = [
             counted(cpus.len(), "CPU"),
             counted(cores.len(), "core"),
-            format!("{} a core", counted(threads, "thread")),
+            format!("{} per core", counted(threads, "thread")),
             // A kernel that was built without NUMA has no such file.
             counted(nodes.map_or(1, |nodes| nodes.len()), "NUMA node"),
         ];
         (State::Ok, found.join(", "))
     });
-    told("cpus", "loader, app and store want cores of their own", seen)
+    check("cpus", "loader, app and store need separate cores", seen)
 }
 
 fn smt(root: &Path) -> Check {
     let active = number(root, "sys/devices/system/cpu/smt/active");
-    told("smt", "siblings share one core's units", active.map(|on| off_is_better(on != 0)))
-        .mended_by("echo off > /sys/devices/system/cpu/smt/control")
+    check(
+        "smt",
+        "sibling threads share the units of one core",
+        active.map(|on| off_is_better(on != 0)),
+    )
+    .fixed_by("echo off > /sys/devices/system/cpu/smt/control")
 }
 
 fn cpu_limit(root: &Path) -> Check {
     let signs = ["cgroup.controllers", "cpu.max", "cpu"];
-    let is_told = signs.iter().any(|sign| root.join("sys/fs/cgroup").join(sign).exists());
+    let is_known = signs.iter().any(|sign| root.join("sys/fs/cgroup").join(sign).exists());
     let status = read(root, "proc/self/status").unwrap_or_default();
     let allowed = cpu_list(field(&status, "Cpus_allowed_list")).or_else(|| online(root));
     let quota = smallest_quota(root);
-    let seen = allowed.filter(|_| is_told).map(|cpus| match &quota {
+    let seen = allowed.filter(|_| is_known).map(|cpus| match &quota {
         Some((share, _)) => {
             let whole = u64::try_from(cpus.len()).unwrap_or(u64::MAX).saturating_mul(100);
-            let found = format!("the time of {} CPUs, on CPUs {cpus}", hundredths(*share));
+            let found = format!("a quota of {} CPUs, on CPUs {cpus}", hundredths(*share));
             (grade(*share < whole, false), found)
         }
         None => (State::Ok, format!("no limit, on CPUs {cpus}")),
     });
-    let why = "who has used up the allowed time stands still until the next period";
-    told("cpu limit", why, seen).mended_by(quota.unwrap_or_default().1)
+    let why = "a process over its quota is throttled until the next period";
+    check("cpu limit", why, seen).fixed_by(quota.unwrap_or_default().1)
 }
 
 fn governor(root: &Path) -> Check {
     let governors = each_cpu(root, "cpufreq/scaling_governor");
     let seen = if governors.is_empty() {
-        (State::Unknown, "not told (virtual machine?)".to_owned())
+        (State::Unknown, "not reported (virtual machine?)".to_owned())
     } else {
         let is_other = governors.iter().any(|governor| governor != "performance");
         (grade(false, is_other), Vec::from_iter(governors).join(", "))
     };
-    told("governor", "a clock that rises only under load is slow at first", Some(seen))
-        .mended_by("cpupower frequency-set --governor performance")
+    check("governor", "a frequency that rises only under load is low at the start", Some(seen))
+        .fixed_by("cpupower frequency-set --governor performance")
 }
 
 fn turbo(root: &Path) -> Check {
@@ -148,8 +151,8 @@ fn turbo(root: &Path) -> Check {
         None => "echo 0 > /sys/devices/system/cpu/cpufreq/boost",
     };
     let others = || number(root, "sys/devices/system/cpu/cpufreq/boost").map(|on| on != 0);
-    let why = "the clock then depends on heat and on what the other cores do";
-    told("turbo", why, intel.or_else(others).map(off_is_better)).mended_by(command)
+    let why = "the frequency then depends on temperature and on the load of other cores";
+    check("turbo", why, intel.or_else(others).map(off_is_better)).fixed_by(command)
 }
 
 fn frequency(root: &Path) -> Check {
@@ -160,10 +163,10 @@ fn frequency(root: &Path) -> Check {
     let highest = values("cpufreq/cpuinfo_max_freq");
     let differs = highest.len() > 1;
     let seen = lowest.first().zip(highest.last()).map(|(low, high)| {
-        let note = if differs { ", not the same for all CPUs" } else { "" };
+        let note = if differs { ", different between CPUs" } else { "" };
         (grade(false, differs), format!("{} to {} MHz{note}", low / 1000, high / 1000))
     });
-    told("frequency", "unlike cores make a result depend on where it ran", seen)
+    check("frequency", "with different cores a result depends on its placement", seen)
 }
 
 fn idle_states(root: &Path) -> Check {
@@ -173,23 +176,23 @@ fn idle_states(root: &Path) -> Check {
         .filter(|state| number(root, &format!("{state}/disable")).is_none_or(|off| off == 0));
     let deepest = states.filter_map(|state| number(root, &format!("{state}/latency"))).max();
     let seen = deepest.map(|us| (grade(false, us > 100), format!("up to {us} µs to wake up")));
-    told("idle states", "a sleeping core answers late, most of all at low rates", seen)
-        .mended_by("cpupower idle-set --disable-by-latency 101")
+    check("idle states", "an idle core wakes up late, which adds latency at low rates", seen)
+        .fixed_by("cpupower idle-set --disable-by-latency 101")
 }
 
 fn huge_pages(root: &Path) -> Check {
     let text = read(root, "sys/kernel/mm/transparent_hugepage/enabled");
     let chosen = text.as_deref().and_then(|text| Some(text.split_once('[')?.1.split_once(']')?.0));
     let seen = chosen.map(|mode| (grade(false, mode == "always"), mode.to_owned()));
-    told("huge pages", "copying a huge page holds Redis up", seen)
-        .mended_by("echo madvise > /sys/kernel/mm/transparent_hugepage/enabled")
+    check("huge pages", "copying a huge page stalls Redis", seen)
+        .fixed_by("echo madvise > /sys/kernel/mm/transparent_hugepage/enabled")
 }
 
 fn aslr(root: &Path) -> Check {
     let level = number(root, "proc/sys/kernel/randomize_va_space");
     let seen = level.map(|level| (grade(false, level < 2), format!("level {level} of 2")));
-    told("aslr", "one fixed memory layout can favour a side; random ones even out", seen)
-        .mended_by("sysctl -w kernel.randomize_va_space=2")
+    check("aslr", "one fixed memory layout can favour one side; random layouts average out", seen)
+        .fixed_by("sysctl -w kernel.randomize_va_space=2")
 }
 
 fn swap(root: &Path) -> Check {
@@ -199,13 +202,13 @@ fn swap(root: &Path) -> Check {
         0 => (State::Ok, format!("none of {} used", size(total))),
         used => (State::Warn, format!("{} of {} used", size(used), size(total))),
     });
-    told("swap", "memory that comes back from disk is late", seen).mended_by("swapoff -a")
+    check("swap", "reading swapped memory from disk adds latency", seen).fixed_by("swapoff -a")
 }
 
 fn memory(root: &Path) -> Check {
     let seen = memory_kib(root, "MemAvailable")
         .map(|kib| (grade(kib < 256 << 10, kib < 1 << 20), format!("{} available", size(kib))));
-    told("memory", "the kernel stops or swaps out what does not fit", seen)
+    check("memory", "without free memory the kernel kills or swaps out processes", seen)
 }
 
 fn load(root: &Path) -> Check {
@@ -214,9 +217,9 @@ fn load(root: &Path) -> Check {
     let cpus = online(root).and_then(|cpus| u32::try_from(cpus.len()).ok());
     let seen = load.filter(|load| load.is_finite()).zip(cpus).map(|(load, cpus)| {
         let each = load / f64::from(cpus);
-        (grade(each > 1.0, each > 0.5), format!("{load:.2}, {each:.2} for each CPU"))
+        (grade(each > 1.0, each > 0.5), format!("{load:.2}, {each:.2} per CPU"))
     });
-    told("load average", "what else runs takes time from the benchmark", seen)
+    check("load average", "other processes take CPU time from the benchmark", seen)
 }
 
 fn steal(root: &Path) -> Check {
@@ -227,7 +230,7 @@ fn steal(root: &Path) -> Check {
         let state = grade(percent > all.saturating_mul(5), percent > all);
         (state, format!("{found} % since boot"))
     });
-    told("steal time", "the host of this virtual machine gave its CPUs to others", seen)
+    check("steal time", "the hypervisor gave CPU time to other machines", seen)
 }
 
 fn virtualisation(root: &Path) -> Check {
@@ -237,7 +240,7 @@ fn virtualisation(root: &Path) -> Check {
     let hypervisor = read(root, "sys/hypervisor/type");
     let product = read(root, "sys/class/dmi/id/product_name");
     let vendor = read(root, "sys/class/dmi/id/sys_vendor");
-    // Amazon's ARM machines have no flag, and are named by their size.
+    // ARM machines of Amazon have no flag; their product name is their size.
     let is_amazon = vendor.as_deref() == Some("Amazon EC2");
     let is_product = |product: &str| {
         (is_amazon && !product.contains(".metal"))
@@ -249,9 +252,9 @@ fn virtualisation(root: &Path) -> Check {
         let name = hypervisor.or(product).map(|name| format!(" ({name})")).unwrap_or_default();
         Some((State::Warn, format!("virtual machine{name}")))
     } else {
-        (flags.is_some() || product.is_some()).then(|| (State::Ok, "none seen".to_owned()))
+        (flags.is_some() || product.is_some()).then(|| (State::Ok, "none found".to_owned()))
     };
-    told("virtualisation", "a neighbour may take time", seen)
+    check("virtualisation", "another virtual machine can take CPU time", seen)
 }
 
 fn clock_source(root: &Path) -> Check {
@@ -264,17 +267,17 @@ fn clock_source(root: &Path) -> Check {
         };
         (state, name)
     });
-    let check = told("clock source", "each look at a slow clock adds to every time", seen);
+    let clock = check("clock source", "each reading of a slow clock adds to the latency", seen);
     let available = read(root, &format!("{folder}/available_clocksource")).unwrap_or_default();
     if available.split_whitespace().any(|name| name == "tsc") {
-        return check.mended_by(format!("echo tsc > /{folder}/current_clocksource"));
+        return clock.fixed_by(format!("echo tsc > /{folder}/current_clocksource"));
     }
-    check
+    clock
 }
 
 fn kernel(root: &Path) -> Check {
     let seen = read(root, "proc/sys/kernel/osrelease").map(|release| (State::Ok, release));
-    told("kernel", SAME_ON_BOTH_SIDES, seen)
+    check("kernel", SAME_ON_BOTH_SIDES, seen)
 }
 
 fn mitigations(root: &Path) -> Check {
@@ -284,38 +287,38 @@ fn mitigations(root: &Path) -> Check {
     let count = |start: &str| texts.iter().filter(|text| text.starts_with(start)).count();
     let found = || format!("{} mitigated, {} vulnerable", count("Mitigation"), count("Vulnerable"));
     let seen = (!texts.is_empty()).then(|| (State::Ok, found()));
-    told("mitigations", "they cost time; both sides of a comparison must have the same", seen)
+    check("mitigations", "they cost time; both sides of a comparison need the same", seen)
 }
 
-fn open_files(asked: &Asked) -> Check {
-    // A socket at each end, and room for what the programs open besides.
-    let wanted = u64::from(asked.connections).saturating_mul(2).saturating_add(1024);
-    let state = grade(asked.open_files < wanted, false);
-    let seen = (state, format!("{} allowed, {wanted} wanted", asked.open_files));
-    told("open files", "each connection is an open file", Some(seen))
-        .mended_by(format!("ulimit -n {wanted}"))
+fn open_files(input: &CheckInput) -> Check {
+    // A socket at each end, and 1024 for other files.
+    let wanted = u64::from(input.connections).saturating_mul(2).saturating_add(1024);
+    let state = grade(input.open_files < wanted, false);
+    let seen = (state, format!("{} allowed, {wanted} needed", input.open_files));
+    check("open files", "each connection is an open file", Some(seen))
+        .fixed_by(format!("ulimit -n {wanted}"))
 }
 
-fn ports(root: &Path, asked: &Asked) -> Check {
+fn ports(root: &Path, input: &CheckInput) -> Check {
     let text = read(root, "proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let ends: Vec<u64> = text.split_whitespace().filter_map(|end| end.parse().ok()).collect();
     let steps = ends.get(1).and_then(|last| last.checked_sub(*ends.first()?));
     let seen = steps.map(|steps| {
         let count = steps.saturating_add(1);
-        (grade(count < u64::from(asked.connections), count < 10_000), count.to_string())
+        (grade(count < u64::from(input.connections), count < 10_000), count.to_string())
     });
-    // The fix leaves the lower ports to servers that start later.
-    told("ports", "each connection needs a port, and gives it back late", seen)
-        .mended_by("sysctl -w net.ipv4.ip_local_port_range='10240 65535'")
+    // The fix leaves the lower ports to servers.
+    check("ports", "each connection needs a port, which stays reserved after it closes", seen)
+        .fixed_by("sysctl -w net.ipv4.ip_local_port_range='10240 65535'")
 }
 
-fn listen_queue(root: &Path, asked: &Asked) -> Check {
+fn listen_queue(root: &Path, input: &CheckInput) -> Check {
     let seen = number(root, "proc/sys/net/core/somaxconn").map(|most| {
-        let is_short = most < u64::from(asked.connections);
+        let is_short = most < u64::from(input.connections);
         (grade(false, is_short), format!("up to {most} waiting connections"))
     });
-    told("listen queue", "connections beyond it are tried again only a second later", seen)
-        .mended_by(format!("sysctl -w net.core.somaxconn={}", asked.connections.max(4096)))
+    check("listen queue", "further connections are retried only after a second", seen)
+        .fixed_by(format!("sysctl -w net.core.somaxconn={}", input.connections.max(4096)))
 }
 
 fn temperature(root: &Path) -> Check {
@@ -323,19 +326,19 @@ fn temperature(root: &Path) -> Check {
     let texts = zones.iter().filter_map(|zone| read(root, &format!("{zone}/temp")));
     let hottest = texts.filter_map(|text| text.parse::<i64>().ok()).max();
     let seen = hottest.map(|heat| (grade(false, heat >= 85_000), format!("{} °C", heat / 1000)));
-    told("temperature", "a hot processor slows itself down", seen)
+    check("temperature", "a hot processor lowers its frequency", seen)
 }
 
-fn docker(asked: &Asked) -> Check {
-    let seen = match &asked.docker {
+fn docker(input: &CheckInput) -> Check {
+    let seen = match &input.docker {
         Some(version) => (State::Ok, version.clone()),
         None => (State::Warn, "no engine answers".to_owned()),
     };
-    told("docker", "stacks in containers need an engine", Some(seen))
-        .mended_by("systemctl start docker")
+    check("docker", "stacks in containers need an engine", Some(seen))
+        .fixed_by("systemctl start docker")
 }
 
-/// What a file says, without the white space around it; none where it says nothing.
+/// The trimmed content of a file; `None` when it is empty or cannot be read.
 fn read(root: &Path, path: &str) -> Option<String> {
     let text = fs::read_to_string(root.join(path)).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -345,7 +348,7 @@ fn number(root: &Path, path: &str) -> Option<u64> {
     read(root, path)?.parse().ok()
 }
 
-/// The entries of a folder that are named `prefix` and a number, as paths below the root.
+/// The entries of a folder named `prefix` plus a number, as paths below the root.
 fn numbered(root: &Path, folder: &str, prefix: &str) -> Vec<String> {
     let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -356,7 +359,7 @@ fn numbered(root: &Path, folder: &str, prefix: &str) -> Vec<String> {
         .collect()
 }
 
-/// All that a file says that each CPU has.
+/// The different values of a file that every CPU has.
 fn each_cpu(root: &Path, file: &str) -> BTreeSet<String> {
     let cpus = numbered(root, CPU, "cpu");
     cpus.iter().filter_map(|cpu| read(root, &format!("{cpu}/{file}"))).collect()
@@ -370,8 +373,8 @@ fn cpu_list(text: Option<&str>) -> Option<CpuSet> {
     text?.parse::<CpuSet>().ok().filter(|cpus| !cpus.is_empty())
 }
 
-/// The smallest limit of this process's cgroup and of all above it, in hundredths of a CPU, and
-/// the command that lifts it.
+/// The smallest CPU quota of this process's cgroup and its ancestors, in hundredths of a CPU, and the
+/// command that removes it.
 fn smallest_quota(root: &Path) -> Option<(u64, String)> {
     let own = read(root, "proc/self/cgroup").unwrap_or_default();
     let version_2 = cgroup_folders(&own, "", "sys/fs/cgroup").into_iter().filter_map(|folder| {
@@ -388,11 +391,11 @@ fn smallest_quota(root: &Path) -> Option<(u64, String)> {
     version_2.chain(version_1).min()
 }
 
-/// The folder of this process's cgroup and all above it; version 2 has no controller's name.
+/// The folders of this process's cgroup and its ancestors; version 2 has no controller name.
 fn cgroup_folders(own: &str, controller: &str, mount: &str) -> Vec<String> {
     let mut lines = own.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
     let line = lines.find(|(names, _)| names.split(',').any(|name| name == controller));
-    // A cgroup outside of what a container sees begins with `/..`; the mount is then all there is.
+    // A cgroup outside of the container's view begins with `/..`; only the mount can be read then.
     let path = line.map(|(_, path)| path).filter(|path| !path.contains("..")).unwrap_or("/");
     let above = Path::new(path).ancestors().map(|path| format!("{mount}{}", path.display()));
     above.map(|path| path.trim_end_matches('/').to_owned()).collect()
@@ -450,7 +453,7 @@ fn size(kib: u64) -> String {
 mod tests {
     use super::*;
 
-    /// Each file of a host: what it says on a quiet one, and on one where all is wrong.
+    /// Each file of a host: its content on a quiet host, and on one where every check fails.
     const FILES: &str = "
         proc/cpuinfo | model name : Xeon ; flags : fpu | model name : Xeon ; flags : fpu hypervisor
         proc/loadavg | 0.20 0.10 0.10 1/99 7 | 3.00 2.00 1.00 9/99 7
@@ -482,7 +485,7 @@ mod tests {
         sys/fs/cgroup/cgroup.controllers | cpu | cpu
         sys/kernel/mm/transparent_hugepage/enabled | always [madvise] never | [always] never";
 
-    /// The checks of a host whose files say what `pick` makes of the columns of [`FILES`].
+    /// The checks of a host whose files have the content that `pick` makes of the columns of [`FILES`].
     fn examined(open_files: u64, pick: impl Fn(&[&str]) -> String) -> Vec<Check> {
         let root = tempfile::tempdir().unwrap();
         for line in FILES.lines().filter(|line| !line.is_empty()) {
@@ -493,7 +496,7 @@ mod tests {
         }
         let docker = (open_files > 0).then(|| "29.1".to_owned());
         let versions = vec![("redis".to_owned(), "8.2".to_owned())];
-        examine(root.path(), &Asked { open_files, connections: 256, docker, versions })
+        examine(root.path(), &CheckInput { open_files, connections: 256, docker, versions })
     }
 
     fn named(checks: &[Check], state: State) -> String {
@@ -502,10 +505,10 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_host_is_ok_and_a_troubled_one_is_told_each_trouble() {
+    fn a_quiet_host_is_ok_and_each_problem_is_reported() {
         let quiet = examined(65_536, |columns| columns[1].to_owned());
         assert!(quiet.iter().all(|check| check.state == State::Ok), "{quiet:#?}");
-        assert_eq!(quiet[1].found, "2 CPUs, 2 cores, 1 thread a core, 1 NUMA node");
+        assert_eq!(quiet[1].found, "2 CPUs, 2 cores, 1 thread per core, 1 NUMA node");
         assert_eq!(quiet[3].found, "no limit, on CPUs 0-1");
         let troubled = examined(0, |columns| columns[2].to_owned());
         let bad = "cpu limit, memory, load average, steal time, clock source, open files, ports";
@@ -514,19 +517,19 @@ mod tests {
              virtualisation, listen queue, temperature, docker";
         assert_eq!(named(&troubled, State::Warn), warned);
         assert_eq!(named(&troubled, State::Ok), "cpu model, cpus, kernel, mitigations, redis");
-        assert_eq!(troubled[3].found, "the time of 1.50 CPUs, on CPUs 0-1");
+        assert_eq!(troubled[3].found, "a quota of 1.50 CPUs, on CPUs 0-1");
         assert_eq!(troubled[3].fix.as_deref(), Some("echo max > /sys/fs/cgroup/a/cpu.max"));
         assert_eq!(troubled[13].found, "10.00 % since boot");
         assert!(troubled[15].fix.as_deref().unwrap().starts_with("echo tsc > /sys/"));
     }
 
     #[test]
-    fn what_is_missing_or_nonsense_is_unknown_or_told_and_never_a_panic() {
+    fn missing_or_invalid_files_never_panic() {
         let root = tempfile::tempdir().unwrap();
-        let asked = Asked { open_files: 0, connections: 0, docker: None, versions: vec![] };
-        let empty = examine(root.path(), &asked);
-        let told = empty.iter().filter(|check| check.state != State::Unknown);
-        assert_eq!(told.map(|check| &check.name).collect::<Vec<_>>(), ["open files", "docker"]);
+        let input = CheckInput { open_files: 0, connections: 0, docker: None, versions: vec![] };
+        let empty = examine(root.path(), &input);
+        let known = empty.iter().filter(|check| check.state != State::Unknown);
+        assert_eq!(known.map(|check| &check.name).collect::<Vec<_>>(), ["open files", "docker"]);
         let huge = format!("cpu {}", " 18446744073709551615".repeat(8));
         let memory = format!("SwapTotal: {0} kB ; SwapFree: 0 kB ; MemAvailable: {0} kB", u64::MAX);
         for text in ["", "-1", "nonsense", "[", "18446744073709551615 0", "nan", &huge, &memory] {

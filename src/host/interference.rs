@@ -1,5 +1,4 @@
-//! What the host does during a trial that is not the trial's own: who else uses its CPUs, whether they
-//! become slower, and whether memory is swapped.
+//! Interference during a trial: CPU time of other processes and machines, lower frequencies, and swapping.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,9 +8,9 @@ use crate::clock::Stopwatch;
 use crate::model::Disturbance;
 use crate::units::{CpuSet, Nanos};
 
-/// What was seen of some CPUs over a time.
+/// What some CPUs did during a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
+pub struct HostActivity {
     before: State,
     after: State,
     /// Mean frequency of the CPUs at each reading, in kHz.
@@ -19,8 +18,8 @@ pub struct Watched {
     max_temperature_millic: Option<u64>,
 }
 
-/// Watches `cpus` for a time. `None` where the kernel does not tell what they do.
-pub async fn watch_host(cpus: CpuSet, window: Duration) -> Option<Watched> {
+/// Samples what `cpus` do during a window. `None` when the kernel does not report it.
+pub async fn sample_host(cpus: CpuSet, window: Duration) -> Option<HostActivity> {
     let root = Path::new("/");
     let watch = Stopwatch::start();
     let before = State::read(root, &cpus)?;
@@ -36,12 +35,12 @@ pub async fn watch_host(cpus: CpuSet, window: Duration) -> Option<Watched> {
         max_temperature_millic = max_temperature_millic.max(temperature_millic(root));
     }
     let after = State::read(root, &cpus)?;
-    Some(Watched { before, after, frequencies_khz, max_temperature_millic })
+    Some(HostActivity { before, after, frequencies_khz, max_temperature_millic })
 }
 
-impl Watched {
-    /// What of it was not the trial's own, of which the loader was on the CPUs `loader` and whose
-    /// parts used `own` CPU time.
+impl HostActivity {
+    /// The part that the trial did not cause. The loader ran on the CPUs `loader`, and the parts of the
+    /// trial used `own` CPU time.
     #[must_use]
     pub fn disturbance(&self, loader: &CpuSet, own: Nanos) -> Disturbance {
         let (before, after) = (&self.before, &self.after);
@@ -54,7 +53,7 @@ impl Watched {
         let (busy, steal) =
             after.cpus.keys().map(spent).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         Disturbance {
-            // Ticks are coarse: what is less than nothing is nothing.
+            // Ticks are coarse, so `own` can exceed `busy`.
             foreign: Nanos(busy.saturating_sub(own.0)),
             steal: Nanos(steal),
             busiest_loader_cpu: loader.iter().map(|cpu| Nanos(spent(&cpu).0)).max(),
@@ -70,7 +69,8 @@ impl Watched {
     }
 }
 
-/// The mean of the second half over that of the first, in thousandths; `None` below four readings.
+/// The mean of the second half divided by that of the first, in thousandths; `None` with fewer than four
+/// readings.
 fn frequency_kept_permille(frequencies_khz: &[u64]) -> Option<u32> {
     let half = frequencies_khz.len() / 2;
     if half < 2 {
@@ -82,7 +82,7 @@ fn frequency_kept_permille(frequencies_khz: &[u64]) -> Option<u32> {
     u32::try_from(second.saturating_mul(1000).checked_div(first)?).ok()
 }
 
-/// What the kernel has counted since the boot.
+/// Kernel counters since boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
     cpus: BTreeMap<usize, CpuTimes>,
@@ -90,12 +90,12 @@ struct State {
     throttles: Option<u64>,
 }
 
-/// What a CPU has done since the boot.
+/// The times of a CPU since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct CpuTimes {
-    /// For processes, in user and kernel mode.
+    /// In processes, in user and kernel mode.
     busy: Nanos,
-    /// For other machines of the hypervisor.
+    /// Taken by the hypervisor for other machines.
     steal: Nanos,
 }
 
@@ -124,20 +124,20 @@ fn swapped_pages(root: &Path) -> Option<u64> {
     Some(count("pswpin")? + count("pswpout")?)
 }
 
-/// The mean frequency of CPUs; `None` where none of them tells.
+/// The mean frequency of CPUs; `None` when none reports it.
 fn frequency_khz(root: &Path, cpus: &CpuSet) -> Option<u64> {
-    let told: Vec<u64> = cpus
+    let reported: Vec<u64> = cpus
         .iter()
         .filter_map(|cpu| number(&cpu_file(root, cpu, "cpufreq/scaling_cur_freq")))
         .collect();
-    told.iter().sum::<u64>().checked_div(told.len() as u64)
+    reported.iter().sum::<u64>().checked_div(reported.len() as u64)
 }
 
 fn cpu_file(root: &Path, cpu: usize, name: &str) -> std::path::PathBuf {
     root.join(format!("sys/devices/system/cpu/cpu{cpu}/{name}"))
 }
 
-/// The highest temperature of the sensors that are known to be of CPUs, in thousandths of a degree.
+/// The highest temperature of the CPU sensors, in thousandths of a degree Celsius.
 fn temperature_millic(root: &Path) -> Option<u64> {
     let folders = |path: &str| {
         let entries = root.join(path).read_dir().into_iter().flatten().flatten();
@@ -160,7 +160,7 @@ fn number(path: &Path) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// Interrupts are left out: those of the network are the trial's own, and no process's.
+/// Parses `/proc/stat`. Interrupts are left out: those of the network belong to the trial.
 fn cpu_times(text: &str, cpus: &CpuSet, ticks_per_second: u64) -> BTreeMap<usize, CpuTimes> {
     let tick = 1_000_000_000 / ticks_per_second.max(1);
     let mut times = BTreeMap::new();
@@ -183,7 +183,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// A host of two CPUs at a moment.
+    /// Writes the files of a host with two CPUs.
     fn write(root: &Path, busy: [u64; 2], steal: u64, swapped: u64, throttles: u64) {
         let put = |name: &str, text: String| {
             let path = root.join(name);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_trials_own_is_told() {
+    fn interference_is_what_the_trial_did_not_cause() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let cpus: CpuSet = "0-1".parse().unwrap();
@@ -222,13 +222,13 @@ mod tests {
         write(root, [14, 21], 2, 9, 4);
         let after = State::read(root, &cpus).unwrap();
         assert_eq!(frequency_khz(root, &cpus), Some(1_500_000));
-        let watched = Watched {
+        let activity = HostActivity {
             before,
             after,
             frequencies_khz: vec![1000, 1000, 9999, 900, 800],
             max_temperature_millic: temperature_millic(root),
         };
-        let told = watched.disturbance(&cpus, Nanos(2 * SECOND));
+        let found = activity.disturbance(&cpus, Nanos(2 * SECOND));
         let expected = Disturbance {
             foreign: Nanos(3 * SECOND),
             steal: Nanos(SECOND),
@@ -239,9 +239,9 @@ mod tests {
             max_temperature_c: Some(61),
             is_beside_another_run: false,
         };
-        assert_eq!(told, expected);
-        // More than there was to use is told of ticks that are coarse.
-        assert_eq!(watched.disturbance(&cpus, Nanos(9 * SECOND)).foreign, Nanos(0));
+        assert_eq!(found, expected);
+        // Coarse ticks can report more own time than busy time.
+        assert_eq!(activity.disturbance(&cpus, Nanos(9 * SECOND)).foreign, Nanos(0));
         assert_eq!(frequency_kept_permille(&[1000, 1000, 900]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The host: what it is, and how its CPUs are divided.
+//! The host: its fingerprint, its checks, and the placement of a trial on its CPUs.
 
 mod doctor;
 mod interference;
@@ -6,15 +6,15 @@ mod placement;
 mod reservation;
 mod topology;
 
-pub use doctor::{Asked, examine};
-pub use interference::{Watched, watch_host};
+pub use doctor::{CheckInput, examine};
+pub use interference::{HostActivity, sample_host};
 pub use placement::{Demand, picture, place};
 pub use reservation::{Claim, Reservation, Sharing, reservations_dir, reserve};
 pub use topology::{Cpu, HostError, Topology};
 
 use crate::model::Fingerprint;
 
-/// What this host is, as far as it can change a measurement.
+/// The properties of this host that can change a measurement.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
@@ -27,7 +27,7 @@ pub fn fingerprint(topology: &Topology) -> Result<Fingerprint, HostError> {
     let memory = read("/proc/meminfo")?;
     let system = rustix::system::uname();
     Ok(Fingerprint {
-        // ARM kernels name no model; the architecture then has to do.
+        // ARM kernels report no model; the field `arch` remains.
         cpu_model: field(&cpu_info, "model name").unwrap_or("unknown").to_owned(),
         cpus: u32::try_from(topology.cpus.len()).unwrap_or(u32::MAX),
         cores: u32::try_from(topology.cores()).unwrap_or(u32::MAX),
@@ -38,7 +38,7 @@ pub fn fingerprint(topology: &Topology) -> Result<Fingerprint, HostError> {
     })
 }
 
-/// A host that does not exist, for runs that are computed: 16 cores, and a name that says so.
+/// A simulated host with 16 cores, for runs whose results are computed.
 #[must_use]
 pub fn imaginary() -> (Topology, Fingerprint) {
     let cpus = (0..16).map(|id| Cpu { id, core: id, node: 0, speed: 0 }).collect();
@@ -54,10 +54,10 @@ pub fn imaginary() -> (Topology, Fingerprint) {
     (Topology { cpus }, fingerprint)
 }
 
-/// Allows this process and its children as many open files as the system lets it; gives how many.
+/// Raises the limit of open files of this process and its children to the maximum. Returns it.
 ///
 /// # Errors
-/// When the system refuses even that.
+/// When the limit cannot be set.
 pub fn raise_open_file_limit() -> Result<u64, HostError> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -67,7 +67,7 @@ pub fn raise_open_file_limit() -> Result<u64, HostError> {
     Ok(most.unwrap_or(u64::MAX))
 }
 
-/// How many ports this system has for connections to one address; `None` where it does not tell.
+/// The number of ports for connections to one address; `None` when the system does not report it.
 #[must_use]
 pub fn ephemeral_ports() -> Option<u32> {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;

@@ -1,4 +1,4 @@
-//! Which CPUs loader, app and store get: disjoint, whole cores first, one NUMA node where it fits.
+//! The placement of loader, app and store: disjoint CPUs, whole cores first, one NUMA node if possible.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use super::topology::{Cpu, Topology};
 use crate::model::Placement;
 use crate::units::{CpuSet, Rps};
 
-/// How many CPUs each part of a stack wants.
+/// The number of CPUs that each part of a trial needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// The loader: one for every 10,000 requests per second.
+    /// For the loader: one for every 10,000 requests per second.
     pub loader: usize,
-    /// The app: one for each worker.
+    /// For the app: one for each worker.
     pub app: usize,
-    /// The store: two, as in the reference.
+    /// For the store: two, as in the reference experiment.
     pub store: usize,
 }
 
 impl Demand {
-    /// What a stack with `workers` wants when `target_rps` is the highest rate it will see.
+    /// The demand of a stack with `workers` at a highest rate of `target_rps`.
     ///
-    /// One pinned core drives about 15,000 requests per second before the loader itself lags, so
-    /// a core is counted for every 10,000.
+    /// One pinned core drives about 15,000 requests per second before the loader lags, so one core
+    /// is planned for every 10,000.
     #[must_use]
     pub fn of(workers: u32, target_rps: Rps) -> Self {
         let count = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
@@ -33,11 +33,11 @@ impl Demand {
 
 /// Divides the CPUs of a host.
 ///
-/// Each part gets whole cores, so that no two parts share one through SMT; spare siblings stay
-/// idle while there is room. All are on one NUMA node and of the fastest kind where that fits, and
-/// the core of CPU 0, where the kernel does its own work, is left alone where another can be had. On
-/// a host that is too small the loader is served first, since a disturbed loader makes every number
-/// wrong, and app and store share what is left; the result is then marked `shared`.
+/// Each part gets whole cores, so that no two parts share one through SMT. Sibling threads stay idle if
+/// there are enough cores. All cores are on one NUMA node and of the fastest kind if possible, and the core
+/// of CPU 0, which handles much kernel work, is avoided. On a host that is too small the loader comes
+/// first, since a slowed loader makes every number wrong; app and store share the rest, and the result is
+/// marked `shared`.
 #[must_use]
 pub fn place(topology: &Topology, demand: Demand) -> Placement {
     let ids = |cpus: &[Cpu]| cpus.iter().map(|cpu| cpu.id).collect::<CpuSet>();
@@ -55,10 +55,10 @@ pub fn place(topology: &Topology, demand: Demand) -> Placement {
     let rest_of_loader = cpus.len().saturating_sub(demand.app + demand.store);
     let loader_count = rest_of_loader.clamp(1, demand.loader).min(cpus.len());
     let (loader, rest) = cpus.split_at(loader_count);
-    // With a single CPU all three share it.
+    // A single CPU is shared by all three.
     let rest = if rest.is_empty() { loader } else { rest };
     let (app, store) = rest.split_at(demand.app.min(rest.len()));
-    // The store takes what the app leaves, or else shares the app's.
+    // The store gets the CPUs after the app's, or shares the app's.
     let store = if store.is_empty() { app } else { &store[..demand.store.min(store.len())] };
     Placement { loader: ids(loader), app: ids(app), store: ids(store), shared: true }
 }
@@ -66,8 +66,8 @@ pub fn place(topology: &Topology, demand: Demand) -> Placement {
 /// A core, as its CPUs.
 type Core = Vec<Cpu>;
 
-/// The sets of cores to take CPUs from, the most wanted first, all cores last: one node before many,
-/// the fastest kind before all.
+/// The sets of cores to take CPUs from, in order of preference: the fastest cores of one node, the fastest
+/// of all nodes, one node, all cores.
 fn pools(topology: &Topology) -> Vec<Vec<Core>> {
     let mut nodes: BTreeMap<usize, BTreeMap<usize, Core>> = BTreeMap::new();
     for &cpu in &topology.cpus {
@@ -77,9 +77,10 @@ fn pools(topology: &Topology) -> Vec<Vec<Core>> {
         nodes.into_values().map(|cores| cores.into_values().collect()).collect();
     nodes.sort_by_key(|cores| std::cmp::Reverse(cores.len()));
     let fastest = topology.cpus.iter().map(|cpu| cpu.speed).max().unwrap_or(0);
-    let is_fast = |core: &&Core| core.iter().all(|cpu| cpu.speed >= fastest - fastest / ALIKE);
+    let is_fast =
+        |core: &&Core| core.iter().all(|cpu| cpu.speed >= fastest - fastest / SPEED_TOLERANCE);
     let mut everything = nodes.concat();
-    // Should all be needed, the fast ones go first.
+    // Fast cores are taken first.
     everything.sort_by_key(|core| !is_fast(&core));
     let fast = |cores: &Vec<Core>| cores.iter().filter(is_fast).cloned().collect::<Vec<_>>();
     let mut wanted: Vec<Vec<Core>> = nodes.iter().map(fast).collect();
@@ -89,39 +90,43 @@ fn pools(topology: &Topology) -> Vec<Vec<Core>> {
     wanted
 }
 
-/// Takes CPUs for each part from a set of cores: one CPU a core rather than siblings, and then
-/// without the core of CPU 0 rather than with it.
+/// Takes CPUs for each part from a set of cores. It prefers one CPU per core to siblings, and then avoids
+/// the core of CPU 0.
 fn from_pool(pool: &[Core], wanted: [usize; 3]) -> Option<[Vec<Cpu>; 3]> {
     let is_first = |core: &Core| core.iter().any(|cpu| cpu.id == 0);
     let without_first: Vec<Core> = pool.iter().filter(|core| !is_first(core)).cloned().collect();
-    [true, false].into_iter().find_map(|one_cpu_a_core| {
-        let take = |cores: &[Core]| whole_cores(cores, wanted, one_cpu_a_core);
+    [true, false].into_iter().find_map(|one_cpu_per_core| {
+        let take = |cores: &[Core]| whole_cores(cores, wanted, one_cpu_per_core);
         take(&without_first).or_else(|| take(pool))
     })
 }
 
-/// Cores whose speeds differ by less than one part in so many are of one kind: some boost a little
-/// higher than their like.
-const ALIKE: u32 = 8;
+/// Cores whose speeds differ by less than one part in this number are of one kind, since some cores boost
+/// a little higher than others of their kind.
+const SPEED_TOLERANCE: u32 = 8;
 
-/// Takes whole cores for each part: one CPU of each, or all its siblings.
-fn whole_cores(cores: &[Core], wanted: [usize; 3], one_cpu_a_core: bool) -> Option<[Vec<Cpu>; 3]> {
+/// Takes whole cores for each part: one CPU of each core, or all its siblings.
+fn whole_cores(
+    cores: &[Core],
+    wanted: [usize; 3],
+    one_cpu_per_core: bool,
+) -> Option<[Vec<Cpu>; 3]> {
     let mut cores = cores.iter();
     let mut parts: [Vec<Cpu>; 3] = [vec![], vec![], vec![]];
     for (part, count) in parts.iter_mut().zip(wanted) {
         while part.len() < count {
             let siblings = cores.next()?;
-            let take = if one_cpu_a_core { 1 } else { count - part.len() };
+            let take = if one_cpu_per_core { 1 } else { count - part.len() };
             part.extend(siblings.iter().take(take));
         }
     }
     Some(parts)
 }
 
-/// How many cores stand in a line of a picture.
-const CORES_A_LINE: usize = 16;
+/// Cores per line of a picture.
+const CORES_PER_LINE: usize = 16;
 
-/// A placement as a picture in text: node by node the cores, each with its CPUs one below the other.
+/// A placement as a text picture: a row of cores for each node, with the CPUs of a core in one column.
 #[must_use]
 pub fn picture(topology: &Topology, placement: &Placement) -> String {
     let letter = |cpu: &Cpu| {
@@ -140,7 +145,7 @@ pub fn picture(topology: &Topology, placement: &Placement) -> String {
     let mut text = String::new();
     for (node, cores) in nodes {
         let cores: Vec<Vec<String>> = cores.into_values().collect();
-        for line in cores.chunks(CORES_A_LINE) {
+        for line in cores.chunks(CORES_PER_LINE) {
             let threads = line.iter().map(Vec::len).max().unwrap_or(0);
             for thread in 0..threads {
                 let cells = line.iter().map(|core| core.get(thread).map_or("", String::as_str));
@@ -194,8 +199,8 @@ mod tests {
             let topology = Topology::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
             let stacks = [(1, 1000), (4, 20_000)].map(|(workers, qps)| {
                 let placement = place(&topology, Demand::of(workers, Rps::whole(qps)));
-                let words = placed(&topology, workers, qps);
-                format!("{workers} workers, {qps} QPS: {words}\n{}", picture(&topology, &placement))
+                let sets = placed(&topology, workers, qps);
+                format!("{workers} workers, {qps} QPS: {sets}\n{}", picture(&topology, &placement))
             });
             format!("{name}\n{}", stacks.join(""))
         });

@@ -1,9 +1,9 @@
-//! Which run measures on which CPUs of this machine: one run at a time, whatever its results folder.
+//! CPU reservations: only one run at a time measures on a CPU of this machine.
 //!
-//! Each run keeps one file in a folder that every user shares. It names the run and its CPUs, and is locked
-//! (`flock`) as long as the run lives, so that the kernel frees it when the run crashes, in whatever PID
-//! namespace. A short lock on one more file keeps two runs from reserving at the same moment. Runs that do
-//! not share the folder (in a container with a `/run` of its own) do not see each other.
+//! Each run has one file in a folder that all users share. The file names the run and its CPUs, and is
+//! locked (`flock`) while the run lives, so that the kernel releases it when the run crashes, in any PID
+//! namespace. A short lock on a second file keeps two runs from reserving at the same moment. Runs that do
+//! not share the folder (in a container with its own `/run`) do not see each other.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _};
@@ -17,13 +17,13 @@ use super::HostError;
 use crate::id::RunId;
 use crate::units::CpuSet;
 
-/// The files' names begin with this.
+/// The prefix of file names.
 const PREFIX: &str = "perf-api-run-";
 /// The file that is locked while a run reserves.
 const GUARD: &str = "perf-api-runs.lock";
-/// Everybody may read: a file that is open for reading can be locked.
+/// Readable by all users: a file that is open for reading can be locked.
 const READABLE: u32 = 0o644;
-/// Everybody may write, and only owners may remove.
+/// Writable by all users; only owners may remove files.
 const SHARED: u32 = 0o1777;
 
 /// A run, and the CPUs that it measures on.
@@ -31,20 +31,20 @@ const SHARED: u32 = 0o1777;
 pub struct Claim {
     /// Its process, in its own PID namespace.
     pub pid: u32,
-    /// Its name, once it has one.
+    /// Its name, once it is known.
     pub run: Option<RunId>,
-    /// Where its results go.
+    /// The location of its results.
     pub results: String,
     /// Its CPUs.
     pub cpus: CpuSet,
 }
 
-/// What to do when another run measures on the same CPUs.
+/// Whether a run may share CPUs with another run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// Reserve nothing.
+    /// It may not: nothing is reserved.
     Refused,
-    /// Reserve the CPUs all the same; [`Reservation::others`] shows each run to the other.
+    /// It may: both runs see each other in [`Reservation::others`].
     Allowed,
 }
 
@@ -55,7 +55,7 @@ pub struct Reservation {
     claim: Claim,
 }
 
-/// The folder of reservations: `/run/lock` where every user may write to it, else `/tmp`.
+/// The folder of reservations: `/run/lock` if every user may write to it, else `/tmp`.
 #[must_use]
 pub fn reservations_dir() -> PathBuf {
     let run = Path::new("/run/lock");
@@ -63,7 +63,7 @@ pub fn reservations_dir() -> PathBuf {
     if is_shared { run.to_owned() } else { PathBuf::from("/tmp") }
 }
 
-/// Reserves the CPUs of `claim`. The inner error holds the runs that are in the way.
+/// Reserves the CPUs of `claim`. The inner error lists the conflicting runs.
 ///
 /// # Errors
 /// When the folder cannot be written to.
@@ -94,10 +94,10 @@ impl Reservation {
         Ok(reservation)
     }
 
-    /// Tells others the name of the run.
+    /// Publishes the name of the run.
     pub fn set_run(&mut self, run: &RunId) {
         self.claim.run = Some(run.clone());
-        // Without it the reservation holds all the same.
+        // The reservation is valid without a name.
         let _ = self.write();
     }
 
@@ -114,14 +114,14 @@ impl Reservation {
         others(dir, &self.claim.cpus, Some(self.file.path()))
     }
 
-    /// Writes the claim over the one before, which is never longer.
+    /// Overwrites the previous claim, which is never longer.
     fn write(&self) -> io::Result<()> {
         let text = serde_json::to_vec(&self.claim)?;
         self.file.as_file().write_all_at(&text, 0)
     }
 }
 
-/// The live runs that use one of `cpus`, without the one of the file `own`.
+/// The live runs that use one of `cpus`, except for the run of the file `own`.
 fn others(dir: &Path, cpus: &CpuSet, own: Option<&Path>) -> Vec<Claim> {
     let theirs = files(dir).filter(|path| Some(path.as_path()) != own);
     let live = theirs.filter_map(|path| {
@@ -136,11 +136,11 @@ fn others(dir: &Path, cpus: &CpuSet, own: Option<&Path>) -> Vec<Claim> {
     live.filter(|claim| claim.cpus.iter().any(|cpu| cpus.iter().any(|own| own == cpu))).collect()
 }
 
-/// Removes the files of runs that crashed. Only for who holds the guard: nobody is just then making one.
+/// Removes the files of crashed runs. The caller must hold the guard, so that no file is being created.
 fn remove_abandoned(dir: &Path) {
     for path in files(dir) {
         if open(&path).is_ok_and(|file| !is_locked(&file)) {
-            // Another user's file stays, and does no harm.
+            // Fails for another user's file, which is harmless.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -155,7 +155,7 @@ fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
     entries.map(|entry| entry.path()).filter(is_ours)
 }
 
-/// Whether the run that made a file still lives.
+/// Whether the run that created a file still lives.
 fn is_locked(file: &File) -> bool {
     let attempt = file.try_lock_shared();
     if attempt.is_ok() {
@@ -164,8 +164,8 @@ fn is_locked(file: &File) -> bool {
     matches!(attempt, Err(std::fs::TryLockError::WouldBlock))
 }
 
-/// Opens a file that is there: in a folder that all share, one must not follow another's link, and Linux
-/// does not let one open another's file to create it (`fs.protected_regular`).
+/// Opens an existing file. In a shared folder the links of other users must not be followed, and Linux
+/// refuses to open another user's file with `O_CREAT` (`fs.protected_regular`).
 fn open(path: &Path) -> io::Result<File> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(no_follow.bits()).unwrap_or(0);
@@ -182,7 +182,7 @@ fn open_guard(dir: &Path) -> io::Result<File> {
     };
     match made {
         Ok(file) => {
-            // Whatever the umask is.
+            // The umask may have removed permissions.
             file.set_permissions(Permissions::from_mode(READABLE))?;
             Ok(file)
         }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crashed_run_left_reserves_nothing_and_is_removed() {
+    fn the_file_of_a_crashed_run_reserves_nothing_and_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let text = serde_json::to_vec(&claim(1, "0")).unwrap();
         let left = dir.path().join("perf-api-run-left.json");

@@ -1,4 +1,4 @@
-//! Which CPUs there are, and which of them share a core or a NUMA node.
+//! The CPUs of this host, their cores and NUMA nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use crate::units::CpuSet;
 
-/// What goes wrong when the host is looked at.
+/// A failure to read or change the state of the host.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// A file of the kernel's could not be read.
+    /// A kernel file could not be read.
     #[error("cannot read {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The allowed CPUs could not be asked for.
-    #[error("cannot ask which CPUs may be used")]
+    /// The CPU affinity could not be read.
+    #[error("cannot read the CPU affinity of this process")]
     Affinity {
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The CPUs of a run could not be reserved.
@@ -28,13 +28,13 @@ pub enum HostError {
     Reserve {
         /// The folder of reservations.
         dir: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The limit of open files could not be raised.
     #[error("cannot raise the limit of open files")]
     OpenFiles {
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -51,8 +51,8 @@ pub struct Cpu {
     pub core: usize,
     /// Its NUMA node.
     pub node: usize,
-    /// How fast it is, to tell kinds of cores apart: its highest frequency, or the kernel's own
-    /// number for its capacity; 0 where the kernel tells neither.
+    /// Its relative speed, to distinguish kinds of cores: the highest frequency, or the kernel's capacity
+    /// value; 0 when the kernel reports neither.
     pub speed: u32,
 }
 
@@ -64,10 +64,10 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Looks at this host: allowed CPUs, core siblings and NUMA nodes.
+    /// Reads the topology of this host: allowed CPUs, core siblings and NUMA nodes.
     ///
     /// # Errors
-    /// When the allowed CPUs cannot be asked for.
+    /// When the CPU affinity cannot be read.
     pub fn detect() -> Result<Self, HostError> {
         let allowed = rustix::thread::sched_getaffinity(None)
             .map_err(|errno| HostError::Affinity { source: errno.into() })?;
@@ -78,10 +78,10 @@ impl Topology {
         Ok(Self { cpus })
     }
 
-    /// From what `lscpu --parse=CPU,CORE,NODE,MAXMHZ` prints, on whatever host.
+    /// Parses the output of `lscpu --parse=CPU,CORE,NODE,MAXMHZ` of any host.
     ///
     /// # Errors
-    /// The first line that is none of these, in words.
+    /// A message about the first invalid line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut first_of_core: BTreeMap<String, usize> = BTreeMap::new();
         let mut cpus = Vec::new();
@@ -90,12 +90,12 @@ impl Topology {
                 continue;
             }
             let wrong =
-                || format!("line {number} is not `CPU,CORE,NODE,MAXMHZ` in numbers: `{line}`");
+                || format!("line {number} is `{line}`: expected `CPU,CORE,NODE,MAXMHZ` as numbers");
             let fields: Vec<&str> = line.split(',').collect();
             let [cpu, core, node, speed] = fields[..] else { return Err(wrong()) };
             let id: usize = cpu.parse().map_err(|_| wrong())?;
             let own = first_of_core.entry(format!("{node}/{core}")).or_insert(id);
-            // A machine without nodes, or that hides its frequencies, leaves them empty.
+            // Empty on a machine without NUMA nodes or frequencies.
             let node = if node.is_empty() { 0 } else { node.parse().map_err(|_| wrong())? };
             let whole = speed.split('.').next().unwrap_or_default();
             let speed = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };
@@ -103,23 +103,25 @@ impl Topology {
         }
         cpus.sort_by_key(|cpu: &Cpu| cpu.id);
         if let Some(pair) = cpus.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(format!("it has CPU {} twice", pair[0].id));
+            return Err(format!("it lists CPU {} twice", pair[0].id));
         }
         match cpus.last() {
-            None => Err("it has no CPU".to_owned()),
-            Some(last) if last.id > MAX_CPU => Err(format!("there is no CPU {}", last.id)),
+            None => Err("it lists no CPU".to_owned()),
+            Some(last) if last.id > MAX_CPU => {
+                Err(format!("CPU {} is out of range: expected 0 to {MAX_CPU}", last.id))
+            }
             Some(_) => Ok(Self { cpus }),
         }
     }
 
-    /// How many physical cores.
+    /// The number of physical cores.
     #[must_use]
     pub fn cores(&self) -> usize {
         self.cpus.iter().map(|cpu| cpu.core).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// The lowest sibling of a CPU; the CPU itself where the kernel does not tell.
+/// The lowest sibling of a CPU; the CPU itself when the kernel does not report siblings.
 fn core_of(cpu: usize) -> usize {
     let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
     let siblings = std::fs::read_to_string(path).ok();
@@ -127,7 +129,7 @@ fn core_of(cpu: usize) -> usize {
     siblings.and_then(|set| set.iter().next()).unwrap_or(cpu)
 }
 
-/// The NUMA node of a CPU; node 0 where the kernel does not tell.
+/// The NUMA node of a CPU; node 0 when the kernel does not report it.
 fn node_of(cpu: usize) -> usize {
     let path = format!("/sys/devices/system/cpu/cpu{cpu}");
     let entries = std::fs::read_dir(Path::new(&path)).into_iter().flatten().flatten();

@@ -1,7 +1,7 @@
-//! Comparing answers with the expected one, in samples.
+//! Sampled comparison of answers with the expected one.
 //!
-//! oha checks the status and the length of each answer, and nothing else. So whole answers are
-//! compared beside it: one a second while a load goes on, and some in a row after it.
+//! oha checks only the status and the length of each answer. So whole answers are compared separately: one
+//! per second during a load, and some in a row after it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use super::probe;
 use crate::clock::Stopwatch;
 use crate::model::stored_value;
 
-/// How often an answer is compared while a load goes on.
+/// The time between two comparisons during a load.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How many answers are compared in a row after a load, at most, and for how long.
+/// The maximum number of answers that are compared after a load, and the time limit.
 const MAX_IN_A_ROW: u64 = 50;
 const MAX_TIME: Duration = Duration::from_millis(100);
 
-/// What came of comparing answers.
+/// The result of comparing answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComparedAnswers {
-    /// Answers that were compared.
+    /// The number of compared answers.
     pub count: u64,
-    /// Of those, answers with another body or content type.
+    /// Of those, the number with another body or content type.
     pub wrong: u64,
-    /// What was wrong with the first of these.
+    /// A message about the first wrong answer.
     pub first_wrong: Option<String>,
 }
 
@@ -43,24 +43,24 @@ impl ComparedAnswers {
     }
 }
 
-/// Compares answers of one app. Comparing ends with it.
+/// Compares answers of one app. Dropping it ends the comparison.
 #[derive(Debug)]
 pub(super) struct AnswerSampler {
     address: SocketAddr,
     path: String,
-    /// What the app answered with at the start; `None` where it did not answer as expected then.
+    /// The content type at the start; the outer `None` when the app did not answer then.
     content_type: Option<Option<String>>,
     running: JoinSet<ComparedAnswers>,
 }
 
 impl AnswerSampler {
-    /// Of an app that has just answered as expected: its content type has to stay.
+    /// Makes a sampler for an app that has just answered as expected. Its content type must not change.
     pub(super) async fn of(address: SocketAddr, path: &str) -> Self {
         let content_type = probe::get(address, path).await.ok().map(|answer| answer.content_type);
         Self { address, path: path.to_owned(), content_type, running: JoinSet::new() }
     }
 
-    /// Begins to compare an answer a second for `window`.
+    /// Begins to compare one answer per second for `window`.
     pub(super) fn begin(&mut self, window: Duration) {
         let (address, path) = (self.address, self.path.clone());
         let content_type = self.content_type.clone();
@@ -68,7 +68,7 @@ impl AnswerSampler {
             let watch = Stopwatch::start();
             let mut compared = ComparedAnswers::default();
             let mut ticks = tokio::time::interval(PERIOD);
-            // The first tick is at once: a load begins with the opening of its connections.
+            // The first tick is immediate. It is skipped, since a load first opens its connections.
             ticks.tick().await;
             loop {
                 ticks.tick().await;
@@ -81,12 +81,11 @@ impl AnswerSampler {
         });
     }
 
-    /// Compares some answers in a row, and gives what came of them and of those since
-    /// [`Self::begin`].
+    /// Compares some answers in a row. Returns the results of these and of those since [`Self::begin`].
     pub(super) async fn finish(&mut self) -> ComparedAnswers {
         let mut compared = ComparedAnswers::default();
         while let Some(sampled) = self.running.join_next().await {
-            // A sampler that panicked has compared nothing.
+            // A sampler that panicked counts as no comparison.
             compared.merge(sampled.unwrap_or_default());
         }
         let watch = Stopwatch::start();
@@ -101,8 +100,8 @@ impl AnswerSampler {
     }
 }
 
-/// How an answer differs from the expected one, if it does, in what the loader does not check;
-/// nothing for a request that failed in another way, which the loader counts.
+/// The difference between an answer and the expected one, in what the loader does not check. The outer
+/// `None` is a request that failed otherwise, which the loader counts.
 async fn difference(
     address: SocketAddr,
     path: &str,
@@ -115,7 +114,7 @@ async fn difference(
     }
     if answer.body != expected {
         return Some(Some(format!(
-            "GET {path} answered {} bytes that are not the {} bytes that were stored",
+            "GET {path} answered with {} bytes that differ from the {} stored bytes",
             answer.body.len(),
             expected.len()
         )));
@@ -125,7 +124,7 @@ async fn difference(
         let name =
             |one: &Option<String>| one.as_deref().unwrap_or("none").escape_debug().to_string();
         format!(
-            "GET {path} answered with content type {}, and at the start with {}",
+            "GET {path} answered with content type {}: expected {}, as at the start",
             name(&found),
             name(expected)
         )
@@ -142,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// A server of which each answer is made by `answer` from its place.
+    /// A server whose answers are made by `answer` from their index.
     async fn server(answer: fn(u64) -> Vec<u8>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -182,7 +181,7 @@ mod tests {
     async fn another_body_of_the_same_length_is_wrong() {
         let found = compared(|_| http("200 OK", "a/b", &[0; 1024])).await;
         assert_eq!(found.wrong, found.count);
-        let message = "GET / answered 1024 bytes that are not the 1024 bytes that were stored";
+        let message = "GET / answered with 1024 bytes that differ from the 1024 stored bytes";
         assert_eq!(found.first_wrong.as_deref(), Some(message));
     }
 
@@ -193,12 +192,12 @@ mod tests {
         })
         .await;
         assert_eq!(found.wrong, found.count);
-        let message = "GET / answered with content type text/html, and at the start with a/b";
+        let message = "GET / answered with content type text/html: expected a/b, as at the start";
         assert_eq!(found.first_wrong.as_deref(), Some(message));
     }
 
     #[tokio::test]
-    async fn what_the_loader_counts_itself_is_not_compared() {
+    async fn failures_that_the_loader_counts_are_not_compared() {
         let found = compared(|place| match place % 2 {
             0 => http("503 Service Unavailable", "a/b", &stored_value()),
             _ => http("200 OK", "a/b", b"short"),

@@ -1,9 +1,9 @@
-//! Stacks as containers of a Docker Engine, on a private network of their own.
+//! Stacks as containers of a Docker Engine, on a private network.
 //!
 //! A container gets CPUs both as a set and as a quota, limits on memory and processes, a read-only
-//! root, no capabilities, and no published port: the loader asks the container's own address, since
-//! the way through a published port costs a third of the rate and triples the p99 (measured). Only
-//! where the host cannot reach that address (Docker Desktop) a loopback port is published.
+//! root, no capabilities, and no published port: the loader connects to the container's own address,
+//! since a published port costs a third of the rate and triples the p99 (measured). Only if the host
+//! cannot reach that address (Docker Desktop) is a loopback port published.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,31 +43,31 @@ use crate::units::Nanos;
 
 /// The launcher's name in datasets.
 const NAME: &str = "docker";
-/// The label that says whose a container or network is.
+/// The label with the owner of a container or network.
 const OWNER_LABEL: &str = "perf-api.owner";
-/// The label that says of which run a container is.
+/// The label with the run of a container.
 const RUN_LABEL: &str = "perf-api.run";
-/// The label that says which component a container is.
+/// The label with the component of a container.
 const COMPONENT_LABEL: &str = "perf-api.component";
-/// Ports inside the network: nothing else is there.
+/// Ports inside the private network.
 const STORE_PORT: u16 = 6379;
 const APP_PORT: u16 = 8000;
-/// Memory beside what a store is told to hold, and for an app and each of its workers.
+/// Memory of a store beyond its own limit, of an app, and of each of its workers.
 const STORE_OVERHEAD_MIB: i64 = 512;
 const APP_MEMORY_MIB: i64 = 512;
 const WORKER_MEMORY_MIB: i64 = 512;
-/// Processes and threads of one container.
+/// The maximum number of processes and threads of a container.
 const MAX_PROCESSES: i64 = 1024;
-/// Open files beside two for each connection: logs, libraries, pipes.
-const FILES_BESIDE: i64 = 1024;
-/// How large each of the two files may be in which the daemon keeps a container's output.
+/// Open files beyond two for each connection: logs, libraries, pipes.
+const OTHER_FILES: i64 = 1024;
+/// The maximum size of each of the two log files of the daemon.
 const MAX_LOG_FILE: &str = "4m";
-/// The user that nothing on the host is.
+/// A user id that the host does not use.
 const USER: &str = "10001:10001";
-/// How long the first container may take until the host reaches it, and how often it is tried.
+/// The time limit and polling interval for reaching the first container.
 const REACH_LIMIT: Duration = Duration::from_secs(3);
 const REACH_POLL: Duration = Duration::from_millis(50);
-/// How often a container is sampled.
+/// The sampling interval of resources.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts components as containers.
@@ -75,19 +75,19 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 pub struct ContainerLauncher {
     docker: Docker,
     owner: Owner,
-    way: Way,
-    /// Tells its networks from those of other launchers of this process: `ab` has one for each side.
+    path: NetworkPath,
+    /// Distinguishes its networks from those of other launchers of this process: `ab` has one for each side.
     number: u32,
     network: Option<String>,
 }
 
-/// How many launchers this process has made.
+/// The number of launchers that this process has created.
 static LAUNCHERS: AtomicU32 = AtomicU32::new(0);
 
 /// How the host reaches a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// By its own address, unless the first container cannot be reached so.
+pub enum NetworkPath {
+    /// By its own address, until the first container turns out to be unreachable.
     Unknown,
     /// By its own address.
     Direct,
@@ -96,30 +96,30 @@ pub enum Way {
 }
 
 impl ContainerLauncher {
-    /// A launcher on a daemon that answers.
+    /// A launcher for a daemon that answers.
     #[must_use]
-    pub fn new(docker: Docker, owner: Owner, way: Way) -> Self {
+    pub fn new(docker: Docker, owner: Owner, path: NetworkPath) -> Self {
         let number = LAUNCHERS.fetch_add(1, Ordering::Relaxed);
-        Self { docker, owner, way, number, network: None }
+        Self { docker, owner, path, number, network: None }
     }
 
-    /// Removes containers and networks of runners that are gone; gives how many.
+    /// Removes the containers and networks of runners that have ended. Returns their number.
     ///
     /// # Errors
-    /// When the daemon cannot be asked, or will not remove one.
+    /// When the daemon does not answer or cannot remove one.
     pub async fn sweep(&self) -> Result<usize, LaunchError> {
         let own = self.owner.clone();
         self.remove_labelled(move |label| own.is_gone(label)).await
     }
 
-    async fn remove_labelled(&self, is_due: impl Fn(&str) -> bool) -> Result<usize, LaunchError> {
+    async fn remove_labelled(&self, matches: impl Fn(&str) -> bool) -> Result<usize, LaunchError> {
         let filters = HashMap::from([("label", vec![OWNER_LABEL])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let mut removed = 0;
         let listed = self.docker.list_containers(Some(options)).await;
         for container in listed.map_err(refused("list containers"))? {
             let label = container.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
-            if let (Some(id), true) = (container.id, label.is_some_and(|label| is_due(label))) {
+            if let (Some(id), true) = (container.id, label.is_some_and(|label| matches(label))) {
                 remove_container(&self.docker, &id).await?;
                 removed += 1;
             }
@@ -128,15 +128,15 @@ impl ContainerLauncher {
         let listed = self.docker.list_networks(Some(options)).await;
         for network in listed.map_err(refused("list networks"))? {
             let label = network.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
-            if let (Some(id), true) = (network.id, label.is_some_and(|label| is_due(label))) {
-                gone_is_fine(self.docker.remove_network(&id).await, "remove a network")?;
+            if let (Some(id), true) = (network.id, label.is_some_and(|label| matches(label))) {
+                ignore_removed(self.docker.remove_network(&id).await, "remove a network")?;
                 removed += 1;
             }
         }
         Ok(removed)
     }
 
-    /// The network of this run, made when it is first needed.
+    /// The network of this run, created on first use.
     async fn network(&mut self) -> Result<String, LaunchError> {
         if let Some(network) = &self.network {
             let options = None::<InspectNetworkOptions>;
@@ -148,24 +148,26 @@ impl ContainerLauncher {
             // Docker 25 and newer refuse a name that is in use; older ones take it twice.
             name: format!("perf-api-{}-{}", self.owner.short(), self.number),
             driver: Some("bridge".to_owned()),
-            // No way out: what is measured asks nobody else. Docker publishes no ports of such.
-            internal: Some(self.way != Way::Published),
+            // No egress. Docker cannot publish ports on an internal network.
+            internal: Some(self.path != NetworkPath::Published),
             labels: Some(HashMap::from([(OWNER_LABEL.to_owned(), self.owner.to_string())])),
             ..NetworkCreateRequest::default()
         };
-        let made = self.docker.create_network(request).await.map_err(refused("make a network"))?;
+        let made =
+            self.docker.create_network(request).await.map_err(refused("create a network"))?;
         self.network = Some(made.id.clone());
         Ok(made.id)
     }
 
-    /// The id of the image to start. One that is gone is an error, and fetched for the next start.
+    /// The id of the image to start. A missing image is an error, and is fetched again for the next start.
     async fn image(&self, image: &Image) -> Result<String, LaunchError> {
         if let Some(id) = image_id(&self.docker, image).await? {
             return Ok(id);
         }
         let reason = match ensure_image(&self.docker, image, &mut |_, _| {}).await {
-            Ok(_) => "it had been removed, and was fetched again".to_owned(),
-            Err(error) => format!("it was removed, and: {}", with_causes(&error)),
+            Ok(_) => "it was removed during the run, and has been fetched again for the next start"
+                .to_owned(),
+            Err(error) => format!("it was removed during the run: {}", with_causes(&error)),
         };
         Err(LaunchError::Image { reference: image.reference.clone(), reason })
     }
@@ -178,7 +180,7 @@ impl ContainerLauncher {
         let made = self.docker.create_container(None::<CreateContainerOptions>, body).await;
         let mut container = Container {
             docker: self.docker.clone(),
-            id: made.map_err(refused("make a container"))?.id,
+            id: made.map_err(refused("create a container"))?.id,
             log,
             ended: Arc::default(),
             watchers: Vec::new(),
@@ -192,17 +194,17 @@ impl ContainerLauncher {
         Ok(container)
     }
 
-    /// Removes the network, so that the next container is on one that fits `way`.
-    async fn change_way(&mut self, way: Way) -> Result<(), LaunchError> {
-        self.way = way;
+    /// Changes the network path and removes the network, so that the next container gets a suitable one.
+    async fn change_network_path(&mut self, path: NetworkPath) -> Result<(), LaunchError> {
+        self.path = path;
         if let Some(network) = self.network.take() {
-            gone_is_fine(self.docker.remove_network(&network).await, "remove a network")?;
+            ignore_removed(self.docker.remove_network(&network).await, "remove a network")?;
         }
         Ok(())
     }
 }
 
-/// One container to be made.
+/// The parameters of a new container.
 struct Recipe<'run> {
     owner: &'run Owner,
     network: &'run str,
@@ -230,12 +232,12 @@ fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError
         Part::Store => i64::from(store_memory_mib(cpus.len())) + STORE_OVERHEAD_MIB,
         _ => APP_MEMORY_MIB + WORKER_MEMORY_MIB * i64::from(request.stack.workers),
     };
-    let files = 2 * i64::from(request.connections) + FILES_BESIDE;
+    let files = 2 * i64::from(request.connections) + OTHER_FILES;
     let host = HostConfig {
         cpuset_cpus: Some(cpus.to_string()),
         nano_cpus: i64::try_from(cpus.len()).ok().map(|cpus| cpus * 1_000_000_000),
         memory: Some(memory_mib << 20),
-        // As much as memory: none of it is swap.
+        // Equal to `memory`: no swap.
         memory_swap: Some(memory_mib << 20),
         pids_limit: Some(MAX_PROCESSES),
         cap_drop: Some(vec!["ALL".to_owned()]),
@@ -257,7 +259,7 @@ fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError
     };
     let cmd = std::iter::once(template.program.clone()).chain(command.args);
     Ok(ContainerCreateBody {
-        // By id: what carries the name may be another one by now.
+        // By id: the name may refer to another image by now.
         image: Some(recipe.image),
         entrypoint: Some(vec![]),
         cmd: Some(cmd.collect()),
@@ -274,8 +276,8 @@ fn container_body(recipe: Recipe<'_>) -> Result<ContainerCreateBody, LaunchError
     })
 }
 
-/// What the daemon keeps of a container's output: two files of bounded size, in a form that can be read
-/// back whatever the daemon's default is.
+/// The daemon's log of a container: two files of bounded size, in a format that can be read back whatever
+/// the daemon's default is.
 fn log_config() -> HostConfigLogConfig {
     let options = [("max-size", MAX_LOG_FILE), ("max-file", "2")];
     HostConfigLogConfig {
@@ -330,7 +332,7 @@ impl Launch for ContainerLauncher {
         loop {
             let watch = Stopwatch::start();
             let network = self.network().await?;
-            let is_published = self.way == Way::Published;
+            let is_published = self.path == NetworkPath::Published;
             let body = container_body(Recipe {
                 owner: &self.owner,
                 network: &network,
@@ -343,27 +345,27 @@ impl Launch for ContainerLauncher {
                 port,
                 store,
             })?;
-            let mut vessel = self.create(body, log.clone()).await?;
-            let (address, inside) = match vessel.addresses(&network, port, is_published).await {
+            let mut instance = self.create(body, log.clone()).await?;
+            let (address, inside) = match instance.addresses(&network, port, is_published).await {
                 Ok(addresses) => addresses,
-                Err(error) => return Err(error.stopped(vessel.end().await)),
+                Err(error) => return Err(error.stopped(instance.end().await)),
             };
-            if self.way == Way::Unknown {
-                match vessel.can_be_reached(address).await {
-                    Some(true) => self.way = Way::Direct,
+            if self.path == NetworkPath::Unknown {
+                match instance.can_be_reached(address).await {
+                    Some(true) => self.path = NetworkPath::Direct,
                     Some(false) => {
-                        vessel
+                        instance
                             .end()
                             .await
                             .map_err(|stop| unreachable_container().stopped(Err(stop)))?;
-                        self.change_way(Way::Published).await?;
+                        self.change_network_path(NetworkPath::Published).await?;
                         continue;
                     }
-                    // It ended: that is the news, and what awaits its answer tells it.
+                    // It ended. The wait for readiness reports that.
                     None => {}
                 }
             }
-            return Ok(Starting { part, name, vessel, address, inside, watch });
+            return Ok(Starting { part, name, instance, address, inside, watch });
         }
     }
 }
@@ -391,7 +393,7 @@ impl Instance for Container {
     async fn listening(&self) -> BTreeSet<SocketAddr> {
         let seen = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
         let pid = seen.ok().and_then(|seen| i32::try_from(seen.state?.pid?).ok());
-        // A daemon elsewhere has processes that are not ours.
+        // The processes of a remote daemon are not on this host.
         pid.filter(|&pid| pid > 0).map(listening_in_namespace_of).unwrap_or_default()
     }
 
@@ -406,14 +408,14 @@ impl Instance for Container {
 }
 
 impl Container {
-    /// Follows what it writes, and waits for its end, in the background.
+    /// Follows its log and waits for its end, in the background.
     fn watch(&mut self) {
         let follow = follow_log(self.docker.clone(), self.id.clone(), self.log.clone());
         let end = wait_for_end(self.docker.clone(), self.id.clone(), Arc::clone(&self.ended));
         self.watchers = vec![tokio::spawn(follow).abort_handle(), tokio::spawn(end).abort_handle()];
     }
 
-    /// Where it listens, as seen from the host and as seen from its network.
+    /// Its address, as seen from the host and as seen from its network.
     async fn addresses(
         &self,
         network: &str,
@@ -421,7 +423,7 @@ impl Container {
         is_published: bool,
     ) -> Result<(SocketAddr, SocketAddr), LaunchError> {
         let seen = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
-        let seen = seen.map_err(refused("look at a container"))?;
+        let seen = seen.map_err(refused("inspect a container"))?;
         let settings = seen.network_settings.unwrap_or_default();
         let ends = settings.networks.into_iter().flatten().map(|(_, end)| end);
         let own = ends.into_iter().find(|end| end.network_id.as_deref() == Some(network));
@@ -437,12 +439,12 @@ impl Container {
         address.zip(inside).ok_or_else(|| LaunchError::Docker {
             action: "find the address of a container",
             source: bollard::errors::Error::IOError {
-                err: std::io::Error::other("it ended at once, or is not on its network"),
+                err: std::io::Error::other("it has ended, or is not on its network"),
             },
         })
     }
 
-    /// Whether the host reaches an address of it, be it only to be refused; `None` when it ended.
+    /// Whether the host reaches an address of it. A refused connection counts; `None` when it has ended.
     async fn can_be_reached(&mut self, address: SocketAddr) -> Option<bool> {
         let watch = Stopwatch::start();
         while watch.elapsed() < REACH_LIMIT {
@@ -467,7 +469,7 @@ impl Container {
         let grace = i32::try_from(STOP_GRACE.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(grace).build();
         let stopped = self.docker.stop_container(&self.id, Some(options)).await;
-        gone_is_fine(stopped, "stop a container")?;
+        ignore_removed(stopped, "stop a container")?;
         remove_container(&self.docker, &self.id).await
     }
 }
@@ -480,10 +482,10 @@ impl Drop for Container {
 
 async fn follow_log(docker: Docker, id: String, path: PathBuf) {
     let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
-    let mut pieces = std::pin::pin!(docker.logs(&id, Some(options)));
+    let mut chunks = std::pin::pin!(docker.logs(&id, Some(options)));
     let Ok(mut log) = BoundedLog::create(&path) else { return };
-    while let Some(Ok(piece)) = pieces.next().await {
-        log.append(&piece.into_bytes());
+    while let Some(Ok(chunk)) = chunks.next().await {
+        log.append(&chunk.into_bytes());
     }
 }
 
@@ -492,23 +494,23 @@ async fn wait_for_end(docker: Docker, id: String, ended: Arc<OnceLock<String>>) 
     let end = ends.next().await;
     let seen = docker.inspect_container(&id, None::<InspectContainerOptions>).await;
     let state = seen.ok().and_then(|seen| seen.state);
-    let words = match (end, state) {
+    let how = match (end, state) {
         (_, Some(state)) if state.oom_killed == Some(true) => "out of memory".to_owned(),
         (_, Some(state)) => format!("exit code {}", state.exit_code.unwrap_or(-1)),
         (Some(Ok(end)), None) => format!("exit code {}", end.status_code),
-        (Some(Err(error)), None) => format!("gone: {error}"),
-        (None, None) => "gone".to_owned(),
+        (Some(Err(error)), None) => format!("removed: {error}"),
+        (None, None) => "removed".to_owned(),
     };
-    let _ = ended.set(words);
+    let _ = ended.set(how);
 }
 
 async fn remove_container(engine: &Docker, id: &str) -> Result<(), LaunchError> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    gone_is_fine(engine.remove_container(id, Some(options)).await, "remove a container")
+    ignore_removed(engine.remove_container(id, Some(options)).await, "remove a container")
 }
 
-/// What is gone already is what was wanted; so is what is about to go.
-fn gone_is_fine(
+/// Ignores the errors for an object that is already removed or being removed.
+fn ignore_removed(
     result: Result<(), bollard::errors::Error>,
     action: &'static str,
 ) -> Result<(), LaunchError> {
@@ -519,9 +521,9 @@ fn gone_is_fine(
     }
 }
 
-/// Why a container is replaced by one whose port is published.
+/// The error of a container that the host cannot reach.
 fn unreachable_container() -> LaunchError {
-    let err = std::io::Error::other("this host has no way to it");
+    let err = std::io::Error::other("there is no route to it from this host");
     let source = bollard::errors::Error::IOError { err };
     LaunchError::Docker { action: "reach a container by its own address", source }
 }
@@ -530,11 +532,11 @@ fn refused(action: &'static str) -> impl FnOnce(bollard::errors::Error) -> Launc
     move |source| LaunchError::Docker { action, source }
 }
 
-/// What a container had used, once a second for `window`, and at its end.
+/// Samples the resource use of a container once a second for `window`, and at its end.
 async fn sample(docker: &Docker, id: &str, window: Duration) -> Vec<(Nanos, Usage)> {
     let watch = Stopwatch::start();
     let mut readings: Vec<(Nanos, Usage)> = Vec::new();
-    // When the first reading was taken: by our clock, and by the daemon's, which dates them all.
+    // The time of the first reading, by our clock and by the daemon's, which dates all readings.
     let mut first: Option<(Duration, DateTime<FixedOffset>)> = None;
     loop {
         let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
@@ -554,7 +556,7 @@ async fn sample(docker: &Docker, id: &str, window: Duration) -> Vec<(Nanos, Usag
     }
 }
 
-/// When the daemon took a reading, and what it read.
+/// A reading of the daemon, with its time.
 fn reading(stats: &ContainerStatsResponse) -> Option<(DateTime<FixedOffset>, Usage)> {
     let taken = DateTime::parse_from_rfc3339(stats.read.as_deref()?).ok()?;
     Some((taken, usage(stats)?))
@@ -564,7 +566,7 @@ fn usage(stats: &ContainerStatsResponse) -> Option<Usage> {
     let cpu = stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage?;
     let memory = stats.memory_stats.as_ref();
     let used = memory.and_then(|memory| memory.usage)?;
-    // What the kernel would give back at once is not used (as `docker stats` has it).
+    // Reclaimable page cache does not count, as in `docker stats`.
     let details = memory.and_then(|memory| memory.stats.as_ref());
     let cache = details.and_then(|details| {
         details.get("total_inactive_file").or_else(|| details.get("inactive_file")).copied()

@@ -1,4 +1,4 @@
-//! What a component has to do until it is measured, and the wait for it.
+//! The contract of a component before it is measured, and the report while it is not ready.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,30 +6,30 @@ use std::time::Duration;
 use crate::model::{Part, VALUE_BYTES};
 use crate::units::HumanDuration;
 
-/// A step of a start that a component has to answer as expected.
+/// A request during a start, with the answer that a component has to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contract {
     /// A store answers PING.
     Ping,
-    /// A store reports on itself.
+    /// A store answers INFO.
     Info,
-    /// A store keeps the value.
+    /// A store keeps the seeded value.
     Value,
     /// An app is ready.
     Ready,
-    /// An app reports on itself.
+    /// An app answers with its self-report.
     About,
-    /// An app answers the value.
+    /// An app answers with the seeded value.
     Endpoint,
 }
 
-/// What is expected, and by which key of component.toml.
+/// The expected answer, with its key in component.toml.
 impl fmt::Display for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ping => f.pad("an answer to PING"),
             Self::Info => f.pad("an answer to INFO"),
-            Self::Value => f.pad("that GET gives back what SET stored"),
+            Self::Value => f.pad("GET to return the value that SET stored"),
             Self::Ready => f.pad("status 200 from `http.ready`"),
             Self::About => f.pad("status 200 and a flat JSON object from `http.about`"),
             Self::Endpoint => {
@@ -46,11 +46,11 @@ pub struct Waiting {
     pub part: Part,
     /// The component.
     pub name: String,
-    /// For how long it has been waited for.
+    /// The time since its start.
     pub waited: Duration,
-    /// How long it may take.
+    /// The time limit.
     pub limit: HumanDuration,
-    /// What the last attempt gave.
+    /// The result of the last attempt.
     pub last: String,
 }
 

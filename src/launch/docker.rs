@@ -1,4 +1,4 @@
-//! A Docker Engine that answers, and the images that it has to have.
+//! The connection to a Docker Engine, and its images.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::clock::Stopwatch;
 use crate::model::{Image, with_causes};
 use crate::process::{ProcessError, Writer};
 
-/// How long a Docker Engine that was there may be away: a restart takes seconds.
+/// How long a Docker Engine may be unreachable during a run: a restart takes seconds.
 const AWAY_LIMIT: Duration = Duration::from_secs(60);
-/// How long a program that writes an archive may take to end when nothing of it is read any more.
+/// The time limit for the end of a program whose archive was read.
 const WRITER_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is asked whether it is back.
+/// The polling interval while it is unreachable.
 const AWAY_POLL: Duration = Duration::from_millis(250);
 
-/// The first of `hosts` (`unix:///var/run/docker.sock`, `tcp://…`) where a daemon answers.
+/// Connects to the first of `hosts` (`unix:///var/run/docker.sock`, `tcp://…`) that answers.
 ///
 /// # Errors
-/// When none does, with what the last one gave.
+/// When none answers, with the error of the last one.
 pub async fn connect(hosts: &[String]) -> Result<Docker, LaunchError> {
     let mut last = None;
     for host in hosts {
@@ -43,43 +43,46 @@ pub async fn connect(hosts: &[String]) -> Result<Docker, LaunchError> {
         }
     }
     let (host, source) = last.unwrap_or_else(|| {
-        let none = Error::SocketNotFoundError("none is there".to_owned());
-        ("any of the usual sockets".to_owned(), none)
+        let none = Error::SocketNotFoundError("no socket file exists".to_owned());
+        ("any of the default sockets".to_owned(), none)
     });
     Err(LaunchError::NoDocker { host, source })
 }
 
-/// How many CPUs a Docker Engine has for its containers: those of its host, or of its machine.
+/// The number of CPUs of a Docker Engine, which may run in a virtual machine.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// When it does not answer.
 pub async fn cpus(docker: &Docker) -> Result<usize, LaunchError> {
     let about = docker.info().await;
-    let about = about.map_err(|source| LaunchError::Docker { action: "ask Docker", source })?;
+    let about = about.map_err(|source| LaunchError::Docker { action: "query Docker", source })?;
     Ok(about.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(0))
 }
 
-/// The version of a Docker Engine, if it tells.
+/// The version of a Docker Engine, if it reports one.
 pub async fn version(docker: &Docker) -> Option<String> {
     docker.version().await.ok()?.version
 }
 
-/// Waits until a Docker Engine that was there answers again.
+/// Waits until a Docker Engine that answered before answers again.
 pub(super) async fn answering(docker: &Docker) -> Result<(), LaunchError> {
     let watch = Stopwatch::start();
     while let Err(source) = docker.ping().await {
         if watch.elapsed() >= AWAY_LIMIT {
-            return Err(LaunchError::Docker { action: "reach Docker any more", source });
+            return Err(LaunchError::Docker {
+                action: "reach Docker, which answered before",
+                source,
+            });
         }
         tokio::time::sleep(AWAY_POLL).await;
     }
     Ok(())
 }
 
-/// How an image came to be there.
+/// Where an image came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It was there.
+    /// The daemon had it.
     Present,
     /// It was loaded from its archive.
     Archive,
@@ -87,11 +90,11 @@ pub enum Origin {
     Registry,
 }
 
-/// Makes sure that the daemon has an image: loads its archive, or pulls it, when it has not. A pull
-/// tells how many bytes it has, of how many it knows.
+/// Makes sure that the daemon has an image: loads its archive or pulls it if necessary. `on_progress` gets
+/// the pulled and the known total bytes.
 ///
 /// # Errors
-/// When the image cannot be had, or is another one than the bundle pinned.
+/// When the image cannot be loaded or pulled, or is not the one that the bundle pinned.
 pub async fn ensure_image(
     docker: &Docker,
     image: &Image,
@@ -106,20 +109,20 @@ pub async fn ensure_image(
         pull(docker, image, on_progress).await?;
         return match image_id(docker, image).await? {
             Some(_) => Ok(Origin::Registry),
-            None => Err(missing("the registry gave another one".to_owned())),
+            None => Err(missing("the registry sent another image than the pinned one".to_owned())),
         };
     }
     load(docker, image).await?;
     match image_id(docker, image).await? {
         Some(_) => Ok(Origin::Archive),
         None if image.configuration.is_none() => Err(missing(
-            "Docker knows it by another id, and the bundle does not say what is in it".to_owned(),
+            "Docker has it under another id, and the bundle has no configuration to compare it with".to_owned(),
         )),
-        None => Err(missing("what was loaded is another one".to_owned())),
+        None => Err(missing("the archive has another image than the pinned one".to_owned())),
     }
 }
 
-/// Loads an image from its archive, or from the program that writes one.
+/// Loads an image from its archive, or from a program that writes the archive.
 async fn load(docker: &Docker, image: &Image) -> Result<(), LaunchError> {
     let missing =
         |reason: String| LaunchError::Image { reference: image.reference.clone(), reason };
@@ -129,14 +132,16 @@ async fn load(docker: &Docker, image: &Image) -> Result<(), LaunchError> {
         let file = file.map_err(|error| missing(format!("{}: {error}", archive.display())))?;
         return import(docker, file).await;
     }
-    let program = image.stream.as_ref().ok_or_else(|| missing("it is not there".to_owned()))?;
+    let program = image.stream.as_ref().ok_or_else(|| {
+        missing("Docker does not have it, and the bundle names no archive to load".to_owned())
+    })?;
     let (writer, output) = Writer::start(program).map_err(failed)?;
     let loaded = import(docker, output).await;
-    // It waits for a reader in vain when Docker has stopped reading: then its end is not awaited.
+    // The writer blocks when Docker has stopped reading, so the wait has a limit.
     match (loaded, tokio::time::timeout(WRITER_LIMIT, writer.finish()).await) {
         (loaded, Ok(Ok(())) | Err(_)) => loaded,
         (Ok(()), Ok(Err(writer))) => Err(failed(writer)),
-        // Either may be what made the other fail.
+        // Either error may be the cause of the other.
         (Err(docker), Ok(Err(writer))) => {
             Err(missing(format!("{}; {}", with_causes(&docker), with_causes(&writer))))
         }
@@ -150,8 +155,8 @@ async fn import(
     let options = ImportImageOptions::default();
     let loading = docker.import_image_stream(options, ReaderStream::new(archive), None);
     let mut loading = std::pin::pin!(loading);
-    while let Some(told) = loading.next().await {
-        told.map_err(|source| LaunchError::Docker { action: "load an image", source })?;
+    while let Some(step) = loading.next().await {
+        step.map_err(|source| LaunchError::Docker { action: "load an image", source })?;
     }
     Ok(())
 }
@@ -163,14 +168,14 @@ async fn pull(
 ) -> Result<(), LaunchError> {
     let name = name_and_digest(&image.reference);
     let options = CreateImageOptionsBuilder::new().from_image(&name).build();
-    let mut told = std::pin::pin!(docker.create_image(Some(options), None, None));
+    let mut steps = std::pin::pin!(docker.create_image(Some(options), None, None));
     let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
-    while let Some(told) = told.next().await {
-        let told = told.map_err(|error| LaunchError::Image {
+    while let Some(step) = steps.next().await {
+        let step = step.map_err(|error| LaunchError::Image {
             reference: image.reference.clone(),
-            reason: format!("it cannot be pulled: {}", words(&error)),
+            reason: format!("it cannot be pulled: {}", message(&error)),
         })?;
-        if let Some((layer, progress)) = layer_progress(told) {
+        if let Some((layer, progress)) = layer_progress(step) {
             layers.insert(layer, progress);
             let sum = |of: fn(&(u64, u64)) -> u64| layers.values().map(of).sum();
             on_progress(sum(|layer| layer.0), sum(|layer| layer.1));
@@ -179,23 +184,23 @@ async fn pull(
     Ok(())
 }
 
-/// An error without the protocol around it.
-fn words(error: &Error) -> String {
+/// The message of an error, without the HTTP status.
+fn message(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.clone(),
         error => error.to_string(),
     }
 }
 
-/// Which layer a line of a pull is about, and how many bytes of it are here, of how many.
-fn layer_progress(told: CreateImageInfo) -> Option<(String, (u64, u64))> {
-    let is_download = told.status.as_deref() == Some("Downloading");
-    let detail = told.progress_detail.filter(|_| is_download)?;
+/// The layer of a pull step, with its pulled and total bytes.
+fn layer_progress(step: CreateImageInfo) -> Option<(String, (u64, u64))> {
+    let is_download = step.status.as_deref() == Some("Downloading");
+    let detail = step.progress_detail.filter(|_| is_download)?;
     let bytes = |count: Option<i64>| u64::try_from(count.unwrap_or(0)).unwrap_or(0);
-    Some((told.id?, (bytes(detail.current), bytes(detail.total))))
+    Some((step.id?, (bytes(detail.current), bytes(detail.total))))
 }
 
-/// `redis:7@sha256:…` as `redis@sha256:…`: a digest needs no tag, and Docker knows images without.
+/// `redis:7@sha256:…` as `redis@sha256:…`: with a digest, Docker stores an image without its tag.
 fn name_and_digest(reference: &str) -> String {
     let Some((name, digest)) = reference.split_once('@') else { return reference.to_owned() };
     let path = name.rfind('/').map_or(0, |slash| slash + 1);
@@ -203,12 +208,11 @@ fn name_and_digest(reference: &str) -> String {
     format!("{}@{digest}", &name[..end])
 }
 
-/// What the daemon calls an image, if it has it.
+/// The daemon's id of an image, if it has the image.
 ///
-/// Docker's own store knows images by the hash of their configuration, which is what a bundle pins.
-/// containerd's store, which Docker 29 uses unless told otherwise, knows them by the hash of a manifest
-/// that it makes when it loads them: there the image of that name is the pinned one if it has the
-/// layers and the settings of that configuration.
+/// In Docker's own store, the id is the hash of the configuration, which the bundle pins. In containerd's
+/// store, the default since Docker 29, it is the hash of a manifest that is made when the image is loaded.
+/// There, the image of that name is the pinned one if it has the layers and settings of the configuration.
 pub(super) async fn image_id(
     docker: &Docker,
     image: &Image,
@@ -230,18 +234,18 @@ async fn inspect(docker: &Docker, name: &str) -> Result<Option<ImageInspect>, La
     match docker.inspect_image(name).await {
         Ok(found) => Ok(Some(found)),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
-        Err(source) => Err(LaunchError::Docker { action: "look for an image", source }),
+        Err(source) => Err(LaunchError::Docker { action: "inspect an image", source }),
     }
 }
 
-/// Whether an image's id is the hash of its manifest, as in containerd's store alone.
+/// Whether an image's id is the hash of its manifest, as only in containerd's store.
 fn is_named_by_manifest(image: &ImageInspect) -> bool {
     let digests = image.repo_digests.iter().flatten();
     let mut digests = digests.filter_map(|name| name.split_once('@'));
     digests.any(|(_, digest)| image.id.as_deref() == Some(digest))
 }
 
-/// What an image's configuration says of its containers.
+/// The configuration of an image.
 #[derive(Debug, Deserialize)]
 struct Configuration {
     #[serde(default)]
@@ -264,7 +268,7 @@ fn is_of(image: &ImageInspect, configuration: &str) -> bool {
     layers == Some(&rootfs.diff_ids) && found == Some(settings(&config))
 }
 
-/// The settings that say something: what is empty for one Docker is missing for another.
+/// The non-empty settings: Docker versions differ in whether they omit empty ones.
 fn settings(config: &ImageConfig) -> BTreeMap<String, Value> {
     let all = serde_json::to_value(config).and_then(serde_json::from_value);
     let mut all: BTreeMap<String, Value> = all.expect("a configuration is plain data");
@@ -295,18 +299,18 @@ mod tests {
     #[test]
     fn an_image_has_its_configuration_when_layers_and_settings_are_the_same() {
         let configuration = r#"{"config":{"Env":["A=1"],"WorkingDir":"/app"},"os":"linux","rootfs":{"diff_ids":["sha256:ab"],"type":"layers"}}"#;
-        let told = |layer: &str, more: &str| {
+        let matches = |layer: &str, more: &str| {
             let json = format!(
                 r#"{{"RootFS":{{"Type":"layers","Layers":["{layer}"]}},"Config":{{"Env":["A=1"],"WorkingDir":"/app","Cmd":null,"Labels":{{}}{more}}}}}"#
             );
             is_of(&serde_json::from_str(&json).unwrap(), configuration)
         };
-        assert!(told("sha256:ab", ""));
-        assert!(told("sha256:ab", r#","Volumes":null,"OnBuild":[]"#));
-        assert!(!told("sha256:cd", ""));
-        assert!(!told("sha256:ab", r#","StopSignal":"SIGINT""#));
-        assert!(!told("sha256:ab", r#","Healthcheck":{"Test":["CMD","true"]}"#));
-        assert!(!told("sha256:ab", r#","Volumes":{"/data":{}}"#));
+        assert!(matches("sha256:ab", ""));
+        assert!(matches("sha256:ab", r#","Volumes":null,"OnBuild":[]"#));
+        assert!(!matches("sha256:cd", ""));
+        assert!(!matches("sha256:ab", r#","StopSignal":"SIGINT""#));
+        assert!(!matches("sha256:ab", r#","Healthcheck":{"Test":["CMD","true"]}"#));
+        assert!(!matches("sha256:ab", r#","Volumes":{"/data":{}}"#));
         assert!(!is_of(&ImageInspect::default(), configuration));
     }
 }

@@ -1,4 +1,4 @@
-//! Stacks that exist only in name: for tests and for building reports of any size.
+//! Simulated stacks, for tests and for reports of any size.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::model::{ComponentName, Part, ResourceSample, SelfReport, StackTimes};
 use crate::units::Nanos;
 
-/// Starts nothing, and lets simulated time pass.
+/// Starts nothing and advances a simulated clock.
 #[derive(Debug)]
 pub struct FakeLauncher {
     clock: Clock,
@@ -18,13 +18,13 @@ pub struct FakeLauncher {
 }
 
 impl FakeLauncher {
-    /// A launcher whose starts take half a second of `clock`.
+    /// A launcher whose starts advance `clock` by half a second.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self { clock, broken: vec![] }
     }
 
-    /// A launcher of which these components break their contract.
+    /// A launcher where these components break their contract.
     #[must_use]
     pub fn breaking(self, broken: &[ComponentName]) -> Self {
         Self { broken: broken.to_vec(), ..self }

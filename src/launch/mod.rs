@@ -1,7 +1,7 @@
-//! Starting and stopping stacks: the seam between the runner and where components live.
+//! Starting and stopping stacks: the interface between the runner and processes or containers.
 //!
-//! A [`Launcher`] gives a [`RunningStack`] whose store holds the seeded value and whose app was
-//! seen to answer it byte for byte. Readiness is awaited, never slept for.
+//! A [`Launcher`] starts a [`RunningStack`]: its store holds the seeded value, and its app has answered with
+//! it byte for byte. Readiness is polled; there are no fixed sleeps.
 
 mod answers;
 mod container;
@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use answers::ComparedAnswers;
-pub use container::{ContainerLauncher, Way};
+pub use container::{ContainerLauncher, NetworkPath};
 pub use contract::{Contract, Waiting};
 pub use docker::{Origin, connect, cpus, ensure_image, version};
 pub use fake::FakeLauncher;
@@ -37,28 +37,28 @@ use crate::model::{
 use crate::process::ProcessError;
 use crate::units::HumanDuration;
 
-/// What is to be started.
+/// A stack to start.
 #[derive(Clone, Copy, Debug)]
 pub struct StackRequest<'run> {
     /// The stack's factors.
     pub stack: &'run Stack,
-    /// The app, as the bundle has it.
+    /// The app in the bundle.
     pub app: &'run Component,
-    /// The store, as the bundle has it.
+    /// The store in the bundle.
     pub store: &'run Component,
-    /// Which CPUs each part gets.
+    /// The CPUs of each part.
     pub placement: &'run Placement,
-    /// The most connections that the loader will open.
+    /// The maximum number of connections that the loader opens.
     pub connections: u32,
-    /// The run that it is for.
+    /// The run that starts it.
     pub run: &'run RunId,
-    /// Where logs go.
+    /// The folder for logs.
     pub log_dir: &'run Path,
-    /// Where it is reported, about once a second, that a component is waited for.
+    /// Receives a report about once a second while a component is not ready.
     pub waiting: &'run watch::Sender<Option<Waiting>>,
 }
 
-/// A place where stacks can be started.
+/// Starts stacks.
 #[async_trait]
 pub trait Launcher: Send {
     /// The launcher's name in datasets.
@@ -67,73 +67,73 @@ pub trait Launcher: Send {
     /// Starts a store and an app, seeds the store and checks the app's answer.
     ///
     /// # Errors
-    /// Whatever kept the stack from answering. Nothing of it is left running then, unless it is
+    /// Why the stack does not answer. Everything that was started has then been stopped, except for
     /// [`LaunchError::NotStopped`].
     async fn start(
         &mut self,
         request: &StackRequest<'_>,
     ) -> Result<Box<dyn RunningStack>, LaunchError>;
 
-    /// Ends everything that this run started and that is still there.
+    /// Ends everything that this run started and that still runs.
     ///
     /// # Errors
-    /// When something cannot be ended.
+    /// When a process or container cannot be ended.
     async fn end_all(&mut self) -> Result<(), LaunchError>;
 }
 
-/// A stack that answers.
+/// A stack that is ready for load.
 #[async_trait]
 pub trait RunningStack: Send {
     /// The URL to load.
     fn url(&self) -> &str;
 
-    /// What app and store say of themselves.
+    /// The self-reports of app and store.
     fn self_reports(&self) -> &BTreeMap<Part, SelfReport>;
 
-    /// What bringing it up took, without a warm-up; `None` when it is computed.
+    /// How long the start took, without the warm-up; `None` for a simulated stack.
     fn times(&self) -> Option<StackTimes>;
 
     /// Whether the load goes through a published port.
     fn is_published(&self) -> bool;
 
-    /// Checks that the app still answers the stored value byte for byte.
+    /// Checks that the app still answers with the stored value byte for byte.
     ///
     /// # Errors
-    /// What it answers instead, for seconds on end, in words.
+    /// A message with the wrong answer, when it stays wrong for some seconds.
     async fn check(&mut self) -> Result<(), String>;
 
-    /// Begins to compare an answer a second with the expected one, for `window`.
+    /// Begins to compare one answer per second with the expected one, for `window`.
     fn begin_comparing(&mut self, window: Duration);
 
-    /// Compares some answers in a row; gives what came of them, and of those since
+    /// Compares some more answers in a row. Returns the results of these and of those since
     /// [`Self::begin_comparing`].
     async fn compared_answers(&mut self) -> ComparedAnswers;
 
-    /// Begins to sample what app and store use, once a second for `window`.
+    /// Begins to sample the resource use of app and store, once a second for `window`.
     fn begin_sampling(&mut self, window: Duration);
 
-    /// The samples since [`Self::begin_sampling`], when its window is over.
+    /// Waits for the end of the window, and returns the samples since [`Self::begin_sampling`].
     async fn end_sampling(&mut self) -> Vec<ResourceSample>;
 
-    /// Which part ended by itself, if one did, and how.
+    /// Which part has ended unexpectedly, and how, as text.
     fn ended_part(&mut self) -> Option<String>;
 
-    /// The last lines that app and store wrote.
+    /// The last log lines of app and store.
     fn log_tail(&self) -> Vec<String>;
 
     /// Stops app and store.
     ///
     /// # Errors
-    /// When something of the stack cannot be ended.
+    /// When a part cannot be ended.
     async fn stop(self: Box<Self>) -> Result<(), LaunchError>;
 }
 
 /// Why a stack could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// A start failed, and what it had started could not be stopped.
+    /// A start failed, and the parts that it had started could not be stopped.
     #[error(
-        "{}; then stopping what had been started failed: {}",
+        "{}; then stopping the started parts failed: {}",
         with_causes(start),
         with_causes(stop)
     )]
@@ -143,14 +143,14 @@ pub enum LaunchError {
         /// Why the stop failed.
         stop: Box<LaunchError>,
     },
-    /// A component has no form that this launcher can start.
-    #[error("`{name}` cannot be started as a {launcher}: {reason}")]
+    /// The bundle has no process or image for this launcher.
+    #[error("the launcher `{launcher}` cannot start `{name}`: {reason}")]
     Unsupported {
         /// The component.
         name: String,
         /// The launcher.
         launcher: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A process could not be started or ended.
@@ -159,46 +159,46 @@ pub enum LaunchError {
     /// No Docker Engine answers.
     #[error("no Docker Engine answers at {host}")]
     NoDocker {
-        /// Where it was asked last.
+        /// The address that was tried last.
         host: String,
-        /// Why not.
+        /// The cause.
         source: bollard::errors::Error,
     },
-    /// The Docker Engine refused.
+    /// A request to the Docker Engine failed.
     #[error("cannot {action}")]
     Docker {
-        /// What was tried.
+        /// The action, as in "cannot …".
         action: &'static str,
-        /// Why not.
+        /// The cause.
         source: bollard::errors::Error,
     },
-    /// An image is not there, or not the one that the bundle pinned.
+    /// An image is missing, or is not the one that the bundle pinned.
     #[error("image {reference}: {reason}")]
     Image {
         /// Its name.
         reference: String,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
     /// No free port.
     #[error("cannot find a free port on the loopback address")]
     Port {
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A program or an app is not of the version that the bundle pinned.
+    /// A program or an app has another version than the bundle pinned.
     #[error("{part} `{name}` is not what the bundle pinned: {reason}")]
     OtherVersion {
         /// Which part.
         part: Part,
         /// The component.
         name: String,
-        /// What reports which version instead of which.
+        /// The expected and the found version, as text.
         reason: String,
-        /// Its last lines; empty before it was started.
+        /// Its last log lines; empty before it was started.
         log_tail: Vec<String>,
     },
-    /// A component ended while it was waited for.
+    /// A component ended before it was ready.
     #[error("{part} `{name}` ended before it was ready ({status}){}", last_line(log_tail))]
     Ended {
         /// Which part.
@@ -207,7 +207,7 @@ pub enum LaunchError {
         name: String,
         /// How it ended.
         status: String,
-        /// Its last lines.
+        /// Its last log lines.
         log_tail: Vec<String>,
     },
     /// A component did not become ready.
@@ -219,43 +219,43 @@ pub enum LaunchError {
         part: Part,
         /// The component.
         name: String,
-        /// How long it was waited for.
+        /// The time limit.
         limit: HumanDuration,
-        /// What it had to answer.
+        /// The expected answer.
         contract: Contract,
-        /// What the last attempt gave.
+        /// The result of the last attempt.
         last: String,
-        /// Where it listens, in words.
+        /// The addresses on which it listens, as text.
         listening: String,
-        /// Its last lines.
+        /// Its last log lines.
         log_tail: Vec<String>,
     },
-    /// The store is not what its component says.
-    #[error("the store that runs as `{name}` is another product: {reason}")]
+    /// The store is not the product that its component names.
+    #[error("store `{name}` is not the product that its component.toml names: {reason}")]
     WrongServer {
         /// The component.
         name: String,
-        /// What it reports, or does not.
+        /// The field of INFO that differs.
         reason: String,
     },
-    /// A component is ready, and does not do what else is expected of it.
+    /// A component is ready, but does not fulfil another part of the contract.
     #[error("{part} `{name}`: {reason}; expected {contract}")]
     Seed {
         /// Which part.
         part: Part,
         /// The component.
         name: String,
-        /// What it had to answer.
+        /// The expected answer.
         contract: Contract,
-        /// What it did instead.
+        /// What it answered, as text.
         reason: String,
-        /// Its last lines.
+        /// Its last log lines.
         log_tail: Vec<String>,
     },
 }
 
 impl LaunchError {
-    /// This error of a start, after what it had started was to be stopped.
+    /// Adds the result of stopping what a failed start had started.
     #[must_use]
     pub(crate) fn stopped(self, stopped: Result<(), Self>) -> Self {
         match stopped {
@@ -264,7 +264,7 @@ impl LaunchError {
         }
     }
 
-    /// At which stage of a trial this is.
+    /// The stage of a trial at which this error occurs.
     #[must_use]
     pub fn stage(&self) -> Stage {
         match self {
@@ -273,7 +273,7 @@ impl LaunchError {
         }
     }
 
-    /// The last lines of the component that failed.
+    /// The last log lines of the component that failed.
     #[must_use]
     pub fn log_tail(&self) -> &[String] {
         match self {
@@ -286,11 +286,11 @@ impl LaunchError {
     }
 }
 
-/// The last line that says something, for the reason why a component ended; empty without one.
+/// The last non-empty log line, to append to a message; empty without one.
 fn last_line(log_tail: &[String]) -> String {
     let last = log_tail.iter().rfind(|line| !line.trim().is_empty());
     last.map_or(String::new(), |line| format!(": {}", one_line(line.trim(), MAX_LINE_CHARS)))
 }
 
-/// Characters of somebody else's text in a reason.
+/// Characters of foreign text in a message.
 const MAX_LINE_CHARS: usize = 200;

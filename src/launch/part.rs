@@ -1,5 +1,5 @@
-//! What starting a store or an app takes, wherever it runs: wait until it is ready, see that it is
-//! what it should be, seed it or check its answer.
+//! The start of one store or app, as a process or a container: wait until it is ready, check its identity,
+//! and seed it or check its answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -15,14 +15,14 @@ use crate::model::{Component, HttpPaths, KEY, Part, SelfReport, fill};
 use crate::process::Usage;
 use crate::units::{HumanDuration, Nanos};
 
-/// How often readiness is asked for.
+/// The polling interval for readiness.
 const READY_POLL: Duration = Duration::from_millis(10);
-/// How often it is reported that a component is waited for.
+/// The time between two reports that a component is not ready.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How long a component may take to stop when it is told to.
+/// The time between SIGTERM and SIGKILL.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(10);
-/// What a store may hold on so many CPUs, in MiB: far more than one key, and the minimum of Dragonfly, which
-/// has a thread on each CPU.
+/// The memory limit of a store in MiB: far more than one key needs, and the minimum of Dragonfly, which has
+/// a thread on each CPU.
 pub(super) fn store_memory_mib(cpus: usize) -> u32 {
     const MIN_MIB: u32 = 1024;
     const MIN_MIB_PER_CPU: u32 = 256;
@@ -30,45 +30,45 @@ pub(super) fn store_memory_mib(cpus: usize) -> u32 {
     cpus.saturating_mul(MIN_MIB_PER_CPU).max(MIN_MIB)
 }
 
-/// Lines of a log that are kept of a failure.
+/// Log lines that are recorded with a failure.
 pub(super) const TAIL_LINES: usize = 10;
 
-/// What a component runs in: a process, or a container.
+/// A running component: a process or a container.
 #[async_trait]
 pub(super) trait Instance: Send {
-    /// How it ended, if it did.
+    /// How it ended, if it has.
     fn ended(&mut self) -> Option<String>;
 
-    /// The last lines that it wrote.
+    /// Its last log lines.
     fn log_tail(&self) -> Vec<String>;
 
-    /// The addresses on which it listens, as far as they can be seen from here.
+    /// The addresses on which it listens, if this process may read them.
     async fn listening(&self) -> BTreeSet<SocketAddr>;
 
-    /// What it has used, once a second for `window`, and at its end.
+    /// Samples its resource use once a second for `window`, and at its end.
     fn sample(&self, window: Duration) -> BoxFuture<'static, Vec<(Nanos, Usage)>>;
 
-    /// Ends it and everything in it.
+    /// Ends it with all its processes.
     async fn stop(self) -> Result<(), LaunchError>;
 }
 
-/// A component that was started and is not known to answer yet.
-pub(super) struct Starting<V> {
+/// A component that was started and is not ready yet.
+pub(super) struct Starting<I> {
     pub part: Part,
     pub name: String,
-    pub vessel: V,
-    /// Where it listens, as seen from here.
+    pub instance: I,
+    /// Its address, as seen from the host.
     pub address: SocketAddr,
-    /// Where it listens, as seen from the app.
+    /// Its address, as seen from the app.
     pub inside: SocketAddr,
-    /// Since when it is being started.
+    /// The time since its start.
     pub watch: Stopwatch,
 }
 
-/// A component that runs and answers.
-pub(super) struct Running<V> {
+/// A component that is ready.
+pub(super) struct Running<I> {
     pub name: String,
-    pub vessel: V,
+    pub instance: I,
     pub address: SocketAddr,
     pub inside: SocketAddr,
     pub report: SelfReport,
@@ -78,23 +78,22 @@ pub(super) struct Running<V> {
     pub seed: Duration,
 }
 
-impl<V: Instance> Starting<V> {
-    /// Waits for a store, checks that it is what its component says, and seeds it. One that is not is
-    /// stopped.
+impl<I: Instance> Starting<I> {
+    /// Waits for a store, checks its identity and seeds it. Stops it on failure.
     pub(super) async fn into_store(
         mut self,
         request: &StackRequest<'_>,
-    ) -> Result<Running<V>, LaunchError> {
+    ) -> Result<Running<I>, LaunchError> {
         let report = self.store_report(request).await;
         self.running_or_stopped(report).await
     }
 
-    /// Waits for an app and checks that it answers what was stored. One that does not is stopped.
+    /// Waits for an app and checks that it answers with the stored value. Stops it on failure.
     pub(super) async fn into_app(
         mut self,
         request: &StackRequest<'_>,
         http: &HttpPaths,
-    ) -> Result<Running<V>, LaunchError> {
+    ) -> Result<Running<I>, LaunchError> {
         let report = self.app_report(request, http).await;
         self.running_or_stopped(report).await
     }
@@ -102,14 +101,14 @@ impl<V: Instance> Starting<V> {
     async fn running_or_stopped(
         self,
         report: Result<(SelfReport, Duration), LaunchError>,
-    ) -> Result<Running<V>, LaunchError> {
-        let Self { name, vessel, address, inside, watch, .. } = self;
+    ) -> Result<Running<I>, LaunchError> {
+        let Self { name, instance, address, inside, watch, .. } = self;
         match report {
             Ok((report, ready)) => {
                 let seed = watch.elapsed().saturating_sub(ready);
-                Ok(Running { name, vessel, address, inside, report, ready, seed })
+                Ok(Running { name, instance, address, inside, report, ready, seed })
             }
-            Err(error) => Err(error.stopped(vessel.stop().await)),
+            Err(error) => Err(error.stopped(instance.stop().await)),
         }
     }
 
@@ -150,13 +149,13 @@ impl<V: Instance> Starting<V> {
         };
         let report = report.map_err(|reason| self.broken(Contract::About, reason))?;
         probe::check_version(&report, http, component.version.as_deref()).map_err(|reason| {
-            let (part, name, log_tail) = (self.part, self.name.clone(), self.vessel.log_tail());
+            let (part, name, log_tail) = (self.part, self.name.clone(), self.instance.log_tail());
             LaunchError::OtherVersion { part, name, reason, log_tail }
         })?;
         Ok((report, ready))
     }
 
-    /// Waits until it answers; gives how long that took from its start.
+    /// Waits until it answers. Returns the time since its start.
     async fn ready<F>(
         &mut self,
         request: &StackRequest<'_>,
@@ -170,12 +169,12 @@ impl<V: Instance> Starting<V> {
         let limit = component.limits.ready;
         let mut next_report = REPORT_EVERY;
         loop {
-            if let Some(status) = self.vessel.ended() {
+            if let Some(status) = self.instance.ended() {
                 return Err(LaunchError::Ended {
                     part: self.part,
                     name: self.name.clone(),
                     status,
-                    log_tail: self.vessel.log_tail(),
+                    log_tail: self.instance.log_tail(),
                 });
             }
             let Err(last) = ask().await else { return Ok(self.watch.elapsed()) };
@@ -206,24 +205,24 @@ impl<V: Instance> Starting<V> {
             contract,
             last,
             listening: self.listening().await,
-            log_tail: self.vessel.log_tail(),
+            log_tail: self.instance.log_tail(),
         }
     }
 
-    /// Where it listens, in words.
+    /// The addresses on which it listens, as text.
     async fn listening(&self) -> String {
-        let asked = self.inside;
-        let addresses = self.vessel.listening().await;
-        let is_asked = |address: &SocketAddr| {
+        let expected = self.inside;
+        let addresses = self.instance.listening().await;
+        let is_expected = |address: &SocketAddr| {
             let ip = address.ip();
-            address.port() == asked.port() && (ip == asked.ip() || ip.is_unspecified())
+            address.port() == expected.port() && (ip == expected.ip() || ip.is_unspecified())
         };
         let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let listed = listed.join(" and ");
-        match addresses.iter().any(is_asked) {
+        match addresses.iter().any(is_expected) {
             _ if addresses.is_empty() => "it was not seen to listen on any address".to_owned(),
             true => format!("it listens on {listed}"),
-            false => format!("it listens on {listed} instead of {asked}"),
+            false => format!("it listens on {listed} instead of {expected}"),
         }
     }
 
@@ -233,29 +232,29 @@ impl<V: Instance> Starting<V> {
             name: self.name.clone(),
             contract,
             reason,
-            log_tail: self.vessel.log_tail(),
+            log_tail: self.instance.log_tail(),
         }
     }
 }
 
-impl<V: Instance> Running<V> {
-    /// How it ended, if it did, in words.
+impl<I: Instance> Running<I> {
+    /// How it ended, if it has, as text.
     pub(super) fn ended(&mut self, part: Part) -> Option<String> {
-        let status = self.vessel.ended()?;
+        let status = self.instance.ended()?;
         Some(format!(
             "{part} `{}` ended ({status}){}",
             self.name,
-            last_line(&self.vessel.log_tail())
+            last_line(&self.instance.log_tail())
         ))
     }
 
-    /// The last lines that it wrote, each with the part's name.
+    /// Its last log lines, each with the name of the part.
     pub(super) fn log_tail(&self, part: Part) -> impl Iterator<Item = String> {
-        self.vessel.log_tail().into_iter().map(move |line| format!("{part}: {line}"))
+        self.instance.log_tail().into_iter().map(move |line| format!("{part}: {line}"))
     }
 }
 
-/// What stands for the placeholders of a command: `host` and `port` to listen on, `store` to ask.
+/// The values of the placeholders of a command. `listen` is its own address, `store` that of its store.
 pub(super) fn placeholders(
     request: &StackRequest<'_>,
     part: Part,
@@ -282,7 +281,7 @@ pub(super) fn placeholders(
     values
 }
 
-/// A command whose placeholders are filled.
+/// A command with filled placeholders.
 pub(super) struct Command {
     pub args: Vec<String>,
     pub env: BTreeMap<String, String>,
@@ -309,7 +308,9 @@ pub(super) fn http_paths<'bundle>(
     launcher: &'static str,
 ) -> Result<&'bundle HttpPaths, LaunchError> {
     let http = component.http.as_ref();
-    http.ok_or_else(|| unsupported(component, launcher, &"it has no section [http]"))
+    http.ok_or_else(|| {
+        unsupported(component, launcher, &"its component.toml has no section [http]")
+    })
 }
 
 pub(super) fn unsupported(
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_store_follows_its_cpus() {
-        let told = [0, 1, 2, 4, 5, 8].map(store_memory_mib);
-        assert_eq!(told, [1024, 1024, 1024, 1024, 1280, 2048]);
+        let limits = [0, 1, 2, 4, 5, 8].map(store_memory_mib);
+        assert_eq!(limits, [1024, 1024, 1024, 1024, 1280, 2048]);
     }
 }

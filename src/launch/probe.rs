@@ -1,4 +1,4 @@
-//! Talking to what was started: is it ready, what is it, does it answer what was stored?
+//! Probes of a started component: is it ready, which product is it, does it answer with the stored value?
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::units::HumanDuration;
 
-/// More than any answer to a probe has.
+/// The maximum size of an answer to a probe.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Characters of a header or a body in a message.
 const MAX_SHOWN_CHARS: usize = 200;
@@ -28,17 +28,17 @@ const MAX_SHOWN_CHARS: usize = 200;
 pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
-    /// Where a redirect leads, if it is one.
+    /// The target of a redirect, if it is one.
     pub location: Option<String>,
     /// The content encoding, if there is one.
     pub content_encoding: Option<String>,
     /// The content type, if there is one.
     pub content_type: Option<String>,
-    /// The body, whole.
+    /// The whole body.
     pub body: Vec<u8>,
 }
 
-/// What came instead of what was expected, on one line.
+/// The answer on one line, for messages.
 impl fmt::Display for HttpAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}", self.status)?;
@@ -59,7 +59,7 @@ impl fmt::Display for HttpAnswer {
     }
 }
 
-/// The beginning of a body on one line: its text, or its bytes where it is none.
+/// The beginning of a body on one line, as text or as escaped bytes.
 fn shown(body: &[u8]) -> String {
     let start = &body[..body.len().min(4 * MAX_SHOWN_CHARS)];
     match std::str::from_utf8(start) {
@@ -68,7 +68,7 @@ fn shown(body: &[u8]) -> String {
             let more = if cut < body.len() { "…" } else { "" };
             format!("{}{more}", start[..cut].escape_ascii())
         }
-        // What is cut may end in the middle of a character.
+        // A truncated text may end in the middle of a character.
         _ => one_line(&String::from_utf8_lossy(start), MAX_SHOWN_CHARS),
     }
 }
@@ -76,10 +76,10 @@ fn shown(body: &[u8]) -> String {
 /// Bytes of a binary body in a message.
 const MAX_SHOWN_BYTES: usize = 32;
 
-/// Asks an HTTP server for a path.
+/// Sends a GET request.
 ///
 /// # Errors
-/// When there is no whole answer within the default of `limits.answer`, in words.
+/// A message, when there is no complete answer within the default of `limits.answer`.
 pub async fn get(address: SocketAddr, path: &str) -> Result<HttpAnswer, String> {
     get_within(address, path, Limits::default().answer.0).await
 }
@@ -93,28 +93,28 @@ async fn get_within(
     answer.map_err(|_| format!("GET {path} at {address} {}", unanswered(limit)))?
 }
 
-/// That nothing came in time, and which key changes that.
+/// The message for a timeout, with the key that changes the limit.
 fn unanswered(limit: Duration) -> String {
     let limit = HumanDuration(limit);
     format!("was not answered within {limit} (`limits.answer` in its component.toml)")
 }
 
 async fn ask(address: SocketAddr, path: &str) -> Result<HttpAnswer, String> {
-    let words = |error: &dyn std::error::Error| {
+    let failure = |error: &dyn std::error::Error| {
         format!("GET {path} at {address}: {}", one_line(&with_causes(error), MAX_SHOWN_CHARS))
     };
-    let stream = TcpStream::connect(address).await.map_err(|error| words(&error))?;
+    let stream = TcpStream::connect(address).await.map_err(|error| failure(&error))?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.map_err(|error| words(&error))?;
+    let (mut sender, connection) = handshake.await.map_err(|error| failure(&error))?;
     let connection = tokio::spawn(connection);
     let request = hyper::Request::get(path)
         .header(header::HOST, address.to_string())
         .body(Empty::<Bytes>::new())
-        .map_err(|error| words(&error))?;
-    let answer = sender.send_request(request).await.map_err(|error| words(&error))?;
+        .map_err(|error| failure(&error))?;
+    let answer = sender.send_request(request).await.map_err(|error| failure(&error))?;
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
-    let body = body.map_err(|error| words(&*error))?;
+    let body = body.map_err(|error| failure(&*error))?;
     connection.abort();
     let text = |name: HeaderName| {
         let value = head.headers.get(name);
@@ -129,7 +129,7 @@ async fn ask(address: SocketAddr, path: &str) -> Result<HttpAnswer, String> {
     })
 }
 
-/// Whether an app says that it is ready.
+/// Checks that an app is ready.
 pub(super) async fn app_ready(
     address: SocketAddr,
     path: &str,
@@ -142,7 +142,7 @@ pub(super) async fn app_ready(
     }
 }
 
-/// What an app says of itself: a flat JSON object, values as text.
+/// The self-report of an app: a flat JSON object, with values as text.
 pub(super) async fn ask_about(
     address: SocketAddr,
     path: &str,
@@ -162,7 +162,7 @@ pub(super) async fn ask_about(
     Ok(fields.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
-/// Checks that an app names the pinned version in the field of its report that is meant for it.
+/// Checks that an app's self-report has the pinned version in the field for it.
 pub(super) fn check_version(
     report: &SelfReport,
     http: &HttpPaths,
@@ -173,16 +173,16 @@ pub(super) fn check_version(
     match report.get(field) {
         Some(value) if names_version(value, pinned) => Ok(()),
         Some(value) => Err(format!(
-            "`{field}` of GET {path} is `{}`, and version `{pinned}` was pinned",
+            "`{field}` of GET {path} is `{}`: expected version `{pinned}`",
             one_line(value, MAX_SHOWN_CHARS)
         )),
-        None => {
-            Err(format!("GET {path} has no field `{field}`, which has to name version `{pinned}`"))
-        }
+        None => Err(format!(
+            "the answer to GET {path} has no field `{field}`: expected version `{pinned}`"
+        )),
     }
 }
 
-/// Whether a text names a version, and not only one that begins or ends so.
+/// Whether a text contains exactly this version, and not a longer one that contains it.
 fn names_version(text: &str, version: &str) -> bool {
     let continues = |c: char| c.is_alphanumeric() || ['.', '-', '+'].contains(&c);
     text.match_indices(version).any(|(start, _)| {
@@ -192,16 +192,16 @@ fn names_version(text: &str, version: &str) -> bool {
     })
 }
 
-/// Whether a store answers PING.
+/// Checks that a store answers PING.
 pub(super) async fn store_ready(address: SocketAddr, limit: Duration) -> Result<(), String> {
     let mut store = connect(address, limit).await?;
     store.ping::<String>().await.map(drop).map_err(|error| refused("PING", address, &error))
 }
 
-/// What a store says of itself: the fields of INFO that tell what it is.
+/// The self-report of a store: the fields of INFO that identify it.
 ///
 /// # Errors
-/// When it does not answer within the default of `limits.answer`, in words.
+/// A message, when it does not answer within the default of `limits.answer`.
 pub async fn ask_info(address: SocketAddr) -> Result<SelfReport, String> {
     ask_info_within(address, Limits::default().answer.0).await
 }
@@ -220,7 +220,7 @@ pub(super) async fn ask_info_within(
     Ok(kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// The fields of INFO that are kept: what the store is and how it is set up, nothing that varies.
+/// The fields of INFO that are kept: product and configuration, no value that varies.
 const INFO_FIELDS: [&str; 12] = [
     "redis_version",
     "valkey_version",
@@ -236,13 +236,13 @@ const INFO_FIELDS: [&str; 12] = [
     "mem_allocator",
 ];
 
-/// Checks that a store is the product that its component names, by the fields of its INFO.
+/// Checks by the fields of INFO that a store is the product that its component names.
 pub(super) fn check_identity(report: &SelfReport, identity: &StoreIdentity) -> Result<(), String> {
-    let is_there = |name: &&String| report.contains_key(*name);
-    if let Some(name) = identity.info_has.iter().find(|name| !is_there(name)) {
+    let is_present = |name: &&String| report.contains_key(*name);
+    if let Some(name) = identity.info_has.iter().find(|name| !is_present(name)) {
         return Err(format!("INFO has no `{name}`"));
     }
-    if let Some(name) = identity.info_lacks.iter().find(is_there) {
+    if let Some(name) = identity.info_lacks.iter().find(is_present) {
         return Err(format!("INFO has `{name}`"));
     }
     Ok(())
@@ -251,7 +251,7 @@ pub(super) fn check_identity(report: &SelfReport, identity: &StoreIdentity) -> R
 /// Stores the value under `key` and reads it back.
 ///
 /// # Errors
-/// When the store does not take or give it within the default of `limits.answer`, in words.
+/// A message, when the store does not keep it within the default of `limits.answer`.
 pub async fn seed(address: SocketAddr, key: &str) -> Result<(), String> {
     seed_within(address, key, Limits::default().answer.0).await
 }
@@ -268,11 +268,15 @@ pub(super) async fn seed_within(
     let back: Vec<u8> = store.get(key).await.map_err(|error| refused("GET", address, &error))?;
     match back == value {
         true => Ok(()),
-        false => Err(format!("GET gave back {} other bytes", back.len())),
+        false => Err(format!(
+            "GET returned {} bytes that differ from the {} stored bytes",
+            back.len(),
+            value.len()
+        )),
     }
 }
 
-/// Checks that an app answers the stored value byte for byte.
+/// Checks that an app answers with the stored value byte for byte.
 pub(super) async fn check_answer(
     address: SocketAddr,
     path: &str,
@@ -285,18 +289,18 @@ pub(super) async fn check_answer(
     }
 }
 
-/// That a store refused a command, or was silent.
+/// The message for a command that failed or timed out.
 fn refused(command: &str, address: SocketAddr, error: &redis::RedisError) -> String {
     format!("{command} at {address}: {}", one_line(&error.to_string(), MAX_SHOWN_CHARS))
 }
 
 async fn connect(address: SocketAddr, limit: Duration) -> Result<MultiplexedConnection, String> {
-    let words = |error: redis::RedisError| refused("a connection", address, &error);
-    let client = redis::Client::open(format!("redis://{address}")).map_err(words)?;
+    let failure = |error: redis::RedisError| refused("a connection", address, &error);
+    let client = redis::Client::open(format!("redis://{address}")).map_err(failure)?;
     let config = redis::AsyncConnectionConfig::new()
         .set_connection_timeout(Some(limit))
         .set_response_timeout(Some(limit));
-    client.get_multiplexed_async_connection_with_config(&config).await.map_err(words)
+    client.get_multiplexed_async_connection_with_config(&config).await.map_err(failure)
 }
 
 #[cfg(test)]
@@ -312,24 +316,24 @@ mod tests {
             content_type: Some("text/html".to_owned()),
             body: vec![],
         };
-        let told = "status 302, Location `/cached-value/`, Content-Type `text/html`, no body";
-        assert_eq!(plain.to_string(), told);
+        let expected = "status 302, Location `/cached-value/`, Content-Type `text/html`, no body";
+        assert_eq!(plain.to_string(), expected);
         let mut other = HttpAnswer { status: 200, location: None, content_type: None, ..plain };
         other.content_encoding = Some("gzip".to_owned());
         other.body = b"\x1f\x8b\x08\x00rest".to_vec();
-        let told = r"status 200, Content-Encoding `gzip`, 8 bytes: \x1f\x8b\x08\x00rest";
-        assert_eq!(other.to_string(), told);
+        let expected = r"status 200, Content-Encoding `gzip`, 8 bytes: \x1f\x8b\x08\x00rest";
+        assert_eq!(other.to_string(), expected);
         other.content_encoding = None;
         other.body = b"{\"error\":\n\"\x1b[31m\"}".to_vec();
-        let told = r#"status 200, 18 bytes: {"error":\n"\u{1b}[31m"}"#;
-        assert_eq!(other.to_string(), told);
+        let expected = r#"status 200, 18 bytes: {"error":\n"\u{1b}[31m"}"#;
+        assert_eq!(other.to_string(), expected);
         other.body = "ä".repeat(5000).into_bytes();
-        let told = format!("status 200, 10000 bytes: {}…", "ä".repeat(MAX_SHOWN_CHARS));
-        assert_eq!(other.to_string(), told);
+        let expected = format!("status 200, 10000 bytes: {}…", "ä".repeat(MAX_SHOWN_CHARS));
+        assert_eq!(other.to_string(), expected);
         other.body = stored_value();
-        let told = other.to_string();
-        assert!(told.starts_with(r"status 200, 1024 bytes: \x07&E"), "{told}");
-        assert!(told.len() < 200 && !told.contains(char::is_control), "{told}");
+        let shown = other.to_string();
+        assert!(shown.starts_with(r"status 200, 1024 bytes: \x07&E"), "{shown}");
+        assert!(shown.len() < 200 && !shown.contains(char::is_control), "{shown}");
     }
 
     #[test]

@@ -76,12 +76,12 @@ impl Launch for ProcessLauncher {
             cpus: cpus.clone(),
             log: request.log_dir.join(format!("{part}-{name}.log")),
         })?;
-        Ok(Starting { part, name, vessel: child, address, inside: address, watch })
+        Ok(Starting { part, name, instance: child, address, inside: address, watch })
     }
 }
 
-/// Checks that a program reports the pinned version in the environment that it is about to be started
-/// in: behind a name on `PATH` may be a shim that chooses by environment and folder.
+/// Checks that a program reports the pinned version, in the environment of its start: a name on `PATH` can
+/// be a shim that selects a version by environment and folder.
 async fn check_version(
     component: &Component,
     template: &ProcessTemplate,
@@ -90,11 +90,11 @@ async fn check_version(
     let (Some(args), Some(pinned)) = (&template.version, &component.version) else { return Ok(()) };
     let (program, dir) = (template.program.clone(), template.dir.clone());
     let (args, env) = (args.clone(), env.clone());
-    let asked = tokio::task::spawn_blocking(move || first_line(&program, &args, &env, &dir));
-    match asked.await {
+    let reported = tokio::task::spawn_blocking(move || first_line(&program, &args, &env, &dir));
+    match reported.await {
         Ok(Ok(found)) if found == *pinned => Ok(()),
         Ok(Ok(found)) => Err(format!(
-            "in the environment of this run its version is `{found}`, and `{pinned}` was pinned"
+            "its version in the environment of this run is `{found}`: expected `{pinned}`"
         )),
         Ok(Err(error)) => Err(format!("it does not report its version: {error}")),
         Err(panicked) => Err(panicked.to_string()),

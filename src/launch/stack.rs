@@ -1,4 +1,4 @@
-//! A store and an app that run together, wherever they run.
+//! A stack of a store and an app, as processes or containers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use crate::model::{Component, Part, ResourceSample, SelfReport, StackTimes};
 use crate::process::Usage;
 use crate::units::Nanos;
 
-/// How often an app is asked, after a load, until it answers as it should: an overload has to drain.
+/// The polling interval after a load, until the app answers correctly. An overload has to drain first.
 const CHECK_POLL: Duration = Duration::from_millis(100);
 
-/// What starts a component in a vessel.
+/// Starts a component as an instance.
 #[async_trait]
 pub(super) trait Launch: Send {
     type Instance: Instance;
@@ -26,7 +26,7 @@ pub(super) trait Launch: Send {
     /// The launcher's name in datasets.
     const NAME: &'static str;
 
-    /// Starts a component; an app is told where its store is.
+    /// Starts a component. An app gets the address of its store.
     async fn launch(
         &mut self,
         request: &StackRequest<'_>,
@@ -36,7 +36,7 @@ pub(super) trait Launch: Send {
     ) -> Result<Starting<Self::Instance>, LaunchError>;
 }
 
-/// Starts a store and then its app, each until it answers. Of what fails nothing is left running.
+/// Starts a store and then its app, and waits until each is ready. On failure it stops both.
 pub(super) async fn start<L: Launch>(
     launcher: &mut L,
     request: &StackRequest<'_>,
@@ -72,27 +72,27 @@ where
             store,
             samplers: JoinSet::new(),
         })),
-        Err(error) => Err(error.stopped(store.vessel.stop().await)),
+        Err(error) => Err(error.stopped(store.instance.stop().await)),
     }
 }
 
-struct ComponentStack<V> {
-    /// The path that is measured, and its URL.
+struct ComponentStack<I> {
+    /// The measured path, and its URL.
     endpoint: String,
     url: String,
-    /// How long the app may take to answer.
+    /// The time limit for an answer of the app.
     answer_limit: Duration,
     times: StackTimes,
     self_reports: BTreeMap<Part, SelfReport>,
-    app: Running<V>,
-    store: Running<V>,
-    /// Ended with the stack, should it end before their window is over.
+    app: Running<I>,
+    store: Running<I>,
+    /// The samplers end with the stack.
     answers: AnswerSampler,
     samplers: JoinSet<(Part, Vec<(Nanos, Usage)>)>,
 }
 
 #[async_trait]
-impl<V: Instance> RunningStack for ComponentStack<V> {
+impl<I: Instance> RunningStack for ComponentStack<I> {
     fn url(&self) -> &str {
         &self.url
     }
@@ -133,7 +133,7 @@ impl<V: Instance> RunningStack for ComponentStack<V> {
 
     fn begin_sampling(&mut self, window: Duration) {
         for (part, running) in [(Part::App, &self.app), (Part::Store, &self.store)] {
-            let readings = running.vessel.sample(window);
+            let readings = running.instance.sample(window);
             self.samplers.spawn(async move { (part, readings.await) });
         }
     }
@@ -141,7 +141,7 @@ impl<V: Instance> RunningStack for ComponentStack<V> {
     async fn end_sampling(&mut self) -> Vec<ResourceSample> {
         let mut samples = Vec::new();
         while let Some(sampled) = self.samplers.join_next().await {
-            // A sampler that panicked has no samples; the trial then has none for its part.
+            // A sampler that panicked has no samples, so its part has none in this trial.
             if let Ok((part, readings)) = sampled {
                 samples.extend(ResourceSample::series(part, &readings));
             }
@@ -159,8 +159,8 @@ impl<V: Instance> RunningStack for ComponentStack<V> {
     }
 
     async fn stop(self: Box<Self>) -> Result<(), LaunchError> {
-        let app = self.app.vessel.stop().await;
-        let store = self.store.vessel.stop().await;
+        let app = self.app.instance.stop().await;
+        let store = self.store.instance.stop().await;
         app.and(store)
     }
 }
@@ -181,18 +181,18 @@ mod tests {
     use crate::units::CpuSet;
 
     fn stop_error() -> LaunchError {
-        let source = std::io::Error::other("it outlived SIGKILL");
+        let source = std::io::Error::other("it survived SIGKILL");
         ProcessError::System { action: "stop a process", source }.into()
     }
 
-    /// A component that answers nothing; most end at once, and some cannot be stopped.
+    /// A component that never answers. It may have ended, and it may fail to stop.
     #[derive(Clone, Copy)]
     struct Dead {
         has_ended: bool,
         can_be_stopped: bool,
     }
 
-    /// Where it listens instead.
+    /// The wrong address on which it listens.
     const ELSEWHERE: &str = "[::1]:1";
 
     #[async_trait]
@@ -235,8 +235,15 @@ mod tests {
             _: Option<SocketAddr>,
         ) -> Result<Starting<Dead>, LaunchError> {
             let address = SocketAddr::from(([127, 0, 0, 1], 1));
-            let (vessel, name) = (*self, component.name.to_string());
-            Ok(Starting { part, name, vessel, address, inside: address, watch: Stopwatch::start() })
+            let (instance, name) = (*self, component.name.to_string());
+            Ok(Starting {
+                part,
+                name,
+                instance,
+                address,
+                inside: address,
+                watch: Stopwatch::start(),
+            })
         }
     }
 
@@ -250,7 +257,7 @@ mod tests {
         serde_json::from_value(component).unwrap()
     }
 
-    /// Why a stack cannot be started, and the last report that it was waited for.
+    /// The error of a start, and the last report while it was not ready.
     fn start_error(mut launcher: Dead) -> (LaunchError, Option<Waiting>) {
         let [app, store] = ["app", "store"].map(component);
         let stack = Stack { app: app.name.clone(), store: store.name.clone(), workers: 1 };
@@ -283,22 +290,22 @@ mod tests {
         assert_eq!(error.to_string(), ended);
         let (error, _) = start_error(Dead { has_ended: true, can_be_stopped: false });
         assert!(matches!(error, LaunchError::NotStopped { .. }), "{error:?}");
-        let told = error.to_string();
-        assert!(told.starts_with(ended), "{told}");
-        assert!(told.contains("cannot stop a process: it outlived SIGKILL"), "{told}");
+        let message = error.to_string();
+        assert!(message.starts_with(ended), "{message}");
+        assert!(message.contains("cannot stop a process: it survived SIGKILL"), "{message}");
     }
 
     #[test]
-    fn what_is_not_ready_in_time_is_reported_meanwhile_and_told_with_its_key_and_addresses() {
+    fn a_component_that_is_not_ready_is_reported_with_its_limit_and_addresses() {
         let (error, waiting) = start_error(Dead { has_ended: false, can_be_stopped: true });
-        let told = error.to_string();
-        for words in [
+        let message = error.to_string();
+        for expected in [
             "store `store` was not ready within 1s 100ms (`limits.ready` in its component.toml)",
             "at 127.0.0.1:1",
             "expected an answer to PING",
             "it listens on [::1]:1 instead of 127.0.0.1:1",
         ] {
-            assert!(told.contains(words), "{words}: {told}");
+            assert!(message.contains(expected), "{expected}: {message}");
         }
         let waiting = waiting.unwrap().to_string();
         assert!(waiting.starts_with("waiting for store `store` (1 s of 1s 100ms): "), "{waiting}");

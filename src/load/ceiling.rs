@@ -1,7 +1,7 @@
-//! The server that is no limit, on which `run` measures what the loader can drive.
+//! A fast server, with which `run` measures the loader's ceiling.
 //!
-//! Above that rate a benchmark ranks its loader. The server runs on the CPUs that the app will have,
-//! and the loader on its own.
+//! Above the ceiling a benchmark ranks its loader. The server runs on the app's CPUs, and the loader on its
+//! own.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
@@ -17,12 +17,12 @@ use crate::model::{ANSWER_STATUS, Measurement, Part, ResourceSample, VALUE_BYTES
 use crate::process::{Child, ChildSpec, free_address, own_program, sample_usage};
 use crate::units::{CpuSet, Rps};
 
-/// What to measure, and on which CPUs.
+/// A measurement of the ceiling.
 #[derive(Clone, Copy, Debug)]
 pub struct CeilingRequest<'run> {
     /// The CPUs of the loader.
     pub loader: &'run CpuSet,
-    /// The CPUs of the app, which the server gets.
+    /// The CPUs of the app, for the server.
     pub app: &'run CpuSet,
     /// Connections to keep open.
     pub connections: u32,
@@ -32,13 +32,13 @@ pub struct CeilingRequest<'run> {
     pub scratch_dir: &'run Path,
 }
 
-/// How long one measurement offers load: the shortest time in which the host's frequency can be
-/// compared between its halves.
+/// The length of one measurement: the shortest window whose halves have enough frequency samples to
+/// compare.
 pub const CEILING_WINDOW: Duration = Duration::from_secs(3);
-/// How long the server may take until it listens.
+/// The time limit for the start of the server.
 const MAX_START: Duration = Duration::from_secs(10);
 
-/// A running server that is no limit.
+/// A running server for measuring the ceiling.
 #[derive(Debug)]
 pub struct LoaderTarget {
     child: Child,
@@ -66,7 +66,7 @@ impl LoaderTarget {
         Ok(Self { child, address })
     }
 
-    /// Offers the rate of `request` once. Resources are those of the loader, and those of the server
+    /// Offers the rate of `request` once. The result has the resource use of the loader, and of the server
     /// as [`Part::App`].
     ///
     /// # Errors

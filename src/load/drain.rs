@@ -1,9 +1,8 @@
-//! The end of a drain: requests that are still in flight are given up.
+//! The end of a drain: requests that are still in flight become unfinished.
 //!
-//! oha's library waits for its requests as long as they take, and what it has recorded is lost with
-//! its process. So the loader's process ends the connections instead: each request in flight then
-//! fails, and oha writes its record. By then oha's idle workers have closed theirs, so that the open
-//! connections are the unfinished requests.
+//! oha waits for its requests without a limit, and its record is lost when its process is killed. So the
+//! loader's process closes the connections: each request in flight then fails, and oha writes its record.
+//! By then oha's idle workers have closed theirs, so each open connection is one unfinished request.
 
 use std::fs::{read_dir, read_link};
 use std::net::{Shutdown, TcpStream};
@@ -13,17 +12,17 @@ use std::time::Duration;
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-/// How long requests that are in flight at the end of the window are waited for.
+/// The time limit for requests that are in flight at the end of the window.
 pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Ends every TCP connection of this process, and writes to `unfinished` how many there were.
+/// Closes every TCP connection of this process, and writes their number to `unfinished`.
 pub(super) fn end_connections(unfinished: &Path) {
     let connections = connections();
-    // Written first: the process ends as soon as oha has seen its connections end.
+    // Written first: the process ends as soon as oha sees the connections close.
     if !connections.is_empty() && std::fs::write(unfinished, connections.len().to_string()).is_ok()
     {
         for connection in &connections {
-            // One that was closed in this moment is answered.
+            // Fails when the request has just been answered.
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -31,8 +30,8 @@ pub(super) fn end_connections(unfinished: &Path) {
 
 /// The TCP connections of this process, each as a handle of its own.
 fn connections() -> Vec<TcpStream> {
-    // Linux gives a second handle of a descriptor by its number through a pidfd alone (5.6); before
-    // that the loader is ended by its parent, and its trial fails.
+    // Only a pidfd (Linux 5.6) duplicates a descriptor by its number. On older kernels the parent kills
+    // the loader, and the trial fails.
     let Ok(own) = pidfd_open(getpid(), PidfdFlags::empty()) else { return vec![] };
     let is_socket = |fd: &RawFd| {
         let target = read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default();

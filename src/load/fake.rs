@@ -1,7 +1,7 @@
-//! A load that is computed, not offered: a fluid queue with a capacity for each app and worker.
+//! A simulated load: a fluid queue with a capacity for each app and worker.
 //!
-//! Deterministic for a trial, cheap at any size, and shaped like the real thing, so that tests and
-//! reports see plateaus, hockey sticks and censored tails.
+//! It is deterministic for each trial, fast at any size, and has the shapes of real measurements: plateaus,
+//! hockey sticks and censored tails.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::units::Nanos;
 
-/// Computes what a server of known capacity would answer.
+/// Computes the answers of a server of known capacity.
 #[derive(Debug)]
 pub struct FakeLoad {
     clock: Clock,
@@ -28,19 +28,19 @@ pub struct FakeLoad {
 }
 
 impl FakeLoad {
-    /// A driver that lets `clock` advance by each load, with its own stream of noise.
+    /// A driver that advances `clock` by each load and adds noise from `seed`.
     #[must_use]
     pub fn new(clock: Clock, seed: u64) -> Self {
         Self { clock, seed, slowdown: 1.0, is_busy: false }
     }
 
-    /// One whose answers take so many times as long.
+    /// Multiplies all latencies by `slowdown`.
     #[must_use]
     pub fn slowed(self, slowdown: f64) -> Self {
         Self { slowdown, ..self }
     }
 
-    /// One on a host whose CPUs are used by other processes as well.
+    /// Simulates other processes on the host's CPUs.
     #[must_use]
     pub fn on_a_busy_host(self) -> Self {
         Self { is_busy: true, ..self }

@@ -1,11 +1,11 @@
-//! Recording latencies into buckets that are the same for every trial.
+//! Histograms of latencies, with the same buckets in every trial.
 
 use hdrhistogram::Histogram as Hdr;
 
 use crate::model::{Bucket, Histogram};
 use crate::units::Nanos;
 
-/// Digits that a bucket keeps: its width is at most 0.1 % of its value.
+/// Significant digits of a bucket: its width is at most 0.1 % of its value.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// Collects latencies of completed and unfinished requests into an HDR histogram with a resolution of 1 ns and
@@ -35,12 +35,12 @@ impl Recorder {
         self.censored.record_n(waited.0, count).expect(RESIZES);
     }
 
-    /// Records `count` answers that came this long after their requests were sent.
+    /// Records `count` answers with a service time, counted from when the request was sent.
     pub fn served(&mut self, service: Nanos, count: u64) {
         self.served.record_n(service.0, count).expect(RESIZES);
     }
 
-    /// What was recorded.
+    /// The recorded histogram.
     #[must_use]
     pub fn finish(&self) -> Histogram {
         let mut buckets: Vec<Bucket> = Vec::new();

@@ -1,7 +1,7 @@
-//! Offering load: the seam between the runner and what sends requests.
+//! Offering load: the interface between the runner and a loader.
 //!
-//! A [`LoadDriver`] offers requests on a schedule for a fixed window, waits a bounded time for those
-//! in flight at its end (the drain), and gives what became of each: completed, failed, or unfinished.
+//! A [`LoadDriver`] offers requests on a schedule for a fixed window, waits a bounded time for those that are
+//! in flight at its end (the drain), and reports each as completed, failed, or unfinished.
 
 mod ceiling;
 mod drain;
@@ -30,15 +30,15 @@ use crate::units::{CpuSet, Rps};
 /// The load of one trial.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadRequest<'run> {
-    /// Which trial it is for.
+    /// The trial.
     pub trial: TrialId,
-    /// What to request.
+    /// The URL to request.
     pub url: &'run str,
     /// Connections to keep open.
     pub connections: u32,
     /// Requests per second to offer.
     pub target_rps: Rps,
-    /// For how long.
+    /// The length of the window.
     pub duration: Duration,
     /// The CPUs that the loader may use.
     pub cpus: &'run CpuSet,
@@ -46,59 +46,59 @@ pub struct LoadRequest<'run> {
     pub answer_status: u16,
     /// The length that every answer must have, in bytes.
     pub answer_bytes: u64,
-    /// A folder for files that are needed only while the load goes on.
+    /// A folder for files that are needed only during the load.
     pub scratch_dir: &'run Path,
 }
 
-/// Something that can offer load.
+/// A loader.
 #[async_trait]
 pub trait LoadDriver: Send {
     /// The driver's name and version in datasets.
     fn name(&self) -> String;
 
-    /// Offers a load and measures it. Resources are those of the loader alone.
+    /// Offers a load and measures it. The result has only the loader's own resource use.
     ///
     /// # Errors
-    /// When the loader itself fails; a server that fails is a measurement.
+    /// When the loader itself fails. A failing server is a valid measurement.
     async fn drive(&mut self, request: &LoadRequest<'_>) -> Result<Measurement, LoadError>;
 }
 
-/// Why the loader gave no measurement.
+/// Why there is no measurement.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Its process could not be started or ended.
     #[error(transparent)]
     Exec(#[from] ProcessError),
     /// It ended with an error.
-    #[error("the loader ended with {status}: {words}")]
+    #[error("the loader ended with {status}: {message}")]
     Ended {
         /// How it ended.
         status: String,
-        /// What it wrote last.
-        words: String,
+        /// Its last log lines.
+        message: String,
     },
     /// It did not end in time.
-    #[error("the loader had not ended {} s after its deadline", waited.as_secs())]
+    #[error("the loader still runs {} s after its deadline", waited.as_secs())]
     Late {
-        /// How long it was waited for.
+        /// The time since the deadline.
         waited: Duration,
     },
-    /// The target for the loader's ceiling does not serve.
-    #[error("cannot run the target that the loader is tried on")]
+    /// The server for measuring the loader's ceiling did not start.
+    #[error("cannot start the server for measuring the loader's ceiling")]
     Target {
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
     /// Its summary could not be read.
     #[error("cannot read the loader's summary")]
     Summary {
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
     /// Its record of requests could not be read.
     #[error("cannot read the loader's record of requests")]
     Record {
-        /// Why not.
+        /// The cause.
         source: rusqlite::Error,
     },
 }

@@ -1,9 +1,8 @@
-//! oha as the loader: our own executable, run again as a pinned child process.
+//! oha as the loader: this executable, run again as a pinned child process.
 //!
-//! oha leaves unfinished requests out of every figure of its own, so none of them is used: counts
-//! and latencies come from its record of single requests and from the schedule. oha waits for the
-//! requests that are in flight at the end of the window (`-w`), without a limit; [`super::drain`]
-//! sets one.
+//! oha omits unfinished requests from its statistics, so these are not used: counts and latencies come from
+//! its record of single requests and from the schedule. oha waits without a limit for the requests that are
+//! in flight at the end of the window (`-w`); [`super::drain`] sets a limit.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -28,22 +27,22 @@ use crate::units::Nanos;
 #[derive(Debug, Default)]
 pub struct OhaLoad;
 
-/// The version that Cargo.toml asks for; a test keeps the two equal.
+/// The version in Cargo.lock; a test compares the two.
 const OHA_VERSION: &str = "1.16.0";
-/// How long the pacer goes on after the window, so that its timer being late drops no request of the
-/// schedule. What it releases beyond the schedule is not counted.
+/// How long the pacer runs after the window, so that a late timer drops no request of the schedule.
+/// Requests beyond the schedule are not counted.
 const PACER_SLACK: Duration = Duration::from_millis(5);
-/// How long the loader may write down what it saw, after its deadline.
+/// The time limit for writing the record, after the deadline.
 const WRITING_LIMIT: Duration = Duration::from_secs(120);
-/// How long one request may take to be written down.
+/// Additional time for writing the record of one request.
 const WRITING: Duration = Duration::from_micros(20);
-/// What oha says of a request whose connection ended: before its answer, or within it.
+/// oha's messages for a request whose connection ended before or within its answer.
 const CONNECTION_ENDED: [&str; 3] = [
     "connection closed before message completed",
     "error reading a body from connection",
     "end of file before message length reached",
 ];
-/// A longer error message of oha's is cut: it names a kind of failure, and kinds are counted.
+/// The maximum length of a failure kind. Longer messages of oha are truncated.
 const MAX_KIND_CHARS: usize = 120;
 
 #[async_trait]
@@ -67,8 +66,8 @@ impl LoadDriver for OhaLoad {
         };
         let status = status?;
         if !status.success() {
-            let words = child.log_tail(3).join("; ");
-            return Err(LoadError::Ended { status: status.to_string(), words });
+            let message = child.log_tail(3).join("; ");
+            return Err(LoadError::Ended { status: status.to_string(), message });
         }
         let mut answers = read_answers(&files.record)?;
         let unanswered = read_unanswered(&files)?;
@@ -83,11 +82,11 @@ impl LoadDriver for OhaLoad {
     }
 }
 
-/// What the loader leaves behind.
+/// The files that the loader writes.
 struct Files {
     record: PathBuf,
     summary: PathBuf,
-    /// How many requests were in flight when the drain ended; absent when none was.
+    /// The number of requests in flight at the end of the drain; absent when there were none.
     unfinished: PathBuf,
     log: PathBuf,
 }
@@ -103,7 +102,7 @@ impl Files {
     }
 
     fn remove(&self) {
-        // A file that is not there is as good as removed.
+        // A file that does not exist needs no removal.
         let _ = std::fs::remove_file(&self.record);
         let _ = std::fs::remove_file(&self.summary);
         let _ = std::fs::remove_file(&self.unfinished);
@@ -153,28 +152,29 @@ fn oha_arguments(request: &LoadRequest<'_>) -> Vec<String> {
     args
 }
 
-/// When the drain of a load ends, from its start. oha's idle workers leave when its pacer does, up
-/// to one interval of the schedule after the window; from then on a connection means a request.
+/// The end of the drain, counted from the start of the load. oha's idle workers end with its pacer, at most
+/// one interval of the schedule after the window. From then on, every open connection has a request in
+/// flight.
 fn drained_after(request: &LoadRequest<'_>) -> Duration {
     let interval = Duration::from_nanos(request.target_rps.planned_at(1).0);
     request.duration + PACER_SLACK + interval + DRAIN_LIMIT
 }
 
-/// What the hidden command `loader` is given.
+/// The arguments of the hidden command `loader`.
 #[derive(Debug)]
 pub struct LoaderRequest {
-    /// When connections are ended whose requests are still in flight, from the start.
+    /// When the connections with requests in flight are closed, counted from the start.
     pub drained_after: Duration,
-    /// The file that gets the number of those requests, if there are any.
+    /// The file for the number of those requests, if there are any.
     pub unfinished: PathBuf,
     /// oha's own arguments.
     pub args: Vec<OsString>,
 }
 
-/// Becomes the loader: what the hidden command `loader` does.
+/// Runs the loader: the hidden command `loader`.
 ///
 /// # Errors
-/// What oha fails with, in its words.
+/// The error message of oha.
 pub fn run_loader(request: LoaderRequest) -> Result<(), String> {
     let name = OsString::from("oha");
     let opts = oha::Opts::parse_from(std::iter::once(name).chain(request.args));
@@ -208,7 +208,7 @@ fn read_answers(record: &Path) -> Result<Vec<Answer>, LoadError> {
     answers.and_then(Iterator::collect).map_err(wrap)
 }
 
-/// The part of oha's summary that its record does not have.
+/// The part of oha's summary that is not in its record.
 #[derive(Deserialize)]
 struct Summary {
     #[serde(rename = "errorDistribution")]
@@ -227,8 +227,8 @@ fn read_unanswered(files: &Files) -> Result<Unanswered, LoadError> {
     Ok(unanswered(summary.errors, in_flight))
 }
 
-/// Tells the requests that failed from the `in_flight` ones whose connections [`end_connections`]
-/// ended: oha reports both as errors.
+/// Separates failed requests from the `in_flight` ones whose connections [`end_connections`] closed, since
+/// oha reports both as errors.
 fn unanswered(errors: BTreeMap<String, u64>, in_flight: u64) -> Unanswered {
     let mut unanswered = Unanswered::default();
     for (message, count) in errors {
@@ -253,7 +253,7 @@ mod tests {
     fn the_named_version_is_the_locked_one() {
         let lock = include_str!("../../Cargo.lock");
         let package = format!("name = \"oha\"\nversion = \"{OHA_VERSION}\"");
-        assert!(lock.contains(&package), "OHA_VERSION is not what Cargo.lock pins");
+        assert!(lock.contains(&package), "OHA_VERSION differs from Cargo.lock");
     }
 
     #[test]
@@ -262,14 +262,14 @@ mod tests {
             kinds.iter().map(|&(kind, count)| (kind.to_owned(), count)).collect()
         };
         let reset = "Connection reset by peer (os error 104)";
-        let told = errors(&[(CONNECTION_ENDED[0], 7), (reset, 2), (CONNECTION_ENDED[1], 1)]);
-        let found = unanswered(told.clone(), 0);
-        assert_eq!((&found.failed, found.in_flight), (&told, 0));
-        let found = unanswered(told.clone(), 5);
+        let reported = errors(&[(CONNECTION_ENDED[0], 7), (reset, 2), (CONNECTION_ENDED[1], 1)]);
+        let found = unanswered(reported.clone(), 0);
+        assert_eq!((&found.failed, found.in_flight), (&reported, 0));
+        let found = unanswered(reported.clone(), 5);
         let failed = errors(&[(CONNECTION_ENDED[0], 2), (reset, 2), (CONNECTION_ENDED[1], 1)]);
         assert_eq!((found.failed, found.in_flight), (failed, 5));
         // One was answered in the moment between counting and ending.
-        let found = unanswered(told, 9);
+        let found = unanswered(reported, 9);
         assert_eq!((found.failed, found.in_flight), (errors(&[(reset, 2)]), 8));
     }
 }

@@ -1,4 +1,4 @@
-//! From single requests to what is kept of a trial.
+//! Aggregation of single requests to the measurement of a trial.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::units::{Nanos, Rps};
 /// A request that was answered. Times count from the loader's start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
-    /// When the pacer released it.
+    /// When the pacer released the request.
     pub released: Nanos,
-    /// When a connection had taken it up.
+    /// When a connection sent it.
     pub sent: Nanos,
-    /// When the answer was whole.
+    /// When the answer was complete.
     pub ended: Nanos,
     /// The HTTP status.
     pub status: u16,
@@ -35,10 +35,9 @@ pub(super) struct Unanswered {
 /// Counts, distribution and timeline of a trial.
 ///
 /// The schedule offers `target × duration` requests. Those that are neither completed nor failed are
-/// unfinished: in flight at the end of the drain, or never sent, since every connection was busy up
-/// to the end of the window. The loader sends requests in the order of their schedule, so the
-/// unfinished ones are the last of it. (One that hung from earlier on waited longer: its latency is a
-/// lower bound in any case.)
+/// unfinished: in flight at the end of the drain, or never sent because every connection was busy until
+/// the end of the window. The loader sends requests in the order of the schedule, so the unfinished ones
+/// are its last. (A request that hung earlier waited longer; its latency is a lower bound in any case.)
 pub(super) fn tally(
     request: &LoadRequest<'_>,
     answers: &mut [Answer],
@@ -54,8 +53,7 @@ pub(super) fn tally(
     let places = places(request.target_rps, answers, missing);
     let timer = timer_phase(request.target_rps, answers, &places);
     let mut lags: Vec<Nanos> = Vec::with_capacity(answers.len());
-    // The pacer goes on for a moment: what it released after the last request of the schedule is no
-    // part of it.
+    // The pacer runs a little longer: requests beyond the schedule do not count.
     let offered = offered(request);
     for (answer, place) in answers.iter().zip(places).filter(|(_, place)| *place < offered) {
         let planned = Nanos(request.target_rps.planned_at(place).0.saturating_add(timer.0));
@@ -74,7 +72,7 @@ pub(super) fn tally(
         }
     }
     let settled = counts.completed + counts.failed_total();
-    // Where failed requests beyond the schedule cannot be told from those within, all are counted.
+    // Failed requests beyond the schedule cannot be distinguished, so all failed ones count.
     counts.planned = offered.max(settled);
     counts.censored = counts.planned - settled;
     let in_flight = unanswered.in_flight.min(counts.censored);
@@ -99,28 +97,27 @@ pub(super) fn tally(
     }
 }
 
-/// From the end of the window to the last answer, or to the drain's own end.
+/// The time from the end of the window to the last answer, or to the drain limit.
 fn drain_of(answers: &[Answer], unanswered: &Unanswered, window: Nanos) -> Nanos {
     let last = answers.iter().map(|answer| answer.ended).max().unwrap_or_default();
     let limit = Nanos::from(DRAIN_LIMIT);
     if unanswered.in_flight > 0 { since(window, last).max(limit) } else { since(window, last) }
 }
 
-/// How late the pacer's timer may be before that counts as latency: it wakes once a millisecond.
+/// A delay of the pacer's timer up to this does not count as latency: it wakes once a millisecond.
 const TIMER: Nanos = Nanos(2_000_000);
-/// The most by which all of its wakings can be late: their phase.
+/// The maximum phase of the timer, by which every wake-up is late.
 const TIMER_PERIOD: Nanos = Nanos(1_000_000);
-/// The loader's times are rounded, and so are planned moments.
+/// Rounding of the loader's times and of planned moments.
 const ROUNDING_NANOS: u64 = 1_000;
 
-/// The place in the schedule of each answer, of which up to `missing` have none. `answers` are in the
+/// The index in the schedule of each answer; up to `missing` indices have no answer. `answers` are in the
 /// order of their release.
 ///
-/// The loader counts its times from the schedule's beginning, releases requests in the order of the
-/// schedule, and never before their time. So the latest place that an answer can have is the last one
-/// that was planned at its release, before the place of the answer that follows, with no more places
-/// without an answer before it than requests are missing. A pacer that is on time, or that was late
-/// and caught up, releases a request at its latest place.
+/// The loader counts its times from the beginning of the schedule, and releases requests in order and
+/// never early. So the latest possible index of an answer is the last one that was planned at its release,
+/// is before that of the following answer, and has at most `missing` unanswered indices before it. A pacer
+/// that is on time, or was late and caught up, releases each request at its latest possible index.
 fn places(target_rps: Rps, answers: &[Answer], missing: u64) -> Vec<u64> {
     let mut places = vec![0; answers.len()];
     let mut skipped = missing;
@@ -132,7 +129,7 @@ fn places(target_rps: Rps, answers: &[Answer], missing: u64) -> Vec<u64> {
     places
 }
 
-/// By how much even the earliest release was late: the phase of the pacer's timer, which is no lag.
+/// The smallest delay of any release: the phase of the pacer's timer, which does not count as lag.
 fn timer_phase(target_rps: Rps, answers: &[Answer], places: &[u64]) -> Nanos {
     let delays = answers
         .iter()
@@ -141,10 +138,10 @@ fn timer_phase(target_rps: Rps, answers: &[Answer], places: &[u64]) -> Nanos {
     delays.min().unwrap_or_default().min(TIMER_PERIOD)
 }
 
-/// From when on a request's latency counts.
+/// The start of a request's latency.
 ///
-/// That is its planned moment (source: Tene 2013, *How NOT to Measure Latency*); only the granularity
-/// of the pacer's own timer, which says nothing of the server, is not charged to it.
+/// It is the planned moment (source: Tene 2013, *How NOT to Measure Latency*), except for the granularity
+/// of the pacer's timer, which the server does not cause.
 fn counted_from(planned: Nanos, answer: &Answer) -> Nanos {
     answer.released.min(Nanos(planned.0.saturating_add(TIMER.0)))
 }
@@ -159,12 +156,12 @@ fn health(lags: &mut [Nanos], in_flight_milli: u64) -> LoaderHealth {
     LoaderHealth { lag_p50: lag(50), lag_p99: lag(99), lag_max: lag(100), in_flight_milli }
 }
 
-/// The nearest rank: the smallest of sorted values that `percent` % of them do not exceed.
+/// The nearest-rank percentile of sorted values.
 fn nearest_rank(sorted: &[Nanos], percent: usize) -> Option<Nanos> {
     sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied()
 }
 
-/// Requests in flight are counted once for each of these, at moments that are in step with nothing.
+/// The mean time between two counts of the requests in flight, in nanoseconds.
 const COUNT_EVERY: u64 = 10_000_000;
 
 /// The fraction of a multiple of the golden ratio, in units of 2^-64.
@@ -172,8 +169,8 @@ fn golden(index: u64) -> u128 {
     u128::from(index.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Requests in flight that were answered in the end, in thousandths: the mean of their counts over
-/// the first `length` nanoseconds.
+/// The mean number of requests in flight that were answered later, in thousandths, over the first `length`
+/// nanoseconds.
 fn in_flight_milli(length: u64, answers: &[Answer]) -> u64 {
     let mut sent: Vec<u64> = answers.iter().map(|answer| answer.sent.0).collect();
     let mut ended: Vec<u64> = answers.iter().map(|answer| answer.ended.0).collect();
@@ -182,19 +179,19 @@ fn in_flight_milli(length: u64, answers: &[Answer]) -> u64 {
     let moments = length / COUNT_EVERY;
     let by = |times: &[u64], moment: u64| times.partition_point(|&time| time <= moment) as u64;
     let at = |index: u64| {
-        // Multiples of the golden ratio fall evenly and in step with nothing (Weyl 1916).
+        // Multiples of the golden ratio are evenly distributed and aperiodic (Weyl 1916).
         let moment = u64::try_from((u128::from(length) * golden(index)) >> 64).unwrap_or(0);
         by(&sent, moment).saturating_sub(by(&ended, moment))
     };
     (1..=moments).map(at).sum::<u64>() * 1000 / moments.max(1)
 }
 
-/// How many requests the schedule of a load has: those that are planned before the window's end.
+/// The number of requests that are planned before the end of the window.
 pub(super) fn offered(request: &LoadRequest<'_>) -> u64 {
     request.target_rps.offered(request.duration)
 }
 
-/// How long the request at this place in the schedule had waited at the end of the window.
+/// How long the request with this index had waited at the end of the window.
 pub(super) fn waited_at_deadline(request: &LoadRequest<'_>, index: u64) -> Nanos {
     since(request.target_rps.planned_at(index), request.duration.into())
 }
@@ -206,7 +203,7 @@ fn failure_of(answer: &Answer, request: &LoadRequest<'_>) -> Option<String> {
     (answer.bytes != request.answer_bytes).then(|| "wrong length".to_owned())
 }
 
-/// More seconds than this are not told apart after the window.
+/// Later seconds after the window are counted as one.
 const MAX_DRAIN_SECONDS: usize = 60;
 
 /// Answers by the second in which they arrived.
@@ -227,7 +224,7 @@ impl Seconds {
         Self { planned, latencies: vec![vec![]; count], failed: vec![0; count] }
     }
 
-    /// An answer of the drain counts in a second of its own, beyond those of the window.
+    /// Adds an answer. Answers of the drain have seconds after those of the window.
     fn add(&mut self, ended: Nanos, latency: Option<Nanos>) {
         let second = usize::try_from(ended.0 / 1_000_000_000).unwrap_or(usize::MAX);
         let second = second.min(self.planned.len() + MAX_DRAIN_SECONDS);
@@ -303,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_pacer_releases_late_counts_from_its_planned_moment() {
+    fn a_late_release_counts_from_its_planned_moment() {
         // Planned every 100 ms; the third is released 1 ms late, the fourth 40 ms.
         let released = [0, 100, 201, 340];
         let answers = released.map(|at| answer(at, at + 5));
@@ -318,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_in_flight_are_counted_out_of_step_with_them() {
+    fn requests_in_flight_are_counted_at_aperiodic_moments() {
         // Ten in a hundred milliseconds, each for a share of the time between them.
         for share in [3, 5, 9] {
             let answers: Vec<Answer> = (0..200).map(|i| answer(i * 10, i * 10 + share)).collect();
@@ -352,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn one_lost_request_moves_no_other() {
+    fn one_lost_request_shifts_no_other() {
         // As `cases/README.md` row 04: 20/s, one lost early on, all others within half a millisecond.
         for lost in [0, 1, 2, 20, 39] {
             let sent = (0..40).filter(|&i| i != lost);
@@ -413,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_between_two_planned_moments_offers_the_last_of_them() {
+    fn a_window_that_ends_between_planned_moments_offers_the_earlier_one() {
         // Planned at 0, 1 and 2 seconds.
         let cpus = CpuSet::default();
         let request =

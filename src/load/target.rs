@@ -1,9 +1,8 @@
-//! A server of known behaviour: what a benchmark says of it can be compared with theory.
+//! A server of known behaviour, so that the results of a benchmark can be compared with theory.
 //!
-//! Requests are served first come, first served, by a number of servers, each for a time that is
-//! fixed or drawn; now and then the whole stalls; some requests fail. It holds no lock while it
-//! waits, and each connection has a thread, so that its own waiting is accurate to a tenth of a
-//! millisecond.
+//! A number of servers answers requests first come, first served. Service times are fixed or random; the
+//! server can stall periodically, and a share of requests fails. It holds no lock while it waits, and each
+//! connection has a thread, so that waits are accurate to a tenth of a millisecond.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,54 +17,54 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::clock::Stopwatch;
 use crate::model::stored_value;
 
-/// How long services take.
+/// The distribution of service times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
-    /// Each as long as the others.
+    /// Constant.
     Fixed,
-    /// Exponentially distributed.
+    /// Exponential.
     Exponential,
 }
 
-/// What a target does.
+/// The behaviour of a target.
 #[derive(Clone, Copy, Debug)]
 pub struct Behaviour {
-    /// How long a service takes, or its mean.
+    /// The service time, or its mean.
     pub service: Duration,
-    /// How services are distributed.
+    /// The distribution of service times.
     pub distribution: Distribution,
-    /// How many requests are served at a time; 0 for as many as there are.
+    /// The number of requests that are served at the same time; 0 for no limit.
     pub servers: usize,
-    /// At the end of each period no service begins.
+    /// A periodic stall, during which no service begins.
     pub stall: Option<Stall>,
-    /// The share of requests that are answered with 503.
+    /// The share of requests that get status 503.
     pub errors: f64,
-    /// Where what is drawn begins.
+    /// The seed of all random values.
     pub seed: u64,
 }
 
 /// A stall at the end of each period.
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {
-    /// How long it is.
+    /// The length of the stall.
     pub length: Duration,
-    /// How long a period is, the stall included.
+    /// The length of a period, including the stall.
     pub every: Duration,
 }
 
 /// Serves until the process ends. Returns only on failure.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When it cannot listen on the address.
 pub fn serve(listen: SocketAddr, behaviour: Behaviour) -> std::io::Result<()> {
-    // What waits wakes on time; children of this thread inherit that.
+    // For accurate wake-ups; the threads that this one starts inherit it.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     let listener = TcpListener::bind(listen)?;
     let queue = Arc::new(Queue::new(behaviour));
     for connection in listener.incoming() {
         let (Ok(connection), queue) = (connection, Arc::clone(&queue)) else { continue };
         std::thread::Builder::new().stack_size(128 << 10).spawn(move || {
-            // A client that went away is none of ours.
+            // Fails when the client closes the connection.
             let _ = answer(connection, &queue);
         })?;
     }
@@ -80,13 +79,13 @@ struct Queue {
 }
 
 struct State {
-    /// When each server is free again, since the start.
+    /// When each server becomes free, since the start.
     free_at: Vec<Duration>,
     random: ChaCha8Rng,
 }
 
-/// What becomes of a request.
-struct Fate {
+/// The answer to a request.
+struct Planned {
     /// When its answer is due, since the start.
     due: Duration,
     is_error: bool,
@@ -99,8 +98,8 @@ impl Queue {
         Self { behaviour, watch: Stopwatch::start(), state: Mutex::new(State { free_at, random }) }
     }
 
-    /// A request arrives now: when is it answered, and how?
-    fn arrive(&self) -> Fate {
+    /// Plans the answer to a request that arrives now.
+    fn arrive(&self) -> Planned {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.watch.elapsed();
         self.behaviour.arrive(&mut state, now)
@@ -108,7 +107,7 @@ impl Queue {
 }
 
 impl Behaviour {
-    fn arrive(&self, state: &mut State, now: Duration) -> Fate {
+    fn arrive(&self, state: &mut State, now: Duration) -> Planned {
         let service = match self.distribution {
             Distribution::Fixed => self.service,
             // 1 − u is never 0, whose logarithm is infinite.
@@ -123,7 +122,7 @@ impl Behaviour {
         if let Some(free) = first_free {
             *free = due;
         }
-        Fate { due, is_error }
+        Planned { due, is_error }
     }
 
     /// The first moment from `moment` on at which a service may begin.
@@ -138,7 +137,7 @@ impl Behaviour {
     }
 }
 
-/// What is longer is no request of a benchmark.
+/// The maximum size of a request.
 const MAX_REQUEST_BYTES: usize = 16 << 10;
 
 /// Answers the requests of a connection, one after another.
@@ -162,13 +161,13 @@ fn answer(mut connection: TcpStream, queue: &Queue) -> std::io::Result<()> {
             connection.write_all(&answers.ready)?;
             continue;
         }
-        let fate = queue.arrive();
-        std::thread::sleep(fate.due.saturating_sub(queue.watch.elapsed()));
-        connection.write_all(if fate.is_error { &answers.error } else { &answers.value })?;
+        let planned = queue.arrive();
+        std::thread::sleep(planned.due.saturating_sub(queue.watch.elapsed()));
+        connection.write_all(if planned.is_error { &answers.error } else { &answers.value })?;
     }
 }
 
-/// The path whose answers take their time; every other is answered at once.
+/// The path with service times; every other path is answered at once.
 const MEASURED: &str = "/cached-value";
 
 /// The length of the first whole request, and its path.
@@ -238,15 +237,15 @@ mod tests {
     #[test]
     fn in_a_stall_no_service_begins() {
         let stall = Some(Stall { length: 3 * MILLISECOND, every: 10 * MILLISECOND });
-        // At 7 the stall begins: who comes then or waits then is served at 10.
+        // The stall begins at 7: requests that arrive or wait then are served at 10.
         assert_eq!(answered(Behaviour { stall, ..behaviour() }, &[5, 6, 8]), [7, 12, 14]);
     }
 
     #[test]
-    fn what_is_drawn_is_drawn_as_told() {
-        let drawn =
+    fn random_values_follow_the_behaviour() {
+        let random =
             Behaviour { distribution: Distribution::Exponential, servers: 0, ..behaviour() };
-        let due = answered(drawn, &[0; 10_000]);
+        let due = answered(random, &[0; 10_000]);
         let mean: u128 = due.iter().sum::<u128>() / 10_000;
         assert!((1..=2).contains(&mean), "{mean}");
         let queue = Queue::new(Behaviour { errors: 0.1, ..behaviour() });

@@ -90,13 +90,13 @@ impl Fingerprint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Nothing to mend.
+    /// Nothing to fix.
     Ok,
     /// It can disturb a measurement.
     Warn,
     /// It will disturb a measurement.
     Bad,
-    /// The host does not tell.
+    /// The host does not report it.
     Unknown,
 }
 
@@ -112,17 +112,17 @@ impl State {
         }
     }
 
-    /// Whether there is something to mend.
+    /// Whether there is something to fix.
     #[must_use]
     pub fn is_doubtful(self) -> bool {
         matches!(self, Self::Warn | Self::Bad)
     }
 }
 
-/// One thing about a host that was looked at.
+/// One check of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What was looked at.
+    /// What is checked.
     pub name: String,
     /// How it came out.
     pub state: State,
@@ -130,14 +130,14 @@ pub struct Check {
     pub found: String,
     /// Why it matters, in a sentence.
     pub why: String,
-    /// The command that mends it, for root; only where there is something to mend.
+    /// The command that fixes it, for root; only when the state is warn or bad.
     pub fix: Option<String>,
 }
 
 impl Check {
-    /// With the command that mends it, where there is something to mend.
+    /// Adds the command that fixes it, when the state is warn or bad.
     #[must_use]
-    pub fn mended_by(mut self, command: impl Into<String>) -> Self {
+    pub fn fixed_by(mut self, command: impl Into<String>) -> Self {
         if self.state.is_doubtful() {
             self.fix = Some(command.into());
         }

@@ -1,9 +1,9 @@
-//! From an experiment to its trials in order: seeded, pure, the same on every machine.
+//! The plan: the trials of an experiment in their order. Seeded, pure, and the same on every machine.
 //!
 //! The design is a randomised complete block design (source: Montgomery 2017, *Design and
-//! Analysis of Experiments*, ch. 4): a block is one repetition of every case, so that a host that
-//! drifts slows every case alike. The stack is restarted in each block, which makes the
-//! repetition, not the request, the independent unit.
+//! Analysis of Experiments*, ch. 4): a block is one repetition of every case, so that drift of the
+//! host affects every case alike. The stack is restarted in each block, which makes the repetition, not
+//! the request, the independent unit.
 
 mod spec;
 
@@ -22,7 +22,7 @@ use crate::id::TrialId;
 use crate::model::{Case, Experiment, Order, Plan, Stack, Trial};
 use crate::units::Rps;
 
-/// Puts every trial of an experiment in order. The same trial has the same id in every order.
+/// Plans the trials of an experiment in an order. The id of a trial does not depend on the order.
 #[must_use]
 pub fn plan(experiment: &Experiment, order: Order) -> Plan {
     let load_points = load_points(experiment);
@@ -58,7 +58,7 @@ pub fn plan(experiment: &Experiment, order: Order) -> Plan {
     Plan { experiment: experiment.clone(), order, trials }
 }
 
-/// A load point: its place among them, connections and target rate.
+/// A load point: its index, connections and target rate.
 type Point = (usize, (u32, Rps));
 
 /// The load points of a stack in a block, in their order.
@@ -67,7 +67,7 @@ type StackRun = (u32, (usize, Stack), Vec<Point>);
 /// A block in random order: the stacks, and each one's load points.
 fn shuffled(seed: u64, block: u32, stacks: &[(usize, Stack)], points: &[Point]) -> Vec<StackRun> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // A stream for each block: fewer repetitions leave the order of the others as it was.
+    // A stream for each block, so that the order of a block does not depend on the number of blocks.
     rng.set_stream(u64::from(block));
     let mut stacks = stacks.to_vec();
     stacks.shuffle(&mut rng);
@@ -100,8 +100,8 @@ fn load_points(experiment: &Experiment) -> Vec<(u32, Rps)> {
         .collect()
 }
 
-/// How many trials of a plan are executed: all, but of a search as many as the ladder of its rates
-/// has halves, and some for the ends of each answer.
+/// The expected number of executed trials: all of the plan, except for a search, which bisects its rates and
+/// needs some trials more to confirm each answer.
 #[must_use]
 pub fn expected_trials(plan: &Plan) -> usize {
     let experiment = &plan.experiment;
@@ -115,19 +115,19 @@ pub fn expected_trials(plan: &Plan) -> usize {
     }
 }
 
-/// How many trials a run will execute, as far as that is known before it ends.
+/// The number of trials that a run will execute, as far as it is known in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialTotal {
     /// Every trial of the plan.
     Exactly(usize),
     /// A search executes as many as it needs; this is an estimate.
     About(usize),
-    /// A comparison that ends as soon as it is decided.
+    /// The maximum of a comparison that ends as soon as it is decided.
     AtMost(usize),
 }
 
 impl TrialTotal {
-    /// Of a plan that is executed on so many sides.
+    /// The total of a plan that is executed on this number of sides.
     #[must_use]
     pub fn of(plan: &Plan, sides: u32) -> Self {
         let total = expected_trials(plan) * to_usize(sides);
@@ -137,13 +137,13 @@ impl TrialTotal {
         }
     }
 
-    /// The same total of a run that may end earlier.
+    /// The total as the maximum of a run that may end earlier.
     #[must_use]
     pub fn at_most(self) -> Self {
         Self::AtMost(self.count())
     }
 
-    /// The number alone.
+    /// The number.
     #[must_use]
     pub fn count(self) -> usize {
         match self {
@@ -151,7 +151,7 @@ impl TrialTotal {
         }
     }
 
-    /// How many trials are still to come; `None` when nobody can tell any more.
+    /// The number of remaining trials; `None` beyond an estimate.
     #[must_use]
     pub fn left(self, done: usize) -> Option<usize> {
         match self {
@@ -172,9 +172,9 @@ impl TrialTotal {
     }
 }
 
-/// How long a plan takes: its windows, and what starting, warming up and reading results costs.
+/// The estimated duration of a plan: windows, starts, warm-ups, and reading of results.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "a time for people")]
+#[expect(clippy::cast_precision_loss, reason = "an estimate for display")]
 pub fn estimate(plan: &Plan) -> Duration {
     let all: Duration = plan
         .stack_runs()
@@ -187,7 +187,7 @@ pub fn estimate(plan: &Plan) -> Duration {
     all.mul_f64(expected_trials(plan) as f64 / plan.trials.len().max(1) as f64)
 }
 
-/// How long one trial takes.
+/// The estimated duration of one trial.
 #[must_use]
 pub fn trial_time(experiment: &Experiment, trial: &Trial) -> Duration {
     let requests = trial.case.target_rps.as_f64() * experiment.duration.0.as_secs_f64();
@@ -196,7 +196,7 @@ pub fn trial_time(experiment: &Experiment, trial: &Trial) -> Duration {
 
 /// Starting and stopping a stack (measured on two cores: 1.5 s to 3 s).
 pub const STACK_START_AND_STOP: Duration = Duration::from_millis(2_500);
-/// What a trial takes beside its window and its requests (measured on two cores).
+/// The overhead of a trial without its window and requests (measured on two cores).
 const TRIAL_OVERHEAD: Duration = Duration::from_millis(300);
 /// Writing and reading the record of one request (measured on two cores).
 const READING: Duration = Duration::from_micros(8);
@@ -240,7 +240,7 @@ mod tests {
         // Block by block, and inside a block as the spec has it.
         assert!(is_sorted(Order::Blocked, |trial| (trial.block, trial.id.0)));
         assert!(!is_sorted(Order::RandomisedBlocks, |trial| (trial.block, trial.id.0)));
-        // One stack after the other: 16 load points with 5 repetitions each.
+        // One stack after another: 16 load points with 5 repetitions each.
         assert!(is_sorted(Order::Sequential, |trial| (trial.id.0 / 80, trial.block)));
         assert!(!is_sorted(Order::Blocked, |trial| (trial.id.0 / 80, trial.block)));
     }

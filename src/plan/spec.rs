@@ -1,4 +1,4 @@
-//! Spec files: TOML in, checked values out, each error with its file and line.
+//! Spec files: parses TOML into checked values. Errors have the file and line.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,9 +14,9 @@ use crate::units::{HumanDuration, Rps};
 /// A spec file's name and text.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// What errors call it.
+    /// The name in error messages.
     pub name: String,
-    /// What stands in it.
+    /// Its content.
     pub text: String,
 }
 
@@ -33,7 +33,7 @@ pub fn embedded(name: &str) -> Option<Source> {
     Some(Source { name: format!("{name}.toml (built in)"), text: text.to_owned() })
 }
 
-/// What a search for capacity begins with; its two rates are the ends of the search.
+/// The built-in spec of a capacity search. Its two rates are the bounds of the search.
 #[must_use]
 pub fn capacity_spec() -> Source {
     let text = include_str!("capacity.toml").to_owned();
@@ -73,7 +73,7 @@ pub struct KnownComponents {
 }
 
 impl KnownComponents {
-    /// From names that are known to be well formed.
+    /// Makes it from valid names.
     #[cfg(test)]
     pub(crate) fn of(apps: &[&str], stores: &[&str]) -> Self {
         let names = |list: &[&str]| list.iter().map(|name| name.parse().unwrap()).collect();
@@ -81,7 +81,7 @@ impl KnownComponents {
     }
 }
 
-/// What is wrong with a spec: where, and what is allowed.
+/// An error in a spec: its place, and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct SpecError {
@@ -90,12 +90,12 @@ pub struct SpecError {
     message: String,
 }
 
-/// Adapts a built-in spec to a bundle without the reference components: of the apps that the spec
-/// names, those that the bundle has, or all apps of a bundle that has none of them; services likewise.
-/// Apps and services that `overrides` already has stay as they are.
+/// Adapts a built-in spec to a bundle that lacks some of its components. It keeps the apps of the spec that
+/// the bundle has, or uses all apps of the bundle if it has none of them; stores likewise. Apps and stores
+/// in `overrides` do not change.
 ///
-/// Gives the values and, for each that differs from the spec, a sentence that says so. What is wrong
-/// with the spec itself is left for [`check`] to report.
+/// Returns the values and a message for each that differs from the spec. [`check`] reports errors in the
+/// spec itself.
 #[must_use]
 pub fn adapt(
     source: &Source,
@@ -117,8 +117,8 @@ pub fn adapt(
     (Overrides { apps, stores, ..overrides }, messages)
 }
 
-/// What a bundle has instead of the components that a built-in spec names, and a sentence about it;
-/// `None` when it has all of them, or has no component of this kind at all.
+/// The components to use instead of those that a built-in spec names, and a message; `None` when the bundle
+/// has all of them, or none of this kind.
 fn in_bundle(
     spec: &str,
     kind: &str,
@@ -136,17 +136,15 @@ fn in_bundle(
         true => (known, "all that it has"),
         false => (present, "the others"),
     };
-    let message = format!(
-        "{spec} names {kind} {absent}, which the bundle lacks; using {which}: {}",
-        names.join(", ")
-    );
+    let message =
+        format!("the bundle lacks {kind} {absent} of {spec}; using {which}: {}", names.join(", "));
     Some((names.into_iter().map(str::to_owned).collect(), message))
 }
 
 /// Checks a spec and the values that replace its own.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place and what is allowed.
+/// The first error, with its place and the expected values.
 pub fn check(
     source: &Source,
     overrides: &Overrides,
@@ -188,7 +186,7 @@ pub fn check(
 
 /// Worker processes of an app.
 const WORKERS: RangeInclusive<u32> = 1..=1024;
-/// Connections of the loader: as many as one address has ports for.
+/// Connections of the loader: limited by the ports of one address.
 const CONCURRENCY: RangeInclusive<u32> = 1..=60_000;
 /// Repetitions of each case.
 const REPETITIONS: RangeInclusive<u32> = 1..=10_000;
@@ -196,22 +194,22 @@ const REPETITIONS: RangeInclusive<u32> = 1..=10_000;
 const RETRIES: RangeInclusive<u32> = 0..=10;
 /// Length of a trial.
 pub const DURATION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
-/// Length of the first load on a started stack.
+/// Length of the warm-up.
 const WARM_UP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
-/// The largest whole number that every reader of JSON keeps (RFC 8785 writes numbers as doubles).
+/// The largest integer that every JSON parser keeps exactly (RFC 8785 writes numbers as doubles).
 const MAX_SEED: u64 = (1 << 53) - 1;
-/// Requests of one trial: each is a record that is kept in memory until the trial is over.
+/// Requests of one trial: their records are in memory until the end of the trial.
 pub const MAX_REQUESTS: u64 = 20_000_000;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spec {
     name: Spanned<String>,
-    repetitions: Spanned<Written>,
+    repetitions: Spanned<NumberText>,
     duration: Spanned<String>,
     warm_up: Spanned<String>,
-    seed: Spanned<Written>,
-    retries: Option<Spanned<Written>>,
+    seed: Spanned<NumberText>,
+    retries: Option<Spanned<NumberText>>,
     factors: Factors,
 }
 
@@ -220,9 +218,9 @@ struct Spec {
 struct Factors {
     apps: Spanned<Vec<Spanned<String>>>,
     stores: Spanned<Vec<Spanned<String>>>,
-    workers: Spanned<Vec<Spanned<Written>>>,
-    concurrency: Spanned<Vec<Spanned<Written>>>,
-    qps: Spanned<Vec<Spanned<Written>>>,
+    workers: Spanned<Vec<Spanned<NumberText>>>,
+    concurrency: Spanned<Vec<Spanned<NumberText>>>,
+    qps: Spanned<Vec<Spanned<NumberText>>>,
 }
 
 impl Source {
@@ -231,52 +229,52 @@ impl Source {
     }
 }
 
-/// A number of a spec file as text, so that it is checked like the value of a flag.
-struct Written(String);
+/// A number of a spec file as text, so that it is checked like a flag's value.
+struct NumberText(String);
 
-impl fmt::Display for Written {
+impl fmt::Display for NumberText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de> Deserialize<'de> for NumberText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WrittenVisitor)
+        deserializer.deserialize_any(NumberVisitor)
     }
 }
 
-struct WrittenVisitor;
+struct NumberVisitor;
 
-impl Visitor<'_> for WrittenVisitor {
-    type Value = Written;
+impl Visitor<'_> for NumberVisitor {
+    type Value = NumberText;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number")
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Written, E> {
-        Ok(Written(value.to_string()))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<NumberText, E> {
+        Ok(NumberText(value.to_string()))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Written, E> {
-        Ok(Written(value.to_string()))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<NumberText, E> {
+        Ok(NumberText(value.to_string()))
     }
 
-    fn visit_i128<E: Error>(self, value: i128) -> Result<Written, E> {
-        Ok(Written(value.to_string()))
+    fn visit_i128<E: Error>(self, value: i128) -> Result<NumberText, E> {
+        Ok(NumberText(value.to_string()))
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Written, E> {
-        Ok(Written(value.to_string()))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<NumberText, E> {
+        Ok(NumberText(value.to_string()))
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Written, E> {
-        Ok(Written(value.to_owned()))
+    fn visit_str<E: Error>(self, value: &str) -> Result<NumberText, E> {
+        Ok(NumberText(value.to_owned()))
     }
 }
 
-/// The values of one factor, each with the place where it was given.
+/// The values of one factor, each with its place in the spec or its flag.
 struct List {
     place: String,
     values: Vec<(String, String)>,
@@ -302,7 +300,7 @@ impl List {
         Self { values: vec![(value.get_ref().to_string(), place.clone())], place }
     }
 
-    /// Each value through `read`; at least one, none twice.
+    /// Parses each value; at least one, without duplicates.
     fn each<V: Ord + Clone>(
         &self,
         read: impl Fn(&str) -> Result<V, String>,
@@ -343,9 +341,9 @@ impl List {
                 let text = text.escape_debug();
                 let names: Vec<&str> = known.iter().map(ComponentName::as_str).collect();
                 match names.is_empty() {
-                    true => format!("`{text}` is not in the bundle, which has no {kind} at all"),
+                    true => format!("`{text}` is not in the bundle: the bundle has no {kind}"),
                     false => {
-                        format!("`{text}` is no {kind} of the bundle; it has: {}", names.join(", "))
+                        format!("`{text}` is not one of the bundle's {kind}s: {}", names.join(", "))
                     }
                 }
             })
@@ -373,7 +371,7 @@ impl List {
     }
 }
 
-/// Reads a whole number; underscores between its digits are ignored.
+/// Parses a whole number; underscores between digits are ignored.
 fn whole_number<T>(text: &str, allowed: &RangeInclusive<T>) -> Result<T, String>
 where
     T: TryFrom<i128> + PartialOrd + fmt::Display,
@@ -419,7 +417,7 @@ fn spec_name(source: &Source, name: &Spanned<String>) -> Result<String, SpecErro
         if text.is_empty() || text.len() > 64 || !text.chars().all(is_part) {
             let text = text.escape_debug();
             return Err(format!(
-                "`{text}` is no name: letters, digits, `-`, `_` and `.`, from 1 to 64"
+                "`{text}` is not a name: expected 1 to 64 letters, digits, `-`, `_` or `.`"
             ));
         }
         Ok(text.to_owned())
@@ -444,7 +442,7 @@ fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError>
         }
     }
     if experiment.trials().is_none() {
-        return wrong(format!("more than {MAX_TRIALS} trials are too many"));
+        return wrong(format!("the experiment has too many trials: expected at most {MAX_TRIALS}"));
     }
     Ok(())
 }
@@ -461,7 +459,7 @@ mod tests {
 
     fn error_of(edit: (&str, &str)) -> String {
         let text = include_str!("quick.toml").replace("dragonfly", "valkey");
-        assert!(text.contains(edit.0), "the test edits what is not there: {}", edit.0);
+        assert!(text.contains(edit.0), "the text to replace is missing: {}", edit.0);
         let source = Source { name: "my.toml".to_owned(), text: text.replace(edit.0, edit.1) };
         check(&source, &Overrides::default(), &known()).unwrap_err().to_string()
     }
@@ -501,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_take_the_place_of_the_spec_and_are_named_in_errors() {
+    fn flags_override_the_spec_and_are_named_in_errors() {
         let source = embedded("quick").unwrap();
         let stores = Some(vec!["redis".to_owned(), "valkey".to_owned()]);
         let good = Overrides {
@@ -520,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_built_in_spec_takes_what_the_bundle_has() {
+    fn a_built_in_spec_uses_the_components_of_the_bundle() {
         let names = |spec: &str, overrides: Overrides, apps: &[&str], stores: &[&str]| {
             let source = embedded(spec).unwrap();
             let known = KnownComponents::of(apps, stores);
@@ -547,8 +545,8 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "quick.toml (built in) names app express, which the bundle lacks; using the others: fastapi",
-                "quick.toml (built in) names store dragonfly, which the bundle lacks; using the others: redis",
+                "the bundle lacks app express of quick.toml (built in); using the others: fastapi",
+                "the bundle lacks store dragonfly of quick.toml (built in); using the others: redis",
             ]
         );
         // Nothing of it.
@@ -570,13 +568,13 @@ mod tests {
         let (overrides, _) = adapt(&source, Overrides::default(), &known);
         let error = check(&source, &overrides, &known).unwrap_err().to_string();
         assert!(
-            error.ends_with("`redis` is not in the bundle, which has no store at all"),
+            error.ends_with("`redis` is not in the bundle: the bundle has no store"),
             "{error}"
         );
     }
 
     #[test]
-    fn a_matrix_without_bounds_is_refused() {
+    fn a_matrix_that_is_too_large_is_refused() {
         let many = Some((1..=1000).map(|value: u32| value.to_string()).collect::<Vec<_>>());
         let overrides = Overrides {
             stores: Some(vec!["redis".to_owned()]),
@@ -586,7 +584,7 @@ mod tests {
             ..Overrides::default()
         };
         let error = check(&embedded("quick").unwrap(), &overrides, &known()).unwrap_err();
-        assert!(error.to_string().contains("more than 1000000 trials are too many"), "{error}");
+        assert!(error.to_string().contains("too many trials: expected at most 1000000"), "{error}");
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Where processes listen, for messages about a component that does not answer where it was asked.
+//! The addresses on which processes listen, for messages about a component that does not answer.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ impl ProcessTree {
 }
 
 /// The TCP addresses on which anything listens in the network namespace of a process, such as the first
-/// process of a container; none where this process may not see it.
+/// process of a container. Empty without the permission to read it.
 #[must_use]
 pub fn listening_in_namespace_of(pid: i32) -> BTreeSet<SocketAddr> {
     let entries = Process::new(pid).map(|process| entries(&process)).unwrap_or_default();

@@ -4,39 +4,39 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// How much is kept of the beginning, and at least of the end, of a log, in bytes.
+/// Bytes that are kept of the beginning, and at least of the end, of a log.
 const KEPT_BYTES: u64 = 1 << 20;
-/// The longest line that is shown of a log, in bytes. What is longer is cut.
+/// The longest log line that is shown, in bytes. Longer lines are truncated.
 pub const MAX_LINE_BYTES: usize = 1024;
-/// How much of the end of a log is searched for its last lines, in bytes.
+/// Bytes at the end of a log that are searched for its last lines.
 const SEARCHED_BYTES: u64 = 1 << 16;
 
 /// A log that keeps its first and its last bytes.
 ///
-/// The head is the file itself. What follows goes to `FILE.tail`, which becomes `FILE.tail.old` when it is
+/// The head is the file itself. Later output goes to `FILE.tail`, which becomes `FILE.tail.old` when it is
 /// full: together these hold the last [`KEPT_BYTES`] and no more than twice as much.
 #[derive(Debug)]
 pub struct BoundedLog {
     path: PathBuf,
     file: File,
-    /// How much room is left in `file`.
+    /// Bytes that still fit into `file`.
     room: u64,
 }
 
 impl BoundedLog {
-    /// An empty log. What an earlier one of this name left is removed.
+    /// Creates an empty log, and removes an earlier one of this name.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         for part in parts(path).into_iter().skip(1) {
-            // A tail that is not there is as good as removed.
+            // A tail that does not exist needs no removal.
             let _ = std::fs::remove_file(part);
         }
         Ok(Self { path: path.to_owned(), file: File::create(path)?, room: KEPT_BYTES })
     }
 
-    /// Adds what was written. What the disk refuses is lost: who writes a log must not have to wait.
+    /// Appends output. Bytes that cannot be written are dropped, so that the writer never blocks.
     pub fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.room == 0 && self.rotate().is_err() {
@@ -61,7 +61,7 @@ impl BoundedLog {
     }
 }
 
-/// The files of a log, in the order in which they were written.
+/// The files of a log, the oldest first.
 fn parts(path: &Path) -> [PathBuf; 3] {
     let with = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -71,8 +71,8 @@ fn parts(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), with(".tail.old"), with(".tail")]
 }
 
-/// The last `count` lines of a log, each of at most [`MAX_LINE_BYTES`] and a mark where it was cut; nothing
-/// when the log cannot be read.
+/// The last `count` lines of a log, each truncated to [`MAX_LINE_BYTES`]. Empty when the log cannot be
+/// read.
 #[must_use]
 pub fn log_tail(path: &Path, count: usize) -> Vec<String> {
     let mut bytes = Vec::new();
@@ -86,7 +86,8 @@ pub fn log_tail(path: &Path, count: usize) -> Vec<String> {
     last_lines(&bytes, count, is_whole)
 }
 
-/// The last lines of what was written, as [`log_tail`] shows them. What is not whole has more before it.
+/// The last lines of some output, as [`log_tail`] shows them. `is_whole` is false when bytes are missing
+/// before it.
 pub(super) fn last_lines(bytes: &[u8], count: usize, is_whole: bool) -> Vec<String> {
     if bytes.is_empty() {
         return vec![];
@@ -95,8 +96,8 @@ pub(super) fn last_lines(bytes: &[u8], count: usize, is_whole: bool) -> Vec<Stri
     let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
     let first = lines.len().saturating_sub(count);
     let shown = lines[first..].iter().enumerate().map(|(index, line)| {
-        let is_begun_before = first + index == 0 && !is_whole;
-        cut_line(line.strip_suffix(b"\r").unwrap_or(line), is_begun_before)
+        let starts_mid_line = first + index == 0 && !is_whole;
+        truncated(line.strip_suffix(b"\r").unwrap_or(line), starts_mid_line)
     });
     shown.collect()
 }
@@ -112,13 +113,13 @@ fn end_of(path: &Path, wanted: u64) -> io::Result<(Vec<u8>, bool)> {
     Ok((bytes, start > 0))
 }
 
-/// A line for people, cut to [`MAX_LINE_BYTES`].
-fn cut_line(line: &[u8], is_begun_before: bool) -> String {
-    let mark = if is_begun_before { "[…] " } else { "" };
+/// A line for display, truncated to [`MAX_LINE_BYTES`].
+fn truncated(line: &[u8], starts_mid_line: bool) -> String {
+    let mark = if starts_mid_line { "[…] " } else { "" };
     let text = String::from_utf8_lossy(&line[..line.len().min(MAX_LINE_BYTES)]);
     match line.len().saturating_sub(MAX_LINE_BYTES) {
         0 => format!("{mark}{text}"),
-        cut => format!("{mark}{text} [… {cut} bytes or more were cut]"),
+        cut => format!("{mark}{text} [… {cut} bytes or more truncated]"),
     }
 }
 
@@ -144,15 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_and_says_so() {
+    fn a_long_line_is_truncated_with_a_mark() {
         let (_dir, path) = written([b"start\n".to_vec(), vec![b'x'; 3_000], b"\nend\n".to_vec()]);
         let shown = log_tail(&path, 3);
-        let cut = format!("{} [… 1976 bytes or more were cut]", "x".repeat(MAX_LINE_BYTES));
-        assert_eq!(shown, ["start", &cut, "end"]);
-        // Longer than what is searched: where it begins is not known.
+        let truncated = format!("{} [… 1976 bytes or more truncated]", "x".repeat(MAX_LINE_BYTES));
+        assert_eq!(shown, ["start", &truncated, "end"]);
+        // Longer than the searched bytes: its start is not found.
         let (_dir, path) = written([vec![b'y'; 3 << 20]]);
         let [line] = &log_tail(&path, 3)[..] else { panic!() };
-        assert!(line.starts_with("[…] y") && line.ends_with("were cut]"), "{line}");
+        assert!(line.starts_with("[…] y") && line.ends_with("truncated]"), "{line}");
         assert!(line.len() < MAX_LINE_BYTES + 100);
     }
 

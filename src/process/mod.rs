@@ -1,11 +1,11 @@
-//! Child processes: the only place that starts one, and the one that makes sure it ends.
+//! Child processes: the only module that starts one, and makes sure that it ends.
 //!
 //! Foundation layer. A component runs below a supervisor, which is this program once more
-//! ([`supervise`]): in a process group of its own, pinned to its CPUs, with a log of bounded size. It is
-//! ended with everything it started, in whatever session or group, by [`Child::stop`], by `Drop` when a
-//! run unwinds, and by the supervisor when the runner is gone. [`sweep`] is for what is left when somebody
-//! kills the supervisors too. It finds processes by their environment, so it does not find a program that
-//! writes over its own, as Redis does to set its title.
+//! ([`supervise`]): in a process group of its own, pinned to its CPUs, with a log of bounded size. It
+//! ends together with all its descendants, in any session or process group: by [`Child::stop`], by `Drop`
+//! when a run unwinds, and by the supervisor when the runner has died. [`sweep`] kills the orphans that
+//! remain when the supervisors were killed too. It finds processes by their environment, so it misses a
+//! program that overwrites its own environment, as Redis does to set its title.
 
 mod listening;
 mod log;
@@ -38,52 +38,52 @@ pub use tree::{ProcessTree, Usage, sample_usage};
 use crate::clock::Stopwatch;
 use crate::units::CpuSet;
 
-/// What goes wrong with a child process.
+/// A failure to start, run or end a child process.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// The program could not be started.
     #[error("cannot start `{program}`")]
     Spawn {
-        /// What was to be started.
+        /// The program.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The program ended with an error.
     #[error("`{program}` failed ({status}): {last}")]
     Failed {
-        /// What was started.
+        /// The program.
         program: PathBuf,
         /// How it ended.
         status: ExitStatus,
-        /// The last line that it complained with.
+        /// The last line of its standard error.
         last: String,
     },
-    /// The log file could not be made.
+    /// The log file could not be created.
     #[error("cannot write the log {path}")]
     Log {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A process of a component outlived SIGKILL.
-    #[error("a process of `{program}` is still there {} s after SIGKILL", KILL_LIMIT.as_secs())]
-    Immortal {
+    /// A process of a component survived SIGKILL.
+    #[error("a process of `{program}` still runs {} s after SIGKILL", KILL_LIMIT.as_secs())]
+    NotKilled {
         /// The component's program.
         program: PathBuf,
     },
-    /// The operating system refused.
+    /// A system call failed.
     #[error("cannot {action}")]
     System {
-        /// What was tried.
+        /// The action, as in "cannot …".
         action: &'static str,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What to start, and how.
+/// A program to start, with its environment.
 #[derive(Debug)]
 pub struct ChildSpec {
     /// The executable's path.
@@ -92,20 +92,20 @@ pub struct ChildSpec {
     pub args: Vec<OsString>,
     /// Its environment beyond `PATH`, `HOME` and `LC_ALL`.
     pub env: BTreeMap<String, String>,
-    /// Its working folder.
+    /// Its working directory.
     pub dir: PathBuf,
     /// The CPUs it may use.
     pub cpus: CpuSet,
-    /// Where its output goes.
+    /// The file for its output.
     pub log: PathBuf,
 }
 
-/// A running component: a supervisor, the process that it started, and everything below.
+/// A running component: the supervisor, the process that it started, and all descendants.
 #[derive(Debug)]
 pub struct Child {
     supervisor: tokio::process::Child,
     /// The supervisor's standard input. When it closes, the component is killed.
-    orders: File,
+    control: File,
     program: PathBuf,
     tree: ProcessTree,
     log: PathBuf,
@@ -115,13 +115,13 @@ pub struct Child {
 const OWNER_VARIABLE: &str = "PERF_API_RUNNER";
 
 impl Child {
-    /// Starts a component: pinned, in its own process group, bound to the life of this process.
+    /// Starts a component: pinned, in its own process group, killed when this process ends.
     ///
     /// # Errors
-    /// When the log cannot be written or our own executable cannot be run again.
+    /// When the log cannot be written, or when this executable cannot be started again.
     pub fn spawn(spec: &ChildSpec) -> Result<Self, ProcessError> {
         let log_error = |source| ProcessError::Log { path: spec.log.clone(), source };
-        // The supervisor works in another folder.
+        // The supervisor has another working directory.
         let log = std::path::absolute(&spec.log).map_err(log_error)?;
         File::create(&log).map_err(log_error)?;
         let own_errors = File::options().append(true).open(&log).map_err(log_error)?;
@@ -147,21 +147,21 @@ impl Child {
         let pid = supervisor.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let pid = pid.expect("a child that was not awaited has a pid");
         remember(pid);
-        let orders = supervisor.stdin.take().expect("its standard input is a pipe");
-        let orders = File::from(orders.into_owned_fd().map_err(spawn_error)?);
-        Ok(Self { supervisor, orders, program: spec.program.clone(), tree: ProcessTree(pid), log })
+        let control = supervisor.stdin.take().expect("its standard input is a pipe");
+        let control = File::from(control.into_owned_fd().map_err(spawn_error)?);
+        Ok(Self { supervisor, control, program: spec.program.clone(), tree: ProcessTree(pid), log })
     }
 
-    /// Waits until the component ends by itself.
+    /// Waits until the component ends on its own.
     ///
     /// # Errors
-    /// When the operating system cannot tell.
+    /// When waiting fails.
     pub async fn wait(&mut self) -> Result<ExitStatus, ProcessError> {
-        let tell = |source| ProcessError::System { action: "wait for a child", source };
-        self.supervisor.wait().await.map_err(tell)
+        let failed = |source| ProcessError::System { action: "wait for a child", source };
+        self.supervisor.wait().await.map_err(failed)
     }
 
-    /// How the component ended, if it did: as its first process.
+    /// The exit status of the component's first process, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.supervisor.try_wait().ok().flatten()
     }
@@ -172,39 +172,39 @@ impl Child {
         self.tree
     }
 
-    /// The last `count` lines that it wrote.
+    /// The last `count` lines of its log.
     #[must_use]
     pub fn log_tail(&self, count: usize) -> Vec<String> {
         log_tail(&self.log, count)
     }
 
-    /// Ends all processes of the component: SIGTERM, and SIGKILL after `grace`.
+    /// Ends all processes of the component: SIGTERM, then SIGKILL after `grace`.
     ///
     /// # Errors
-    /// When one of them is still there after SIGKILL.
+    /// When one of them survives SIGKILL.
     pub async fn stop(self, grace: Duration) -> Result<(), ProcessError> {
-        let Self { mut supervisor, mut orders, program, .. } = self;
-        // A supervisor that has ended takes no orders, and needs none.
-        let _ = orders.write_all(&[supervisor::TERMINATE]);
+        let Self { mut supervisor, mut control, program, .. } = self;
+        // The write fails when the supervisor has ended already.
+        let _ = control.write_all(&[supervisor::TERMINATE]);
         if tokio::time::timeout(grace, supervisor.wait()).await.is_ok() {
             return Ok(());
         }
-        drop(orders);
+        drop(control);
         let killed = tokio::time::timeout(KILL_LIMIT, supervisor.wait()).await;
-        killed.map(drop).map_err(|_| ProcessError::Immortal { program })
+        killed.map(drop).map_err(|_| ProcessError::NotKilled { program })
     }
 }
 
-/// How long SIGKILL may take to be carried out.
+/// The time that SIGKILL may take.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
-/// How often a condition without an event of its own is checked.
+/// The polling interval for conditions without an event.
 const POLL: Duration = Duration::from_millis(5);
 
 fn refused(action: &'static str) -> impl Fn(rustix::io::Errno) -> ProcessError {
     move |errno| ProcessError::System { action, source: errno.into() }
 }
 
-/// A loopback address that nothing listens on, for a child that has to be told one.
+/// A free loopback address, to pass to a child that listens.
 ///
 /// # Errors
 /// When no port is free.
@@ -215,15 +215,16 @@ pub fn free_address() -> io::Result<SocketAddr> {
 /// The arguments of the hidden command `pin`.
 #[derive(Debug)]
 pub struct Pin {
-    /// The supervisor: when it is gone, so are we.
+    /// The pid of the supervisor. This process is killed when the supervisor ends.
     pub parent: u32,
-    /// The program to become.
+    /// The program to execute.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
 }
 
-/// Becomes another program, bound to the supervisor's life. Returns only on failure.
+/// Replaces this process by another program, which is killed when the supervisor ends. Returns only on
+/// failure.
 #[must_use]
 pub fn become_pinned(pin: &Pin) -> ProcessError {
     let bound = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
@@ -232,47 +233,46 @@ pub fn become_pinned(pin: &Pin) -> ProcessError {
     }
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(pin.parent) {
-        let source = io::Error::other("it ended before its child began");
+        let source = io::Error::other("it ended before its child started");
         return ProcessError::System { action: "follow the supervisor", source };
     }
     let source = bare_command(Path::new(&pin.program)).args(&pin.args).exec();
     ProcessError::Spawn { program: PathBuf::from(&pin.program), source }
 }
 
-/// Kills the processes that runners of this PID namespace left behind when they ended; gives their pids.
+/// Kills the orphans of runners in this PID namespace that have ended. Returns their pids.
 ///
 /// # Errors
-/// When `/proc` does not tell what this process is.
+/// When `/proc` does not describe this process.
 pub fn sweep() -> Result<Vec<i32>, ProcessError> {
     let own = this_owner()?;
     Ok(kill_marked(|mark| own.is_gone(mark)))
 }
 
-/// Kills everything that this process started and that is still there, and waits until it is gone.
+/// Kills every process that this process started, and waits until all have ended.
 ///
-/// For the moment after an interrupted run was dropped: the supervisors then end their components, and
-/// this makes sure.
+/// It is called after an interrupted run was dropped. The supervisors are then ending their components.
 ///
 /// # Errors
-/// When something is still there after the time that SIGKILL may take.
+/// When a process survives SIGKILL.
 pub async fn end_all() -> Result<(), ProcessError> {
     let own = this_owner()?.to_string();
     let watch = Stopwatch::start();
-    // First what has a supervisor: without one, its processes could not all be found.
+    // Supervised processes first: without their supervisor not all of them can be found.
     while end_supervised() || !kill_marked(|mark| mark == own).is_empty() {
         if watch.elapsed() > KILL_LIMIT {
-            let source = io::Error::other("a process outlived SIGKILL");
-            return Err(ProcessError::System { action: "end what was started", source });
+            let source = io::Error::other("a process survived SIGKILL");
+            return Err(ProcessError::System { action: "end all started processes", source });
         }
         tokio::time::sleep(POLL).await;
     }
     Ok(())
 }
 
-/// The supervisors that were started and not reaped since.
+/// The supervisors that were started and not reaped yet.
 static SUPERVISORS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Remembers a supervisor, and forgets those that were reaped: their pids may be others' by now.
+/// Adds a supervisor, and removes those that were reaped, since their pids may be reused.
 fn remember(supervisor: Pid) {
     let state = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let mut supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -280,7 +280,7 @@ fn remember(supervisor: Pid) {
     supervisors.push(supervisor);
 }
 
-/// Kills all components and reaps the supervisors that have ended; returns whether there are others.
+/// Kills all components and reaps the supervisors that have ended. Returns whether any still runs.
 fn end_supervised() -> bool {
     let mut supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
     supervisors.retain(|&pid| {
@@ -294,14 +294,14 @@ fn end_supervised() -> bool {
     !supervisors.is_empty()
 }
 
-/// Kills the processes whose mark is due; gives their pids.
-fn kill_marked(is_due: impl Fn(&str) -> bool) -> Vec<i32> {
+/// Kills the processes whose owner mark matches. Returns their pids.
+fn kill_marked(matches: impl Fn(&str) -> bool) -> Vec<i32> {
     let mut killed = Vec::new();
     for process in procfs::process::all_processes().into_iter().flatten().flatten() {
-        // Another user's environment cannot be read, and another user's process is not ours.
+        // The environment of another user's process cannot be read; such a process is not ours.
         let Ok(environment) = process.environ() else { continue };
         let Some(mark) = environment.get(&OsString::from(OWNER_VARIABLE)) else { continue };
-        if mark.to_str().is_some_and(&is_due)
+        if mark.to_str().is_some_and(&matches)
             && let Some(pid) = Pid::from_raw(process.pid)
             && rustix::process::kill_process(pid, Signal::KILL).is_ok()
         {
@@ -316,24 +316,24 @@ fn this_owner() -> Result<Owner, ProcessError> {
         .map_err(|source| ProcessError::System { action: "read our own /proc entry", source })
 }
 
-/// How many lines are shown of what a program writes before it fails.
-const COMPLAINT_LINES: usize = 20;
+/// Lines of standard error that are shown when a program fails.
+const MAX_STDERR_LINES: usize = 20;
 
 /// How long a program may take to print its version.
 const FIRST_LINE_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a program prints on its first line of output when asked `args`, such as its version, without
-/// colours. It runs in the environment of a [`Child`].
+/// The first line that a program prints when it is called with `args`, such as its version, without colour
+/// codes. It runs in the environment of a [`Child`].
 ///
 /// # Errors
-/// When it cannot be started, ends with an error (then with what it wrote), or takes half a minute.
+/// When it cannot be started, fails (with its standard error), or takes longer than half a minute.
 pub fn first_line(
     program: &Path,
     args: &[String],
     env: &BTreeMap<String, String>,
     dir: &Path,
 ) -> io::Result<String> {
-    // A pipe that nobody empties would stop it.
+    // A full pipe would block it; a file does not.
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut command = bare_command(program);
     command.args(args).env_clear().envs(inherited_environment());
@@ -362,36 +362,36 @@ pub fn first_line(
         true => Ok(text(&mut stdout)?.lines().next().unwrap_or_default().trim().to_owned()),
         false => {
             let lines =
-                log::last_lines(text(&mut stderr)?.trim().as_bytes(), COMPLAINT_LINES, true);
+                log::last_lines(text(&mut stderr)?.trim().as_bytes(), MAX_STDERR_LINES, true);
             Err(io::Error::other(format!("{status}: {}", lines.join("\n"))))
         }
     }
 }
 
-/// More than a version is long.
+/// Longer output is not a version.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 
-/// Starts a program of the person's own, such as a browser, and leaves it alone: it outlives us, and
-/// an interruption of ours is none of its.
+/// Starts a detached program, such as a browser. It outlives this process and does not receive its
+/// signals.
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn start_and_leave(program: &Path, argument: &str) -> Result<(), ProcessError> {
+pub fn start_detached(program: &Path, argument: &str) -> Result<(), ProcessError> {
     let mut command = bare_command(program);
     command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started = command.process_group(0).spawn();
     let mut child =
         started.map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })?;
-    // Somebody has to ask how it ended, or it stays in the table of processes until we are gone.
+    // Without a wait it would stay a zombie until this process ends.
     std::thread::spawn(move || child.wait());
     Ok(())
 }
 
-/// Runs this very program once more, with something on its standard input, and gives what it wrote.
-/// It is ended when nobody waits for it any more.
+/// Runs this executable again with `input` on its standard input, and returns its output. The child is
+/// killed when the future is dropped.
 ///
 /// # Errors
-/// When it cannot be started, or its end cannot be told.
+/// When it cannot be started or awaited.
 pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ProcessError> {
     let failed = |source| ProcessError::Spawn { program: PathBuf::from("perf-api"), source };
     let mut command = command(&own_program().map_err(failed)?);
@@ -399,73 +399,73 @@ pub async fn run_self(args: &[&str], input: &[u8]) -> Result<Output, ProcessErro
     let mut child =
         tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that ended before it read everything tells why by how it ended.
+        // A child that ends before it has read everything reports why in its output.
         let _ = stdin.write_all(input).await;
     }
-    let tell = |source| ProcessError::System { action: "wait for a child", source };
-    child.wait_with_output().await.map_err(tell)
+    let failed = |source| ProcessError::System { action: "wait for a child", source };
+    child.wait_with_output().await.map_err(failed)
 }
 
-/// A program that was started for what it writes, such as an archive. It is ended when this is dropped.
+/// A program whose standard output is read, such as one that writes an archive. It is killed on drop.
 #[derive(Debug)]
 pub struct Writer {
     inner: tokio::process::Child,
     program: PathBuf,
-    complaints: File,
+    stderr: File,
 }
 
 impl Writer {
-    /// Starts a program without arguments; gives it and its output.
+    /// Starts a program without arguments. Returns it with its standard output.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(program: &Path) -> Result<(Self, ChildStdout), ProcessError> {
         let failed = |source| ProcessError::Spawn { program: program.to_owned(), source };
-        // A pipe that nobody empties would stop it.
-        let complaints = tempfile::tempfile().map_err(failed)?;
-        let stderr = complaints.try_clone().map_err(failed)?;
+        // A full pipe would block it; a file does not.
+        let stderr = tempfile::tempfile().map_err(failed)?;
+        let writer = stderr.try_clone().map_err(failed)?;
         let mut command = command(program);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer);
         let command = &mut tokio::process::Command::from(command);
         let mut inner = command.kill_on_drop(true).spawn().map_err(failed)?;
         let output = inner.stdout.take().expect("its output was asked for");
-        Ok((Self { inner, program: program.to_owned(), complaints }, output))
+        Ok((Self { inner, program: program.to_owned(), stderr }, output))
     }
 
-    /// Waits for its end, when all that it wrote was read.
+    /// Waits for its end, after all its output was read.
     ///
     /// # Errors
-    /// When it failed, with the last line that it complained with.
+    /// When it failed, with the last line of its standard error.
     pub async fn finish(mut self) -> Result<(), ProcessError> {
-        let tell = |source| ProcessError::System { action: "wait for a child", source };
-        let status = self.inner.wait().await.map_err(tell)?;
+        let failed = |source| ProcessError::System { action: "wait for a child", source };
+        let status = self.inner.wait().await.map_err(failed)?;
         if status.success() {
             return Ok(());
         }
         let mut text = Vec::new();
-        self.complaints.rewind().map_err(tell)?;
-        self.complaints.read_to_end(&mut text).map_err(tell)?;
+        self.stderr.rewind().map_err(failed)?;
+        self.stderr.read_to_end(&mut text).map_err(failed)?;
         let last = log::last_lines(text.trim_ascii(), 1, true).concat();
         Err(ProcessError::Failed { program: self.program.clone(), status, last })
     }
 }
 
-/// Lets this process have so many bytes of addresses and no more: what asks for more is ended.
+/// Limits the address space of this process. An allocation beyond it fails.
 ///
 /// # Errors
-/// When the operating system refuses.
+/// When the limit cannot be set.
 pub fn limit_memory(bytes: u64) -> Result<(), ProcessError> {
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     rustix::process::setrlimit(Resource::As, limit)
         .map_err(|errno| ProcessError::System { action: "limit the memory", source: errno.into() })
 }
 
-/// The path of this very executable, even after its file was replaced by a newer build.
+/// The path of this executable, even after its file was replaced by a newer build.
 ///
 /// # Errors
-/// When the operating system cannot tell.
+/// When the operating system does not report it.
 pub fn own_program() -> io::Result<PathBuf> {
-    // The link leads to the file that runs, even where its name has gone.
+    // The link leads to the running file even when its name was removed.
     let link = Path::new("/proc/self/exe");
     if link.exists() { Ok(link.to_owned()) } else { std::env::current_exe() }
 }
@@ -478,8 +478,8 @@ pub fn ignores_hangup() -> bool {
     status.is_ok_and(|status| status.sigign & 1 == 1)
 }
 
-/// The locale of every child: the same messages, collation and encoding whatever the caller's is, which may
-/// not even be installed.
+/// The locale of every child, so that messages, collation and encoding do not depend on the caller's
+/// locale.
 const LOCALE: (&str, &str) = ("LC_ALL", "C.UTF-8");
 
 fn inherited_environment() -> impl Iterator<Item = (&'static str, OsString)> {
@@ -487,7 +487,7 @@ fn inherited_environment() -> impl Iterator<Item = (&'static str, OsString)> {
     kept.filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
-/// A command in the caller's environment, but for the locale.
+/// A command in the caller's environment, except for the locale.
 fn command(program: &Path) -> std::process::Command {
     let mut command = bare_command(program);
     command.env_remove("LANG").env_remove("LANGUAGE").env(LOCALE.0, LOCALE.1);
@@ -505,7 +505,7 @@ mod tests {
 
     /// After a supervisor was reaped its pid may be given to any process.
     #[test]
-    fn a_pid_that_is_not_of_a_child_is_forgotten_and_not_waited_for() {
+    fn a_pid_of_another_process_is_dropped_and_not_awaited() {
         let other = rustix::process::getppid().unwrap();
         remember(other);
         assert!(!end_supervised());
@@ -515,7 +515,7 @@ mod tests {
         let running = Pid::from_child(&child);
         remember(running);
         assert_eq!(*SUPERVISORS.lock().unwrap(), [running]);
-        // A supervisor ends when nothing is left below it, and this is none.
+        // A supervisor ends with its last descendant; this process is not a supervisor.
         child.kill().unwrap();
         let watch = Stopwatch::start();
         while end_supervised() {

@@ -1,8 +1,7 @@
-//! The mark of the runner that started a process or a container, and when that runner is known to have
-//! ended.
+//! The owner mark: which runner started a process or a container, and whether that runner has ended.
 //!
-//! Processes carry the mark in their environment, containers and networks as a label. What carries the
-//! mark of a runner that has ended is left behind, and the next run ends it.
+//! Processes carry the mark in their environment, containers and networks as a label. Whatever carries the
+//! mark of a runner that has ended is an orphan, and the next run removes it.
 
 use std::fmt;
 use std::io;
@@ -11,12 +10,11 @@ use procfs::process::Process;
 
 /// A runner: one process of one PID namespace of one boot of one machine.
 ///
-/// A pid means nothing outside of its PID namespace and its boot. So a runner counts as ended only when
-/// machine, boot and PID namespace are ours and no process has its pid and start time. Whatever else is
-/// found is left alone: the mark of another machine, of an earlier boot (two virtual machines made from
-/// one image can share their machine id, and a Docker Engine), of another PID namespace (a run in a
-/// container or in `unshare`), and marks that an earlier version of this program wrote, which have no
-/// namespace. `docker ps --all --filter label=perf-api.owner` lists the containers among them.
+/// A pid is meaningful only within its PID namespace and boot. So a runner counts as ended only when
+/// machine, boot and PID namespace are ours and no process has its pid and start time. Everything else is
+/// left alone: marks of another machine, of an earlier boot (two virtual machines made from one image can
+/// share their machine id and a Docker Engine), of another PID namespace (a run in a container or in
+/// `unshare`), and marks without a namespace, which an earlier version of this program wrote. `docker ps --all --filter label=perf-api.owner` lists the containers among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     machine: String,
@@ -37,7 +35,7 @@ impl Owner {
         let own = Process::myself().and_then(|own| own.stat()).map_err(io::Error::other)?;
         if u32::try_from(own.pid) != Ok(std::process::id()) {
             return Err(io::Error::other(
-                "/proc shows another PID namespace; mount it anew (`unshare --pid --fork --mount-proc`)",
+                "/proc shows another PID namespace; mount it again (`unshare --pid --fork --mount-proc`)",
             ));
         }
         let host = || line("/proc/sys/kernel/hostname");
@@ -58,7 +56,7 @@ impl Owner {
         self.process.replace(':', "-")
     }
 
-    /// Whether `mark` is of a runner that is known to have ended.
+    /// Whether `mark` belongs to a runner that has certainly ended.
     #[must_use]
     pub fn is_gone(&self, mark: &str) -> bool {
         let parts: Vec<&str> = mark.split('/').collect();

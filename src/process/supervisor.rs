@@ -2,9 +2,9 @@
 //!
 //! It starts the component and stays as its parent. As a subreaper it inherits every process below the
 //! component that loses its own parent, so it knows when the last of them has ended. Its standard input is
-//! the runner's end of a pipe: [`TERMINATE`] asks all of them to end, and when the pipe closes, because the
-//! runner wants it or because the runner is gone, they are killed. It copies what they write into a log of
-//! bounded size, so that nobody waits for the runner.
+//! a pipe from the runner: the byte [`TERMINATE`] sends SIGTERM to all of them. When the pipe closes (the
+//! runner closed it, or has ended) they are killed. The supervisor copies their output into a log of
+//! bounded size, so that no component blocks on the runner.
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read as _};
@@ -21,7 +21,7 @@ use super::tree::ProcessTree;
 use super::{POLL, ProcessError, bare_command, own_program, refused};
 use crate::units::CpuSet;
 
-/// What to start and to supervise.
+/// A component to start and supervise.
 #[derive(Debug)]
 pub struct Supervised {
     /// The CPUs that the component stays on.
@@ -34,37 +34,37 @@ pub struct Supervised {
     pub args: Vec<OsString>,
 }
 
-/// The byte that asks all processes of a component to end.
+/// The byte that requests SIGTERM for all processes of a component.
 pub(super) const TERMINATE: u8 = b't';
-/// How long the copying of output waits when there was little to copy, so that a component that writes
-/// many lines does not wake it for each.
+/// The pause of the output copier after a small read, so that a component that writes many lines does not
+/// wake it for each one.
 const COPY_PAUSE: Duration = Duration::from_millis(5);
-/// How long the last output may take to be copied.
+/// The time limit for copying the last output.
 const COPY_LIMIT: Duration = Duration::from_secs(1);
 
-/// Starts a component and waits until it and everything that it started has ended.
+/// Starts a component and waits until all its processes have ended.
 ///
-/// A component ends when its last process does. One whose first process fails ends at once: what is left
-/// of it is killed. Gives the first process's exit code; when a signal ended that process, this process is
-/// ended by the same signal.
+/// A component ends with its last process. When its first process fails, the others are killed at once.
+/// Returns the first process's exit code; when a signal ended that process, the same signal ends this
+/// process.
 ///
 /// # Errors
 /// When the component cannot be started.
 pub fn supervise(supervised: &Supervised) -> Result<u8, ProcessError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(refused("become a subreaper"))?;
-    // This thread runs where the runner does, and not on the component's CPUs.
+    // This thread stays on the runner's CPUs, off the component's.
     let (output, copied) = copy_output(&supervised.log)?;
     pin_to(&supervised.cpus)?;
     let leader = start(supervised, output)?;
-    std::thread::spawn(follow_orders);
+    std::thread::spawn(read_commands);
     let status = wait_for_all(leader)?;
-    // It ends with the last process that can write, unless the component handed its output to others.
+    // Copying ends with the last process that holds the pipe, which may be outside the component.
     let _ = copied.recv_timeout(COPY_LIMIT);
-    Ok(status.map_or(1, end_alike))
+    Ok(status.map_or(1, exit_like))
 }
 
-/// Copies what is written to a pipe into a log. The channel closes when all was copied.
+/// Copies a pipe into a log. The channel closes when everything was copied.
 fn copy_output(log: &Path) -> Result<(io::PipeWriter, mpsc::Receiver<()>), ProcessError> {
     let failed = |source| ProcessError::Log { path: log.to_owned(), source };
     let (output, input) = io::pipe().map_err(failed)?;
@@ -100,7 +100,7 @@ fn pin_to(cpus: &CpuSet) -> Result<(), ProcessError> {
     rustix::thread::sched_setaffinity(None, &set).map_err(refused("pin to the CPUs"))
 }
 
-/// Starts the component by way of `pin`, which binds its first process to the life of this one.
+/// Starts the component through the command `pin`, so that its first process is killed with this one.
 fn start(supervised: &Supervised, output: io::PipeWriter) -> Result<Pid, ProcessError> {
     let failed = |source| ProcessError::Spawn { program: (&supervised.program).into(), source };
     let errors = output.try_clone().map_err(failed)?;
@@ -118,14 +118,14 @@ fn start(supervised: &Supervised, output: io::PipeWriter) -> Result<Pid, Process
     Ok(Pid::from_child(&leader))
 }
 
-/// Whether the runner has asked all processes to end: then each has until the pipe closes.
+/// Whether the runner requested the end. Processes then have time until the pipe closes.
 static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// Does what the runner says, until it says no more: then everything is killed.
-fn follow_orders() {
-    let mut order = [0];
-    while matches!(io::stdin().read(&mut order), Ok(1)) {
-        if order[0] == TERMINATE {
+/// Reads commands from the runner until the pipe closes, then kills everything.
+fn read_commands() {
+    let mut command = [0];
+    while matches!(io::stdin().read(&mut command), Ok(1)) {
+        if command[0] == TERMINATE {
             IS_STOPPING.store(true, Ordering::SeqCst);
             ProcessTree::own().signal(Signal::TERM);
         }
@@ -133,8 +133,8 @@ fn follow_orders() {
     kill_all();
 }
 
-/// Kills everything below this process, also what is being started meanwhile. Does not return: the process
-/// ends when there is nothing left.
+/// Kills all descendants of this process, including those that are just being started. It does not return:
+/// the process ends with the last descendant.
 fn kill_all() {
     loop {
         ProcessTree::own().signal(Signal::KILL);
@@ -142,7 +142,7 @@ fn kill_all() {
     }
 }
 
-/// Waits until every process below this one has ended; gives how the first of them did.
+/// Waits until all descendants have ended. Returns the status of the first one.
 fn wait_for_all(leader: Pid) -> Result<Option<WaitStatus>, ProcessError> {
     let mut leader_status = None;
     loop {
@@ -160,17 +160,17 @@ fn wait_for_all(leader: Pid) -> Result<Option<WaitStatus>, ProcessError> {
     }
 }
 
-/// The exit code to end with; ends this process by the signal that `status` tells of.
-fn end_alike(status: WaitStatus) -> u8 {
+/// The exit code that mirrors `status`. When a signal ended the child, it ends this process too.
+fn exit_like(status: WaitStatus) -> u8 {
     if let Some(number) = status.terminating_signal() {
-        // The component's core is of interest, and this program's is not.
+        // Only the component may dump a core.
         let no_core = Rlimit { current: Some(0), maximum: Some(0) };
         let _ = rustix::process::setrlimit(Resource::Core, no_core);
-        // Rust handles SIGSEGV and SIGBUS, and gives them back to the system at their first time.
+        // The first SIGSEGV or SIGBUS only resets Rust's own handler.
         for signal in [Signal::from_named_raw(number); 2].into_iter().flatten() {
             let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
         }
-        // Where the signal is ignored, as under `nohup`: the way in which shells tell it.
+        // The signal is ignored, as under `nohup`: report it as shells do.
         return u8::try_from(128 + number).unwrap_or(u8::MAX);
     }
     status.exit_status().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)

@@ -1,8 +1,8 @@
-//! A process and everything below it, in whatever session or process group: who belongs to it, what it
-//! uses, and how it is ended.
+//! A process and all its descendants, in any session or process group: its members, their resource use,
+//! and how to end them.
 //!
-//! The root is a subreaper (`PR_SET_CHILD_SUBREAPER`): what loses its parent becomes a child of the root,
-//! so nothing leaves the tree by `setsid`, by forking twice, or by writing over its environment.
+//! The root is a subreaper (`PR_SET_CHILD_SUBREAPER`): an orphan becomes a child of the root, so no process
+//! leaves the tree by `setsid`, by forking twice, or by overwriting its environment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,27 +17,25 @@ use crate::units::Nanos;
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessTree(pub(super) Pid);
 
-/// What a component has used.
+/// The resource use of a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time in user and kernel mode since the start, of what runs and of what has ended.
+    /// CPU time in user and kernel mode since the start, of running and ended processes.
     pub cpu: Nanos,
-    /// Memory now, shared pages divided among their users (PSS), in bytes.
+    /// Current memory in bytes; shared pages are divided among their users (PSS).
     pub memory_bytes: u64,
-    /// How long a quota has kept it from a CPU; `None` without one.
+    /// The time that a CPU quota throttled it; `None` without a quota.
     pub throttled: Option<Nanos>,
 }
 
-/// Reads what `tree` uses at once and then every second, up to and including `window`.
+/// Samples the resource use of `tree` now and then every second, up to and including `window`.
 ///
-/// To find the members for certain takes a reading of every process of the system, and the kernel counts
-/// shared pages (proc(5), `smaps_rollup`) while the process waits: both are done at the two ends alone.
-/// In between, members come from the kernel's lists of children (proc(5), `children`), and memory is what
-/// it was at the beginning and what unshared pages (`statm`) have grown by since. CPU time is counted in
-/// ticks of 10 ms (`stat`).
+/// A reliable list of members needs a scan of all processes of the system, and the kernel blocks a process
+/// while it counts its shared pages (proc(5), `smaps_rollup`). So both happen only at the two ends. In
+/// between, members come from the kernel's lists of children (proc(5), `children`), and memory is the first
+/// value plus the growth of unshared pages (`statm`). CPU time is counted in ticks of 10 ms (`stat`).
 ///
-/// Gives the time of each reading since the first, and what was read. There is no reading of a tree whose
-/// root has ended.
+/// Returns each sample with its time since the first. A tree whose root has ended yields no sample.
 pub async fn sample_usage(tree: ProcessTree, window: Duration) -> Vec<(Nanos, Usage)> {
     let watch = Stopwatch::start();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -68,33 +66,33 @@ pub async fn sample_usage(tree: ProcessTree, window: Duration) -> Vec<(Nanos, Us
 }
 
 impl ProcessTree {
-    /// This process and everything below it.
+    /// This process and all its descendants.
     pub(super) fn own() -> Self {
         Self(rustix::process::getpid())
     }
 
-    /// Sends a signal to every process below the root; gives how many there are.
+    /// Sends a signal to every descendant of the root. Returns their number.
     pub(super) fn signal(self, signal: Signal) -> usize {
         let members = self.members();
         for pid in members.iter().filter_map(|member| Pid::from_raw(member.pid)) {
-            // A process that has ended meanwhile needs no signal.
+            // Fails when the process has just ended.
             let _ = rustix::process::kill_process(pid, signal);
         }
         members.len()
     }
 
-    /// The processes below the root, each after its parent.
+    /// The descendants of the root, each after its parent.
     pub(super) fn members(self) -> Vec<Process> {
         let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
         for process in procfs::process::all_processes().into_iter().flatten().flatten() {
-            // A process that ended between the listing and the reading has nothing to add.
+            // The process ended after it was listed.
             let Ok(stat) = process.stat() else { continue };
             children.entry(stat.ppid).or_default().push(process);
         }
         self.below(|parent| children.remove(&parent).unwrap_or_default())
     }
 
-    /// As [`Self::members`], at less cost: the kernel may leave out who is just then being forked or
+    /// Like [`Self::members`], but cheaper. The kernel may omit a process that is just being forked or
     /// reaped.
     fn listed_members(self) -> Vec<Process> {
         let children = |pid: i32| -> Option<Vec<u32>> {
@@ -103,7 +101,7 @@ impl ProcessTree {
             Some(lists?.concat())
         };
         if children(self.0.as_raw_nonzero().get()).is_none() {
-            // This kernel has no such lists.
+            // This kernel has no lists of children.
             return self.members();
         }
         self.below(|parent| {
@@ -123,17 +121,17 @@ impl ProcessTree {
         members
     }
 
-    /// CPU time of the members and of all that ended below the root; `None` when the root has ended.
+    /// CPU time of the members and of all ended descendants; `None` when the root has ended.
     ///
-    /// A process counts itself, or is in the count of who reaped it, which is one of its ancestors.
-    /// Ancestors are read first, so nothing is counted twice; what is reaped between two readings is
-    /// counted by neither, and so the larger of two sums is taken.
+    /// A running process reports its own time. An ended one is in the total of the ancestor that reaped
+    /// it. Ancestors are read first, so nothing is counted twice. A process that is reaped between two
+    /// readings is in neither, so the larger of two sums is taken.
     fn cpu(self, members: &[Process]) -> Option<Nanos> {
         let sum = || {
             let root = Process::new(self.0.as_raw_nonzero().get()).and_then(|root| root.stat());
             let of_members = |sum: u64, stat: Stat| sum + own_ticks(&stat) + reaped_ticks(&stat);
             let stats = || members.iter().filter_map(|member| member.stat().ok());
-            // The root is this program, whose own work is not the component's.
+            // The root is the supervisor, whose own time does not count.
             root.ok().map(|root| stats().fold(reaped_ticks(&root), of_members))
         };
         let ticks = sum().max(sum())?;
@@ -155,7 +153,7 @@ fn proportional_memory(process: &Process) -> Option<u64> {
     Some(maps.iter().filter_map(|map| map.extension.map.get("Pss")).sum())
 }
 
-/// Memory that no file backs, in bytes.
+/// Memory that is not shared, in bytes.
 fn unshared_memory(process: &Process) -> Option<u64> {
     let pages = process.statm().ok()?;
     Some(pages.resident.saturating_sub(pages.shared) * procfs::page_size())
@@ -170,24 +168,24 @@ mod tests {
     use super::*;
     use crate::process::bare_command;
 
-    /// A shell that had work done by children, by theirs, and by what outlives its parent, and then tells
-    /// what all of it took (`times`, POSIX).
+    /// A shell script that uses CPU in itself, in children, grandchildren and an orphan, and then prints the
+    /// total (`times`, POSIX).
     const SCRIPT: &str = "burn() { i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; }
         burn; (burn); (burn; (burn); burn) & wait
         times; read line";
 
     #[test]
-    fn time_of_what_has_ended_is_neither_lost_nor_counted_twice() {
+    fn the_time_of_ended_processes_is_counted_once() {
         let mut command = bare_command(Path::new("sh"));
         command.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut shell = command.spawn().unwrap();
-        let told = BufReader::new(shell.stdout.take().unwrap());
-        let words: Vec<String> = told.lines().take(2).map(Result::unwrap).collect();
+        let output = BufReader::new(shell.stdout.take().unwrap());
+        let lines: Vec<String> = output.lines().take(2).map(Result::unwrap).collect();
         let seconds = |text: &str| -> f64 {
             let (minutes, seconds) = text.trim_end_matches('s').split_once('m').unwrap();
             minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
         };
-        let expected: f64 = words.join(" ").split(' ').map(seconds).sum();
+        let expected: f64 = lines.join(" ").split(' ').map(seconds).sum();
         // The shell is a member of the tree of this process; its root's own time does not count.
         let tree = ProcessTree::own();
         let is_shell = |process: &Process| u32::try_from(process.pid) == Ok(shell.id());
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_without_a_root_has_used_nothing_that_is_known() {
+    fn a_tree_whose_root_has_ended_has_no_cpu_time() {
         let mut child = bare_command(Path::new("sh")).args(["-c", ":"]).spawn().unwrap();
         let tree = ProcessTree(Pid::from_child(&child));
         child.wait().unwrap();

@@ -14,10 +14,9 @@ use super::Report;
 use super::charts::title;
 use super::summary::Answer;
 use crate::analysis::{CaseAnalysis, Estimate, LineKnee, POINTS_PER_DECADE, Scaling};
-use crate::model::rules::CONFIDENCE_LEVEL;
 use crate::model::{
     Case, ComponentName, Part, QUANTILES, Quantile, ResourceSample, TrialRecord, TrialRow,
-    flag_names, min_requests,
+    flag_names, min_requests, rules,
 };
 use crate::store::{self, Declaration, PageColumn, PageValues};
 use crate::units::{Nanos, Rps};
@@ -189,7 +188,7 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         constants: Constants {
             log_step: LOG_STEP,
             points_per_decade: POINTS_PER_DECADE,
-            level: CONFIDENCE_LEVEL,
+            level: rules::CONFIDENCE_LEVEL,
             parts: Part::ALL,
         },
         answers,

@@ -7,7 +7,7 @@
 
 use super::flags::{is_disturbed, is_driven};
 use super::load::own_cpu;
-use crate::host::watch_host;
+use crate::host::sample_host;
 use crate::load::{CEILING_WINDOW, CeilingRequest, LoadDriver, LoadError, LoaderTarget};
 use crate::model::Measurement;
 use crate::stats::latency_figures;
@@ -95,7 +95,7 @@ async fn drive(
     request: &CeilingRequest<'_>,
 ) -> Result<Attempt, LoadError> {
     let cpus: CpuSet = request.loader.iter().chain(request.app.iter()).collect();
-    let watch = tokio::spawn(watch_host(cpus.clone(), CEILING_WINDOW));
+    let watch = tokio::spawn(sample_host(cpus.clone(), CEILING_WINDOW));
     let measured = target.drive(driver, request).await?;
     if is_driven(&measured, &latency_figures(&measured.latency)) {
         return Ok(Attempt::Driven);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Runner, StackContext};
-use crate::host::watch_host;
+use crate::host::sample_host;
 use crate::launch::RunningStack;
 use crate::load::LoadRequest;
 use crate::model::{
@@ -38,7 +38,7 @@ impl Runner<'_, '_> {
         let has_neighbour = || reservation.is_some_and(|own| !own.others().is_empty());
         let mut is_beside_another_run = has_neighbour();
         // To the deadline, and not to the end of what the loader has to write down.
-        let watch = self.request.watches_host.then(|| tokio::spawn(watch_host(cpus, duration)));
+        let watch = self.request.watches_host.then(|| tokio::spawn(sample_host(cpus, duration)));
         live.begin_sampling(duration);
         if stage == Stage::Load && trial.case.target_rps.as_f64() >= MIN_RPS_TO_COMPARE {
             live.begin_comparing(duration);

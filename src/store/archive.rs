@@ -1,4 +1,4 @@
-//! A dataset as one file, and datasets on their way between places.
+//! Export and import of a dataset as one file, and copies between locations.
 //!
 //! An exported dataset is a tar archive, compressed with Zstandard: one folder whose name is the
 //! id, the manifest first, then the tables. The same dataset gives the same archive, byte for byte.
@@ -15,7 +15,7 @@ use super::seal::Staged;
 use super::{FILE_NAMES, Location, Manifest, Store, StoreError, location, manifest};
 use crate::id::{ContentHash, DatasetId};
 
-/// A dataset that has come, and is to be checked before it is accepted.
+/// A received dataset, to be verified before it is accepted.
 #[derive(Debug)]
 pub struct Incoming {
     staged: Staged,
@@ -23,7 +23,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// `name` is what errors call the place that it came from.
+    /// `name` is its source, for error messages.
     fn new(staged: Staged, name: String) -> Result<Self, StoreError> {
         let view = Store::open(&Location::Folder(staged.place().to_owned()))?;
         Ok(Self { staged, view: Store { name, ..view } })
@@ -35,7 +35,7 @@ impl Incoming {
         self.staged.id
     }
 
-    /// A place of results that has this dataset alone.
+    /// A location with only this dataset.
     #[must_use]
     pub fn place(&self) -> &Store {
         &self.view
@@ -43,10 +43,10 @@ impl Incoming {
 }
 
 impl Store {
-    /// Writes a dataset to a file that is not there yet. Its place is only read.
+    /// Writes a dataset to a new file.
     ///
     /// # Errors
-    /// When the file is there, the dataset is not intact, or anything cannot be read or written.
+    /// When the file exists, the dataset is not intact, or reading or writing fails.
     pub async fn export(&self, id: DatasetId, path: &Path) -> Result<(), StoreError> {
         if path.exists() {
             return Err(StoreError::Exists(path.to_owned()));
@@ -59,53 +59,53 @@ impl Store {
         crate::file::keep_new(temporary, path).map_err(write())
     }
 
-    /// Unpacks an exported dataset, to be checked and accepted.
+    /// Unpacks an exported dataset, to be verified and accepted.
     ///
     /// # Errors
-    /// When the file is no exported dataset, or anything cannot be read or written.
+    /// When the file is not an exported dataset, or reading or writing fails.
     pub fn unpack(&self, path: &Path) -> Result<Incoming, StoreError> {
         let wrong = |message: String| StoreError::Archive { path: path.to_owned(), message };
         let file = File::open(path).map_err(StoreError::io("read", path))?;
         let decoder = zstd::Decoder::new(file).map_err(StoreError::io("read", path))?;
         let mut archive = Archive::new(decoder);
-        // Raw: extensions, such as long names, would be read into memory whatever their size.
+        // Raw: otherwise extensions, such as long names, are read into memory without a limit.
         let entries = archive.entries().map_err(|error| wrong(error.to_string()))?;
         let mut entries = entries.raw(true);
         let mut next = || entries.next().transpose().map_err(|error| wrong(error.to_string()));
-        let too_early = || wrong("it ends too early".to_owned());
-        let mut first = next()?.ok_or_else(too_early)?;
+        let truncated = || wrong("it is truncated".to_owned());
+        let mut first = next()?.ok_or_else(truncated)?;
         let id = named_id(&first)
             .ok_or_else(|| wrong("it does not begin with a manifest".to_owned()))?;
         check_entry(&first, id, manifest::FILE).map_err(wrong)?;
         let staged = self.stage(id)?;
         if staged.copy(manifest::FILE, &mut first, manifest::MAX_BYTES)? > manifest::MAX_BYTES {
-            return Err(wrong("its manifest is too long".to_owned()));
+            return Err(wrong("its manifest is too large".to_owned()));
         }
         let bytes = std::fs::read(staged.files().join(manifest::FILE));
         let bytes = bytes.map_err(StoreError::io("read", &staged.files()))?;
         let manifest = Manifest::parse(&bytes, id, &format!("{}: {id}", path.display()))?;
         for (name, listed) in &manifest.files {
-            let mut entry = next()?.ok_or_else(too_early)?;
+            let mut entry = next()?.ok_or_else(truncated)?;
             check_entry(&entry, id, name).map_err(wrong)?;
             if staged.copy(name, &mut entry, listed.bytes)? > listed.bytes {
                 return Err(wrong(format!("`{name}` has more than {} bytes", listed.bytes)));
             }
         }
         if next()?.is_some() {
-            return Err(wrong("something follows the tables".to_owned()));
+            return Err(wrong("it has more entries after the tables".to_owned()));
         }
         Incoming::new(staged, path.display().to_string())
     }
 
-    /// Copies the files of a dataset to another place, to be checked and accepted there.
+    /// Copies a dataset to another location, to be verified and accepted there.
     ///
     /// # Errors
-    /// When one is not as listed, or anything cannot be read or written.
+    /// When a file does not match the manifest, or reading or writing fails.
     pub async fn send(&self, id: DatasetId, target: &Self) -> Result<Incoming, StoreError> {
         Incoming::new(self.copy_files(id, &target.work).await?, self.location.to_string())
     }
 
-    /// The files of a dataset in a temporary folder in `dir`, each compared with its hash.
+    /// Copies the files of a dataset to a temporary folder in `dir`, and checks their hashes.
     async fn copy_files(&self, id: DatasetId, dir: &Path) -> Result<Staged, StoreError> {
         let bytes = self.read_whole(id, manifest::FILE, manifest::MAX_BYTES).await?;
         let manifest = Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))?;
@@ -118,25 +118,25 @@ impl Store {
             let write = || StoreError::io("write", &files);
             let got = self.objects.get(&path).await.map_err(read())?;
             let mut file = File::create_new(files.join(name)).map_err(write())?;
-            let (mut pieces, mut hasher, mut size) = (got.into_stream(), ContentHash::hasher(), 0);
-            while let Some(piece) = pieces.try_next().await.map_err(read())? {
-                size += piece.len() as u64;
+            let (mut chunks, mut hasher, mut size) = (got.into_stream(), ContentHash::hasher(), 0);
+            while let Some(chunk) = chunks.try_next().await.map_err(read())? {
+                size += chunk.len() as u64;
                 if size > listed.bytes {
                     break;
                 }
-                hasher.update(&piece);
-                file.write_all(&piece).map_err(write())?;
+                hasher.update(&chunk);
+                file.write_all(&chunk).map_err(write())?;
             }
             file.sync_all().map_err(write())?;
             if size != listed.bytes || hasher.finish() != listed.sha256 {
-                let message = "it is not what its manifest lists".to_owned();
+                let message = "its size or hash differs from its manifest".to_owned();
                 return Err(StoreError::Corrupt { object: self.shown(id, name), message });
             }
         }
         Ok(staged)
     }
 
-    /// Makes a dataset of what has come and was found intact.
+    /// Adds a received and verified dataset to this location.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -147,7 +147,7 @@ impl Store {
 
 /// Writes the archive of a staged dataset.
 fn pack(id: DatasetId, dir: &Path, target: &File) -> io::Result<()> {
-    // Tables are compressed already: a higher level finds nothing more.
+    // Tables are compressed already: a higher level gains nothing.
     let encoder = zstd::Encoder::new(target, 1)?;
     let mut builder = Builder::new(encoder);
     for name in std::iter::once(manifest::FILE).chain(FILE_NAMES) {
@@ -177,10 +177,10 @@ fn check_entry<R: Read>(
     let path = entry.path().map_err(|error| error.to_string())?;
     let expected = format!("{id}/{name}");
     if *path != *Path::new(&expected) {
-        return Err(format!("`{}` stands where `{expected}` belongs", path.display()));
+        return Err(format!("expected the entry `{expected}`, found `{}`", path.display()));
     }
     if entry.header().entry_type() != EntryType::Regular {
-        return Err(format!("`{expected}` is no regular file"));
+        return Err(format!("`{expected}` is not a regular file"));
     }
     Ok(())
 }

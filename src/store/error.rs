@@ -1,51 +1,51 @@
-//! What goes wrong with stored results, by cause: the exit code of a command follows from it.
+//! Errors of the dataset store, by cause: the exit code of a command follows from the cause.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::SCHEMA_VERSION;
 
-/// What goes wrong with stored results.
+/// An error of the dataset store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("cannot {action} {path}")]
     Io {
-        /// What was tried.
+        /// The action, as in "cannot …".
         action: &'static str,
-        /// On what.
+        /// The object of the action.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// There is no results folder.
     #[error("there is no results folder {0}")]
     NoResults(PathBuf),
-    /// A URL that names no object store.
-    #[error("`{url}` names no place for results")]
+    /// A URL that is not of an object store.
+    #[error("`{url}` is not a location for results")]
     Place {
-        /// What was given.
+        /// The invalid URL.
         url: String,
-        /// Why not.
+        /// The cause.
         source: object_store::Error,
     },
-    /// An object store, or the file system behind one, refused.
+    /// An operation of an object store failed.
     #[error("cannot {action} {object}")]
     Unreadable {
-        /// What was tried.
+        /// The action, as in "cannot …".
         action: &'static str,
-        /// On what.
+        /// The object of the action.
         object: String,
-        /// Why not.
+        /// The cause.
         source: object_store::Error,
     },
-    /// A file of a dataset is not there.
+    /// A file of a dataset is missing.
     #[error("{object} is missing")]
     Missing {
         /// The file.
         object: String,
     },
-    /// A file of a dataset is not what its hash or its schema says.
+    /// A file of a dataset does not match its hash or schema.
     #[error("{object} is corrupt: {message}")]
     Corrupt {
         /// The file.
@@ -54,14 +54,14 @@ pub enum StoreError {
         message: String,
     },
     /// A manifest of a newer version.
-    #[error("{object} has schema version {found}; this program reads up to {SCHEMA_VERSION}")]
+    #[error("{object} has schema version {found}: this program reads up to {SCHEMA_VERSION}")]
     TooNew {
         /// The file.
         object: String,
         /// Its version.
         found: u32,
     },
-    /// Another process writes here.
+    /// Another process holds the lock.
     #[error("another process is writing to {results} ({holder})")]
     Locked {
         /// The results folder.
@@ -69,7 +69,7 @@ pub enum StoreError {
         /// Who holds the lock.
         holder: String,
     },
-    /// A journal is damaged before its last record.
+    /// A journal is corrupt before its last record.
     #[error("the journal {path} is damaged at line {line}: {message}")]
     Journal {
         /// The file.
@@ -82,35 +82,35 @@ pub enum StoreError {
     /// No unfinished run has that name.
     #[error("no unfinished run is called `{name}` in {results}{candidates}")]
     NoRun {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// Where.
+        /// The results folder.
         results: PathBuf,
-        /// Those that there are, in words.
+        /// The existing names, as text.
         candidates: String,
     },
     /// No dataset has that name.
     #[error("no dataset is called `{name}` in {results}{candidates}")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// Where.
+        /// The location.
         results: String,
-        /// Those that there are, in words.
+        /// The existing names, as text.
         candidates: String,
     },
     /// More than one dataset has that prefix.
-    #[error("`{name}` is the beginning of more than one dataset: {candidates}")]
+    #[error("`{name}` matches more than one dataset: {candidates}")]
     Ambiguous {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// Those that it could be.
+        /// The matching datasets.
         candidates: String,
     },
-    /// A tag that cannot be one.
-    #[error("`{0}` cannot be a tag")]
+    /// An invalid tag.
+    #[error("`{0}` is not a valid tag")]
     BadTag(String),
-    /// A tag that is not there.
+    /// A tag that does not exist.
     #[error("there is no tag `{0}`")]
     NoTag(String),
     /// A tag that names another dataset.
@@ -118,7 +118,7 @@ pub enum StoreError {
     TagTaken {
         /// The tag.
         tag: String,
-        /// What it names, shortened.
+        /// The other dataset, shortened.
         dataset: String,
     },
     /// A dataset that must not be removed.
@@ -129,11 +129,11 @@ pub enum StoreError {
         /// Its tags.
         tags: String,
     },
-    /// A file that would be written over.
-    #[error("{0} is already there")]
+    /// A file that would be overwritten.
+    #[error("{0} already exists")]
     Exists(PathBuf),
-    /// A file that is no exported dataset.
-    #[error("{path} is no exported dataset: {message}")]
+    /// A file that is not an exported dataset.
+    #[error("{path} is not an exported dataset: {message}")]
     Archive {
         /// The file.
         path: PathBuf,
@@ -145,7 +145,7 @@ pub enum StoreError {
     Encode {
         /// The table.
         table: &'static str,
-        /// Why not.
+        /// The cause.
         message: String,
     },
 }
@@ -156,7 +156,7 @@ impl StoreError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// What an object store's refusal means for a dataset's file.
+    /// Converts the error of an object store for a file of a dataset.
     pub(super) fn object(
         action: &'static str,
         object: String,
@@ -168,18 +168,18 @@ impl StoreError {
     }
 }
 
-/// In what condition a dataset is.
+/// The condition of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
-    /// Everything is as its hashes say.
+    /// Every file matches its hash.
     Intact,
     /// It was written by a newer version.
     TooNew,
     /// It could not be read.
     Unreadable,
-    /// A file is not there.
+    /// A file is missing.
     Missing,
-    /// A file is not what its hash or its schema says.
+    /// A file does not match its hash or schema.
     Corrupt,
 }
 
@@ -198,7 +198,7 @@ impl Condition {
 }
 
 impl StoreError {
-    /// What the error says of the dataset that was read.
+    /// The condition of the dataset whose reading failed.
     #[must_use]
     pub fn condition(&self) -> Condition {
         match self {

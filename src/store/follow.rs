@@ -1,5 +1,4 @@
-//! Reading a journal while somebody else writes it: each line once, without a lock, and without
-//! reading again what was read.
+//! Reading a journal while another process writes it: each line once, without a lock.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -14,34 +13,34 @@ use crate::clock::UnixMillis;
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
-    /// Bytes of the lines that were read.
+    /// Bytes of the lines that have been read.
     bytes: u64,
-    /// How many lines that were.
+    /// The number of lines that have been read.
     lines: usize,
     written: Option<UnixMillis>,
-    /// How many bytes are read at once.
-    piece: u64,
+    /// The number of bytes to read at once.
+    chunk: u64,
 }
 
-/// The journal of a long run has hundreds of megabytes, and a line of it some hundred kilobytes.
-const PIECE: u64 = 8 << 20;
+/// A journal can have hundreds of megabytes, with lines of some hundred kilobytes.
+const CHUNK: u64 = 8 << 20;
 
 impl Follower {
     pub(super) fn of(path: PathBuf) -> Self {
-        Self { path, bytes: 0, lines: 0, written: None, piece: PIECE }
+        Self { path, bytes: 0, lines: 0, written: None, chunk: CHUNK }
     }
 
-    /// The next lines that were written whole, a piece of the journal at a time; none when all were
-    /// told. A torn last line is waited for: it is being written, or whoever wrote it has died.
+    /// Reads the next complete lines, one chunk at a time. Empty when there are none. A truncated last line is
+    /// not returned: it is still being written, or its writer has died.
     ///
     /// # Errors
     /// When the journal cannot be read, or is damaged before its last line.
     pub fn news(&mut self) -> Result<Vec<Entry>, StoreError> {
         let mut bytes = self.unread().map_err(StoreError::io("read", &self.path))?;
         let mut whole = whole_bytes(&bytes);
-        while whole == 0 && bytes.len() as u64 == self.piece {
-            // A line that is longer than a piece.
-            self.piece *= 2;
+        while whole == 0 && bytes.len() as u64 == self.chunk {
+            // The line is longer than a chunk.
+            self.chunk *= 2;
             bytes = self.unread().map_err(StoreError::io("read", &self.path))?;
             whole = whole_bytes(&bytes);
         }
@@ -59,7 +58,7 @@ impl Follower {
         Ok(entries)
     }
 
-    /// When it was written to, as far as the file system tells, at the last look.
+    /// The modification time of the journal at the last read.
     #[must_use]
     pub fn written(&self) -> Option<UnixMillis> {
         self.written
@@ -74,7 +73,7 @@ impl Follower {
         let mut bytes = Vec::new();
         if about.len() > self.bytes {
             file.seek(SeekFrom::Start(self.bytes))?;
-            file.take(self.piece).read_to_end(&mut bytes)?;
+            file.take(self.chunk).read_to_end(&mut bytes)?;
         }
         Ok(bytes)
     }
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn each_whole_line_is_told_once_and_a_torn_one_when_it_is_whole() {
+    fn each_line_is_returned_once_when_it_is_complete() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.jsonl");
         let mut follower = Follower::of(path.clone());
@@ -110,16 +109,20 @@ mod tests {
             assert_eq!(follower.news().unwrap().len(), expected, "{text}");
         }
         assert!(follower.written().is_some());
-        let mut in_pieces = Follower { piece: 8, ..Follower::of(path.clone()) };
-        let told: Vec<usize> =
+        let mut in_pieces = Follower { chunk: 8, ..Follower::of(path.clone()) };
+        let counts: Vec<usize> =
             (0..4).map(|_| in_pieces.news().unwrap().len()).filter(|&lines| lines > 0).collect();
-        assert_eq!(told.iter().sum::<usize>(), 3, "{told:?}");
-        assert!(told.len() > 1, "not all at once: {told:?}");
+        assert_eq!(counts.iter().sum::<usize>(), 3, "{counts:?}");
+        assert!(counts.len() > 1, "not all at once: {counts:?}");
         let damaged = third.replace("\"3\"", "\"4\"");
         std::fs::write(&path, format!("{first}{second}{third}{damaged}")).unwrap();
-        assert_eq!(follower.news().unwrap().len(), 0, "a last line that does not fit was torn");
+        assert_eq!(
+            follower.news().unwrap().len(),
+            0,
+            "a last line with a wrong checksum is truncated"
+        );
         std::fs::write(&path, format!("{first}{second}{third}{damaged}{first}")).unwrap();
-        let told = follower.news().unwrap_err().to_string();
-        assert!(told.contains("line 4"), "{told}");
+        let message = follower.news().unwrap_err().to_string();
+        assert!(message.contains("line 4"), "{message}");
     }
 }

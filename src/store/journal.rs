@@ -1,7 +1,7 @@
-//! The journal of a run: one line for each thing that happened, on disk before the next begins.
+//! The journal of a run: one line for each event, synced to disk before the next event.
 //!
 //! A line is the first 16 hex digits of the SHA-256 of its JSON, a space, the JSON, a line feed.
-//! The last line may be torn by a crash: it is dropped and told. Any other damage is an error.
+//! A crash can truncate the last line: it is dropped and reported. Any other damage is an error.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::manifest::{Difference, PinnedBundle};
+use super::pinned::{Difference, PinnedBundle};
 use crate::clock::UnixMillis;
 use crate::id::{ContentHash, RunId, TrialId};
 use crate::model::{
@@ -25,32 +25,32 @@ pub(super) const FILE: &str = "journal.jsonl";
 /// Digits of the checksum before each record.
 const CHECK_DIGITS: usize = 16;
 
-/// What is known before the first trial.
+/// The values that are known before the first trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// The program that measures, with its version.
+    /// The program, with its version.
     pub writer: String,
     /// When the run began.
     pub started: UnixMillis,
-    /// What is measured, without what cannot be had here.
+    /// The experiment, without unavailable components.
     pub experiment: Experiment,
-    /// How trials are put in order.
+    /// The order of trials.
     pub order: Order,
     /// The pinned components.
     pub bundle: PinnedBundle,
-    /// Components that the spec asked for and that cannot be had here.
+    /// Components of the spec that are unavailable on this host.
     pub unavailable: Vec<ComponentName>,
     /// The machine.
     pub host: Fingerprint,
-    /// What was found of it that can disturb a measurement; empty when it was not looked at.
+    /// The results of the host checks; empty when they did not run.
     #[serde(default)]
     pub checks: Vec<Check>,
-    /// Where stacks run.
+    /// The launcher of stacks.
     pub launcher: String,
-    /// Whether containers are to be loaded through published ports.
+    /// Whether the load goes through published ports.
     #[serde(default)]
     pub is_published: bool,
-    /// What offers the load.
+    /// The loader, with its version.
     pub load_driver: String,
     /// The name that both sides of an interleaved comparison have; `None` for every other run.
     #[serde(default)]
@@ -63,35 +63,35 @@ pub struct Header {
 pub enum Entry {
     /// The first line.
     Begin(Box<Header>),
-    /// What a component said of itself when it was started.
+    /// The self-report of a started component.
     Report {
         /// The component.
         component: ComponentName,
-        /// Its words.
+        /// Its self-report.
         report: SelfReport,
     },
-    /// A trial that is over. One that failed may stand again, with how it ended then.
+    /// The record of a finished trial. A failed trial may follow again, with its new outcome.
     Trial(Box<TrialRecord>),
     /// A stack was stopped.
     Stopped {
-        /// The trials that it had.
+        /// The trials that ran on it.
         trials: Vec<TrialId>,
-        /// How long that took.
+        /// The duration of the stop.
         took: Nanos,
     },
-    /// No more blocks are measured, and what stands of later ones is left out.
+    /// The run ends after the whole blocks; records of later blocks are ignored.
     Ended {
-        /// How many blocks are whole.
+        /// The number of whole blocks.
         repetitions: u32,
     },
-    /// A search came to its end.
+    /// A search has ended.
     Searched {
         /// What each stack sustains.
         capacities: Vec<Capacity>,
     },
-    /// The run was interrupted and went on, although these were not the same.
+    /// An interrupted run was resumed in spite of these differences.
     Resumed {
-        /// What was not the same.
+        /// The differences.
         accepted_differences: Vec<Difference>,
     },
 }
@@ -107,7 +107,7 @@ pub struct Journal {
 impl Journal {
     pub(super) fn create(dir: &Path, header: &Header) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir).map_err(StoreError::io("make the folder", dir))?;
-        // The names of new folders must be on the disk too.
+        // The entries of new folders must be synced too.
         dir.ancestors().skip(1).take(2).try_for_each(super::sync_dir)?;
         let path = dir.join(FILE);
         let file = File::create_new(&path).map_err(StoreError::io("write", &path))?;
@@ -117,7 +117,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens a journal to go on with it. A torn last line is cut off.
+    /// Opens a journal to resume it. A truncated last line is removed.
     pub(super) fn reopen(dir: &Path) -> Result<(Self, JournalContent), StoreError> {
         let path = dir.join(FILE);
         let content = JournalContent::read(&path)?;
@@ -136,7 +136,7 @@ impl Journal {
         &self.dir
     }
 
-    /// Adds a line and waits until it is on the disk.
+    /// Appends a line and syncs it to disk.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -148,22 +148,22 @@ impl Journal {
     }
 }
 
-/// What stands in a journal.
+/// The content of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalContent {
-    /// What was known before the first trial.
+    /// The header.
     pub header: Header,
-    /// What components said of themselves, in the order of starts.
+    /// The self-reports of components, in the order of starts.
     pub reports: Vec<(ComponentName, SelfReport)>,
-    /// The trials that are over, in the order of their ids.
+    /// The finished trials, by id.
     pub trials: Vec<TrialRecord>,
-    /// How many trials of each stack failed last, one after another.
+    /// The number of consecutive failed trials at the end, for each stack.
     pub failures_in_a_row: BTreeMap<Stack, u32>,
-    /// What was not the same when the run was interrupted and went on, each once.
+    /// The differences that were accepted on resume, without duplicates.
     pub accepted_differences: Vec<Difference>,
-    /// What a search found; empty for every other run.
+    /// The results of a search; empty for every other run.
     pub capacities: Vec<Capacity>,
-    /// Bytes of a torn last line that were left out.
+    /// Bytes of a truncated last line, which was ignored.
     pub torn_bytes: u64,
     /// Bytes of whole lines.
     pub whole_bytes: u64,
@@ -179,7 +179,7 @@ impl JournalContent {
         Self::parse(&bytes, path)
     }
 
-    /// What stands in the bytes of a journal. `path` names it in errors.
+    /// Parses the bytes of a journal. `path` is for error messages.
     ///
     /// # Errors
     /// When it is damaged anywhere but in its last line.
@@ -197,7 +197,7 @@ impl JournalContent {
             return Err(damaged(1, "it does not begin with the run's header"));
         };
         if header.experiment.trials().is_none() {
-            return Err(damaged(1, "its experiment has more trials than any may have"));
+            return Err(damaged(1, "its experiment has too many trials"));
         }
         let mut content = Self {
             header: *header,
@@ -250,7 +250,7 @@ impl JournalContent {
 }
 
 impl JournalContent {
-    /// How many blocks stand in it whole, counted from the first.
+    /// The number of complete blocks, counted from the first.
     #[must_use]
     pub fn whole_blocks(&self) -> u32 {
         let repetitions = self.header.experiment.repetitions;
@@ -262,8 +262,8 @@ impl JournalContent {
         u32::try_from((0..repetitions).take_while(is_whole).count()).unwrap_or(repetitions)
     }
 
-    /// Leaves out all but the first blocks, as if no more had been asked for. A trial's id is its place
-    /// in the matrix, which is then smaller.
+    /// Keeps only the first blocks, as if the experiment had no more repetitions. Trials get new ids, since an
+    /// id is the index in the matrix.
     fn keep_blocks(&mut self, repetitions: u32) {
         let before = self.header.experiment.repetitions.max(1);
         self.header.experiment.repetitions = repetitions;
@@ -275,14 +275,14 @@ impl JournalContent {
     }
 }
 
-/// A trial that is over, with how it ended before. Only one that failed may be executed again.
+/// A trial record with its earlier failures. Only a failed trial may be executed again.
 fn repeated(
     mut record: TrialRecord,
     before: Option<TrialRecord>,
     retries: u32,
 ) -> Result<TrialRecord, String> {
     let Some(before) = before else { return Ok(record) };
-    let twice = || format!("trial {} stands twice", before.trial.id);
+    let twice = || format!("trial {} is recorded twice", before.trial.id);
     let Outcome::Failed(failure) = before.outcome else { return Err(twice()) };
     if before.trial != record.trial || before.earlier_failures.len() >= to_usize(retries) {
         return Err(twice());
@@ -292,7 +292,7 @@ fn repeated(
     Ok(record)
 }
 
-/// Counts failures of a stack that follow one another. What was not executed counts for nothing.
+/// Counts consecutive failures of a stack. Trials that were not executed do not count.
 pub fn count_failure(in_a_row: &mut BTreeMap<Stack, u32>, record: &TrialRecord) {
     let own = in_a_row.entry(record.trial.case.stack.clone()).or_default();
     match &record.outcome {
@@ -306,8 +306,8 @@ fn to_usize(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Bytes of the lines that were written whole. A power cut can leave a last line that has its end
-/// and not its middle: its checksum does not fit, and it was torn.
+/// The bytes of the complete lines. A power cut can leave a last line with its end but without its middle;
+/// its checksum does not match, so it counts as truncated.
 pub(super) fn whole_bytes(bytes: &[u8]) -> usize {
     let end_of_line = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte == b'\n');
     let Some(end) = end_of_line(bytes) else { return 0 };
@@ -315,7 +315,7 @@ pub(super) fn whole_bytes(bytes: &[u8]) -> usize {
     if checked_json(&bytes[start..end]).is_ok() { end + 1 } else { start }
 }
 
-/// The runs under `dir` that can go on, the earliest first.
+/// The runs under `dir` that can be resumed, the earliest first.
 pub(super) fn unfinished(dir: &Path) -> Vec<RunId> {
     let mut runs: Vec<RunId> = run_dirs(dir)
         .filter(|run| has_begun(run))
@@ -325,14 +325,14 @@ pub(super) fn unfinished(dir: &Path) -> Vec<RunId> {
     runs
 }
 
-/// Removes what runs under `dir` left that died before their header was written: an empty folder,
-/// or one with a journal of no whole line. Whatever else is there is somebody's, and stays.
+/// Removes the folders of runs that died before their header was written: empty, or with a journal without a
+/// complete line. Other files are kept.
 pub(super) fn clear_never_begun(dir: &Path) {
     for run in run_dirs(dir) {
         if matches!(read_begun(&run), Ok(false)) {
             let _ = std::fs::remove_file(run.join(FILE));
         }
-        // Fails, as it should, where anything is left.
+        // Fails for a folder that is not empty, as intended.
         let _ = std::fs::remove_dir(run);
     }
 }
@@ -342,7 +342,7 @@ fn run_dirs(dir: &Path) -> impl Iterator<Item = PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
-/// Whether a run's journal has a whole line.
+/// Whether a run's journal has a complete line.
 fn has_begun(run: &Path) -> bool {
     read_begun(run).unwrap_or(false)
 }
@@ -353,19 +353,19 @@ fn read_begun(run: &Path) -> std::io::Result<bool> {
     Ok(line.ends_with(b"\n"))
 }
 
-/// What a line says.
+/// Parses a line.
 pub(super) fn parse(line: &[u8]) -> Result<Entry, String> {
     let json = checked_json(line.strip_suffix(b"\n").unwrap_or(line))?;
     serde_json::from_str(json)
         .map_err(|error| format!("another version of this program wrote it: {error}"))
 }
 
-/// The JSON of a line whose checksum fits.
+/// The JSON of a line, after checking its checksum.
 fn checked_json(line: &[u8]) -> Result<&str, String> {
     let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
     let (check, json) = text.split_once(' ').ok_or("no checksum")?;
     if check != checksum(json) {
-        return Err("the checksum does not fit".to_owned());
+        return Err("the checksum does not match".to_owned());
     }
     Ok(json)
 }
@@ -441,7 +441,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wherever_it_is_cut_off_the_whole_lines_are_read(share in 0.0_f64..1.0) {
+        fn a_truncated_journal_gives_its_complete_lines(share in 0.0_f64..1.0) {
             let (_dir, path, bytes) = journal();
             let first_line = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 1;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a small file")]
@@ -459,7 +459,7 @@ mod tests {
             let place = place.index(bytes.len());
             bytes[place] ^= 1 << bit;
             std::fs::write(&path, &bytes).unwrap();
-            // In the last line it is torn, which is told; anywhere else the journal is damaged.
+            // The last line counts as truncated; anywhere else the journal is damaged.
             let last = bytes[..bytes.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap();
             let read = JournalContent::read(&path);
             match place > last {

@@ -1,4 +1,4 @@
-//! Where results are: a folder, or a prefix in an object store, read in the same way.
+//! The location of results: a folder, or a prefix in an object store, with one interface.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use url::Url;
 
 use super::StoreError;
 
-/// Where results are kept.
+/// The location of results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A folder.
@@ -36,8 +36,7 @@ impl std::fmt::Display for Location {
     }
 }
 
-/// How often and for how long a refusing object store is asked again: a typo in a host name is to
-/// be told while somebody is still looking.
+/// The retries for an object store. They are short, so that a typo in a host name is reported soon.
 fn retry() -> RetryConfig {
     RetryConfig { max_retries: 4, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
 }
@@ -49,7 +48,7 @@ pub(super) fn open_folder(folder: &Path) -> Result<Arc<dyn ObjectStore>, StoreEr
     Ok(Arc::new(objects))
 }
 
-/// The objects behind a URL, seen from its prefix.
+/// The objects behind a URL, with paths relative to its prefix.
 pub(super) fn open_url(
     url: &Url,
     settings: &[(String, String)],
@@ -66,7 +65,7 @@ fn client(
     url: &Url,
     settings: &[(String, String)],
 ) -> Result<Box<dyn ObjectStore>, object_store::Error> {
-    /// One builder of the crate, with the settings that it knows.
+    /// Builds a client with the settings that it knows.
     macro_rules! build {
         ($builder:ty) => {{
             let builder = <$builder>::new().with_url(url.as_str()).with_retry(retry());
@@ -86,7 +85,7 @@ fn client(
             build!(object_store::gcp::GoogleCloudStorageBuilder)
         }
         ObjectStoreScheme::MicrosoftAzure => build!(object_store::azure::MicrosoftAzureBuilder),
-        _ => Err(refused("results can be in a folder, s3://, gs:// or az://")),
+        _ => Err(refused("expected a folder, s3://, gs:// or az://")),
     }
 }
 
@@ -103,7 +102,7 @@ fn refused(why: &'static str) -> object_store::Error {
     object_store::Error::Generic { store: "results", source: why.into() }
 }
 
-/// The path of an object under a place.
+/// The path of an object in a location.
 pub(super) fn object_path(parts: &[&str]) -> ObjectPath {
     parts.iter().copied().collect()
 }

@@ -1,88 +1,28 @@
-//! The manifest: what a dataset is, in canonical bytes whose hash is the dataset's id.
+//! The manifest of a dataset: canonical bytes, whose hash is the dataset's id.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::journal::JournalContent;
+use super::pinned::{Difference, PinnedBundle};
 use super::schema::SCHEMA_VERSION;
 use super::{StoreError, parquet, schema};
 use crate::clock::UnixMillis;
-use crate::id::{BundleId, ComponentId, ContentHash, DatasetId};
+use crate::id::{ContentHash, DatasetId};
 use crate::model::{
-    Bundle, Capacity, Check, ComponentKind, ComponentName, Experiment, Fingerprint, Interleaved,
-    Order, SelfReport, Unavailable, differing_facts,
+    Capacity, Check, ComponentName, Experiment, Fingerprint, Interleaved, Order, SelfReport,
 };
 
 /// The manifest's name in a dataset's folder.
 pub(super) const FILE: &str = "manifest.json";
-/// The most that a table may have.
+/// The maximum size of a table.
 pub(super) const MAX_TABLE_BYTES: u64 = 8 << 30;
-/// The most rows that a table has of one trial: a 64-bit HDR histogram with three digits has fewer
+/// The maximum number of rows of one trial in a table: a 64-bit HDR histogram with three digits has fewer
 /// buckets.
-const MAX_ROWS_A_TRIAL: u64 = 1 << 17;
-/// What is longer is no manifest.
+const MAX_ROWS_PER_TRIAL: u64 = 1 << 17;
+/// The maximum size of a manifest.
 pub(super) const MAX_BYTES: u64 = 16 << 20;
-
-/// A bundle without the paths of the machine that it was made on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PinnedBundle {
-    /// The bundle's id.
-    pub id: BundleId,
-    /// Who made it.
-    pub provider: String,
-    /// Its components.
-    pub components: Vec<PinnedComponent>,
-}
-
-/// A component without the paths of the machine that it was pinned on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PinnedComponent {
-    /// Its folder's name.
-    pub name: ComponentName,
-    /// App or store.
-    pub kind: ComponentKind,
-    /// Its name for people.
-    pub title: String,
-    /// The version that it reported when it was pinned.
-    pub version: Option<String>,
-    /// The hash of its facts.
-    pub identity: ComponentId,
-    /// Everything that can change its behaviour.
-    pub facts: BTreeMap<String, String>,
-    /// Why it cannot be had on the machine that measured.
-    pub unavailable: Option<Unavailable>,
-}
-
-impl PinnedComponent {
-    /// Whether it is the same as another, as far as both were recorded.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.identity == other.identity || differing_facts(&self.facts, &other.facts).is_empty()
-    }
-
-    /// Its version and the beginning of its identity.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        let version = self.version.as_deref().unwrap_or("(no version)");
-        format!("{version}, identity {}", self.identity.short())
-    }
-}
-
-impl From<&Bundle> for PinnedBundle {
-    fn from(bundle: &Bundle) -> Self {
-        let components = bundle.components.iter().map(|component| PinnedComponent {
-            name: component.name.clone(),
-            kind: component.kind,
-            title: component.title.clone(),
-            version: component.version.clone(),
-            identity: component.identity,
-            facts: component.facts.clone(),
-            unavailable: component.unavailable.clone(),
-        });
-        Self { id: bundle.id, provider: bundle.provider.clone(), components: components.collect() }
-    }
-}
 
 /// One file of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,18 +35,7 @@ pub struct TableFile {
     pub rows: u64,
 }
 
-/// Something that was not the same when an interrupted run went on, and was accepted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Difference {
-    /// What it is, such as `host: kernel`.
-    pub what: String,
-    /// What it was before.
-    pub before: String,
-    /// What it was then.
-    pub after: String,
-}
-
-/// What a dataset is.
+/// The description of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -116,36 +45,35 @@ pub struct Manifest {
     pub writer: String,
     /// When the run began.
     pub started: UnixMillis,
-    /// What was measured.
+    /// The experiment.
     pub experiment: Experiment,
-    /// How trials were put in order.
+    /// The order of trials.
     pub order: Order,
     /// The pinned components.
     pub bundle: PinnedBundle,
-    /// Components that the spec asked for and that could not be had.
+    /// Components of the spec that were unavailable.
     pub unavailable: Vec<ComponentName>,
-    /// What each component said of itself at run time; each different answer once.
+    /// The self-reports of each component at run time, without duplicates.
     pub reports: BTreeMap<String, Vec<SelfReport>>,
     /// The machine.
     pub host: Fingerprint,
-    /// What was found of it that can disturb a measurement; empty before version 3, and when it was
-    /// not looked at.
+    /// The results of the host checks; empty before version 3, and when they did not run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
-    /// Where stacks ran.
+    /// The launcher of stacks.
     pub launcher: String,
-    /// What offered the load.
+    /// The loader, with its version.
     pub load_driver: String,
-    /// How many trials there are; `None` before version 2.
+    /// The number of trials; `None` before version 2.
     #[serde(default)]
     pub trials: Option<u64>,
-    /// How many of them failed; `None` before version 2.
+    /// The number of failed trials; `None` before version 2.
     #[serde(default)]
     pub failed_trials: Option<u64>,
-    /// What was not the same when the run was interrupted and went on; empty before version 2.
+    /// The differences that were accepted on resume; empty before version 2.
     #[serde(default)]
     pub accepted_differences: Vec<Difference>,
-    /// What a search found that each stack sustains; empty for every other run, and before version 4.
+    /// The capacity of each stack that a search found; empty for every other run, and before version 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capacities: Vec<Capacity>,
     /// The name that both sides of an interleaved comparison have; `None` for every other run, and
@@ -169,28 +97,28 @@ impl Manifest {
         DatasetId(ContentHash::of(canonical_bytes))
     }
 
-    /// How many trials there are, in every version.
+    /// The number of trials, in every version.
     #[must_use]
     pub fn trial_count(&self) -> u64 {
         self.files.get(schema::TRIALS_FILE).map_or(0, |file| file.rows)
     }
 
-    /// Whether a trial was measured; `true` before version 2, where nobody can tell.
+    /// Whether a trial was measured; `true` before version 2, which does not record it.
     #[must_use]
     pub fn has_measured(&self) -> bool {
         self.failed_trials.is_none_or(|failed| failed < self.trial_count())
     }
 
-    /// Size of all tables.
+    /// The total size of all tables.
     #[must_use]
     pub fn table_bytes(&self) -> u64 {
         self.files.values().fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
-    /// The manifest of dataset `id` from its bytes. `object` names it in errors.
+    /// Parses the manifest of dataset `id`. `object` is for error messages.
     ///
     /// # Errors
-    /// When the bytes have another hash, are no manifest, or are of a newer version.
+    /// When the bytes have another hash, are not a manifest, or have a newer version.
     pub fn parse(bytes: &[u8], id: DatasetId, object: &str) -> Result<Self, StoreError> {
         let wrong = |message: String| StoreError::Corrupt { object: object.to_owned(), message };
         if Self::id_of(bytes) != id {
@@ -212,24 +140,24 @@ impl Manifest {
         }
         let names = manifest.files.keys().map(String::as_str);
         if !names.eq(schema::FILE_NAMES) {
-            return Err(wrong("its files are not those of this schema".to_owned()));
+            return Err(wrong("its list of files is not the one of this schema".to_owned()));
         }
         manifest.check_sizes().map_err(wrong)?;
         Ok(manifest)
     }
 
-    /// Whether the files may be as large as is said: what nobody can have measured is not read.
+    /// Checks that the listed sizes are possible for the experiment, before any file is read.
     fn check_sizes(&self) -> Result<(), String> {
         let trials = self.experiment.trials().ok_or("its experiment has too many trials")?;
         for (name, file) in &self.files {
             let is_trials = name == schema::TRIALS_FILE;
-            let most = if is_trials { trials } else { trials.saturating_mul(MAX_ROWS_A_TRIAL) };
-            // A search executes only some of the trials that it might have.
+            let most = if is_trials { trials } else { trials.saturating_mul(MAX_ROWS_PER_TRIAL) };
+            // A search executes only some of the planned trials.
             let is_short = is_trials && file.rows != trials && self.order != Order::Search;
             if file.rows > most || file.bytes > MAX_TABLE_BYTES || is_short {
                 let (rows, bytes) = (file.rows, file.bytes);
                 return Err(format!(
-                    "{name} with {rows} rows and {bytes} bytes is no table of {trials} trials"
+                    "{name} has {rows} rows and {bytes} bytes, which an experiment of {trials} trials cannot have"
                 ));
             }
         }
@@ -237,8 +165,7 @@ impl Manifest {
     }
 }
 
-/// Whether JSON is in its canonical form. Keys that stand twice and numbers that no float holds are
-/// not.
+/// Whether JSON is in its canonical form. Duplicate keys and numbers that are not exact as a float are not.
 fn is_canonical(bytes: &[u8]) -> bool {
     let value = serde_json::from_slice::<serde_json::Value>(bytes);
     value.is_ok_and(|value| {
@@ -251,7 +178,7 @@ struct VersionOnly {
     schema_version: u32,
 }
 
-/// The files and the manifest that a journal gives.
+/// Makes the files and the manifest of a journal.
 pub(super) fn build(
     content: &JournalContent,
 ) -> Result<(BTreeMap<String, Vec<u8>>, Manifest), StoreError> {

@@ -1,15 +1,15 @@
-//! Datasets: content-addressed, sealed from a journal, found by name, checked before they are used.
+//! The dataset store: content-addressed datasets, sealed from a journal, found by name, verified before use.
 //!
 //! ```text
 //! results/<dataset>/manifest.json   its SHA-256 is the dataset's id
 //! results/<dataset>/*.parquet       trials, latency, timeline, resources; hashed in the manifest
 //! results/refs/<tag>                the id of the dataset that the tag names
 //! results/journal/<run>/            an unfinished run: journal, logs, scratch files
-//! results/lock                      held by whoever writes here
+//! results/lock                      held by the process that writes
 //! ```
 //!
-//! The place may be a prefix in an object store. Journals and lock are then in a folder of this
-//! machine, since no object store can append a line and say that it is safe.
+//! The location may be a prefix in an object store. Journals and lock are then in a local folder, since object
+//! stores cannot append a line durably.
 //!
 //! # Canonical bytes
 //!
@@ -18,7 +18,7 @@
 //! numbers as ECMAScript prints them. The manifest has integers below 2^53 and strings only, so that
 //! no rounding is involved. It lists SHA-256, size and rows of each table.
 //!
-//! A table's bytes follow from the journal's content alone: rows are sorted by trial, then by
+//! A table's bytes depend only on the journal's content: rows are sorted by trial, then by
 //! bucket, second or moment; one row group for each 2^20 rows; Zstandard at level 1; dictionary or
 //! delta encoding by column; no name or version of a library. No clock, path, thread or map order
 //! reaches a hashed file. Same journal, same bytes, same id.
@@ -39,6 +39,7 @@ mod location;
 mod manifest;
 mod names;
 mod parquet;
+mod pinned;
 mod schema;
 mod seal;
 mod verified;
@@ -58,8 +59,9 @@ pub use error::{Condition, StoreError};
 pub use follow::Follower;
 pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
 pub use location::Location;
-pub use manifest::{Difference, Manifest, PinnedBundle, PinnedComponent, TableFile};
+pub use manifest::{Manifest, TableFile};
 pub use names::Names;
+pub use pinned::{Difference, PinnedBundle, PinnedComponent};
 pub use schema::{
     FILE_NAMES, LatencyColumns, SCHEMA_VERSION, TRIALS_FILE, arrow_schemas, resources, tables,
     timeline, trials,
@@ -68,47 +70,47 @@ pub use verified::VerifiedObjects;
 
 use crate::id::{ContentHash, DatasetId, RunId};
 
-/// A place of results.
+/// A location of results.
 #[derive(Clone, Debug)]
 pub struct Store {
     location: Location,
     objects: Arc<dyn ObjectStore>,
-    /// Where journals and the lock are.
+    /// The folder of journals and the lock.
     work: PathBuf,
-    /// What errors call it.
+    /// The name in error messages.
     name: String,
 }
 
-/// The right to write to a place, given back when it is dropped.
+/// The lock for writing to a location, released on drop.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// A dataset that was found, whatever its condition.
+/// A dataset in a list, in any condition.
 #[derive(Debug)]
 pub struct Listed {
     /// Its id.
     pub id: DatasetId,
-    /// Its manifest, or why that cannot be had.
+    /// Its manifest, or why it cannot be read.
     pub manifest: Result<Manifest, StoreError>,
 }
 
-/// Manifests that are read at the same time.
+/// Manifests that are read concurrently.
 const READ_AT_ONCE: usize = 16;
 
 impl Store {
-    /// A place that is there.
+    /// Opens an existing location.
     ///
     /// # Errors
-    /// When it is not, or when a URL names no object store.
+    /// When it does not exist, or when a URL is not of an object store.
     pub fn open(location: &Location) -> Result<Self, StoreError> {
         match location {
             Location::Folder(folder) if !folder.is_dir() => {
                 Err(StoreError::NoResults(folder.clone()))
             }
             Location::Folder(folder) => {
-                // Children run elsewhere: what they are told to write must not depend on where.
+                // Absolute, since child processes have other working directories.
                 let folder = folder.canonicalize().map_err(StoreError::io("open", folder))?;
                 let objects = location::open_folder(&folder)?;
                 let name = folder.display().to_string();
@@ -123,35 +125,35 @@ impl Store {
         }
     }
 
-    /// A place to write to, made when it is not there.
+    /// Opens a location for writing, and creates it if necessary.
     ///
     /// # Errors
-    /// When a folder cannot be made, or when a URL names no object store.
+    /// When a folder cannot be created, or when a URL is not of an object store.
     pub fn create(location: &Location) -> Result<Self, StoreError> {
         let (Location::Folder(folder) | Location::Objects { work: folder, .. }) = location;
         std::fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
         Self::open(location)
     }
 
-    /// Where the results are.
+    /// The location of the results.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// What it is called in words: the path or the URL.
+    /// The location as text: the path or the URL.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The objects of the place, for who reads tables.
+    /// The objects of the location, for reading tables.
     #[must_use]
     pub fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
     }
 
-    /// Takes the right to write, and clears away what a writer that died has left.
+    /// Takes the lock for writing, and removes leftovers of writers that died.
     ///
     /// # Errors
     /// When another run holds it, with its pid.
@@ -171,7 +173,7 @@ impl Store {
             Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", &path)(source)),
         }
         match file.set_len(0).and_then(|()| writeln!(file, "pid {}", std::process::id())) {
-            // On a full disk nobody learns who holds the lock, and it holds all the same.
+            // On a full disk the lock is valid, but without the pid of its holder.
             Err(error) if error.kind() == ErrorKind::StorageFull => {}
             written => written.map_err(StoreError::io("write", &path))?,
         }
@@ -179,7 +181,7 @@ impl Store {
         Ok(Lock { _file: file })
     }
 
-    /// Begins the journal of a run.
+    /// Creates the journal of a run.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -187,7 +189,7 @@ impl Store {
         Journal::create(&self.run_dir(run), header)
     }
 
-    /// Goes on with the journal of an unfinished run, without its torn last line.
+    /// Opens the journal of an unfinished run to resume it, without its truncated last line.
     ///
     /// # Errors
     /// When it cannot be read or written, or is damaged before its last line.
@@ -195,7 +197,7 @@ impl Store {
         Journal::reopen(&self.run_dir(run))
     }
 
-    /// What stands in the journal of an unfinished run.
+    /// The content of the journal of an unfinished run.
     ///
     /// # Errors
     /// When it cannot be read, or is damaged before its last line.
@@ -203,13 +205,13 @@ impl Store {
         JournalContent::read(&self.run_dir(run).join(journal::FILE))
     }
 
-    /// A reader of a run's journal while somebody else writes it.
+    /// A reader of a run's journal while another process writes it.
     #[must_use]
     pub fn follow(&self, run: &RunId) -> Follower {
         Follower::of(self.run_dir(run).join(journal::FILE))
     }
 
-    /// Removes the journal of an unfinished run that nobody needs.
+    /// Removes the journal of an unfinished run.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -224,10 +226,10 @@ impl Store {
         journal::unfinished(&self.work.join("journal"))
     }
 
-    /// The unfinished run that a name stands for: its whole name, or `latest`.
+    /// Finds an unfinished run by its full name, or by `latest`.
     ///
     /// # Errors
-    /// When there is none, with the candidates.
+    /// When there is none, with the existing names.
     pub fn unfinished(&self, name: &str) -> Result<RunId, StoreError> {
         let runs = self.unfinished_runs();
         let found = match name {
@@ -250,10 +252,10 @@ impl Store {
         self.work.join("journal").join(&run.0)
     }
 
-    /// Every dataset with its manifest, the latest first, then those whose manifest cannot be had.
+    /// Lists all datasets with their manifests: the latest first, those without a readable manifest last.
     ///
     /// # Errors
-    /// When the place cannot be listed.
+    /// When the location cannot be listed.
     pub async fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let ids = self.ids().await?;
         let reads =
@@ -267,19 +269,19 @@ impl Store {
         Ok(listed)
     }
 
-    /// The manifest of a dataset, checked against its id.
+    /// Reads the manifest of a dataset and checks its hash.
     ///
     /// # Errors
-    /// When it cannot be read, has another hash, is none, or is too new.
+    /// When it cannot be read, is invalid, has another hash, or is too new.
     pub async fn manifest(&self, id: DatasetId) -> Result<Manifest, StoreError> {
         let bytes = self.read_whole(id, manifest::FILE, manifest::MAX_BYTES).await?;
         Manifest::parse(&bytes, id, &self.shown(id, manifest::FILE))
     }
 
-    /// A table of a dataset, byte for byte as its manifest lists it.
+    /// Reads a table of a dataset and checks its hash.
     ///
     /// # Errors
-    /// When it cannot be read, or is not what the manifest lists.
+    /// When it cannot be read, or does not match the manifest.
     pub async fn table(
         &self,
         id: DatasetId,
@@ -290,17 +292,18 @@ impl Store {
             object: self.shown(id, file),
             message: message.to_owned(),
         };
-        let listed = manifest.files.get(file).ok_or_else(|| wrong("the manifest lists none"))?;
+        let listed =
+            manifest.files.get(file).ok_or_else(|| wrong("the manifest does not list it"))?;
         let bytes = self.read_whole(id, file, listed.bytes).await?;
         match ContentHash::of(&bytes) == listed.sha256 {
             true => Ok(bytes),
-            false => Err(wrong("its hash is not the one that the manifest lists")),
+            false => Err(wrong("its hash differs from its manifest")),
         }
     }
 
     async fn ids(&self) -> Result<Vec<DatasetId>, StoreError> {
         let mut ids: Vec<DatasetId> = match &self.location {
-            // Not as objects: a name that no object can have must not stand in the way.
+            // Not through the object store, which fails on file names that objects cannot have.
             Location::Folder(folder) => {
                 let entries = folder.read_dir().map_err(StoreError::io("list", folder))?;
                 let names = entries.flatten().map(|entry| entry.file_name());
@@ -317,7 +320,7 @@ impl Store {
         Ok(ids)
     }
 
-    /// A small file of a dataset.
+    /// Reads a small file of a dataset.
     async fn read_whole(
         &self,
         id: DatasetId,
@@ -328,14 +331,14 @@ impl Store {
         let read = || StoreError::object("read", self.shown(id, file));
         let got = self.objects.get_opts(&path, Default::default()).await.map_err(read())?;
         if got.meta.size > most {
-            let message = format!("it has {} bytes; {most} is the most", got.meta.size);
+            let message = format!("it has {} bytes: expected at most {most}", got.meta.size);
             return Err(StoreError::Corrupt { object: self.shown(id, file), message });
         }
         let pieces: Vec<bytes::Bytes> = got.into_stream().try_collect().await.map_err(read())?;
         Ok(pieces.concat())
     }
 
-    /// A file of a dataset in words.
+    /// The name of a dataset's file, for messages.
     fn shown(&self, id: DatasetId, file: &str) -> String {
         format!("{}/{id}/{file}", self.name)
     }

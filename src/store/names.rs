@@ -12,36 +12,36 @@ use crate::id::DatasetId;
 
 /// The folder of tags.
 const REFS: &str = "refs";
-/// The shortest prefix that may stand for an id.
-const SHORTEST_PREFIX: usize = 6;
-/// The longest tag.
-const LONGEST_TAG: usize = 64;
-/// More than the bytes of an id and a line feed: what is longer is no reference.
+/// The minimum length of an id's prefix.
+const MIN_PREFIX_DIGITS: usize = 6;
+/// The maximum length of a tag.
+const MAX_TAG_BYTES: usize = 64;
+/// The maximum size of a reference: more than an id and a line feed.
 const MAX_REF_BYTES: u64 = 256;
-/// References that are read at the same time.
+/// References that are read concurrently.
 const READ_AT_ONCE: usize = 16;
 
-/// Every name that stands for a dataset at one moment.
+/// All names of datasets at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Names {
-    /// Where the datasets are, in words.
+    /// The location of the datasets, as text.
     place: String,
     /// The ids of datasets with a measured trial, the latest first: what `latest` counts.
     by_time: Vec<DatasetId>,
-    /// How many datasets have a manifest that cannot be had.
+    /// The number of datasets without a readable manifest.
     unreadable: usize,
     /// The ids of all datasets.
     all: Vec<DatasetId>,
-    /// What tags stand for.
+    /// The datasets of tags.
     tags: BTreeMap<String, DatasetId>,
 }
 
 impl Names {
-    /// The dataset that a name stands for: a tag, `latest` for the last one with a measured trial,
-    /// `latest~N` for the one N before it, or a unique prefix of 6 digits or more.
+    /// Finds a dataset by a tag, `latest` (the last one with a measured trial), `latest~N` (the one N before
+    /// it), or a unique prefix of at least 6 digits.
     ///
     /// # Errors
-    /// When there is none, or more than one, with the candidates.
+    /// When there is none or more than one, with the candidates.
     pub fn find(&self, name: &str) -> Result<DatasetId, StoreError> {
         if let Some(id) = self.tags.get(name) {
             return Ok(*id);
@@ -50,7 +50,7 @@ impl Names {
             return self.by_time.get(back).copied().ok_or_else(|| self.unknown(name));
         }
         let fits =
-            |id: &&DatasetId| name.len() >= SHORTEST_PREFIX && id.to_string().starts_with(name);
+            |id: &&DatasetId| name.len() >= MIN_PREFIX_DIGITS && id.to_string().starts_with(name);
         let found: Vec<DatasetId> = self.all.iter().filter(fits).copied().collect();
         match found[..] {
             [id] => Ok(id),
@@ -61,13 +61,13 @@ impl Names {
         }
     }
 
-    /// The ids of all datasets, in their order as text.
+    /// The ids of all datasets, sorted.
     #[must_use]
     pub fn ids(&self) -> &[DatasetId] {
         &self.all
     }
 
-    /// How many datasets have a manifest that cannot be had: `latest` knows nothing of them.
+    /// The number of datasets without a readable manifest, which `latest` ignores.
     #[must_use]
     pub fn unreadable(&self) -> usize {
         self.unreadable
@@ -96,8 +96,8 @@ impl Names {
     }
 }
 
-/// A name that a person gives to a dataset: letters, digits, `.`, `_` and `-`. It cannot be taken
-/// for a prefix of an id, or for `latest`.
+/// A user-defined name of a dataset: letters, digits, `.`, `_` and `-`. It cannot look like the prefix of an
+/// id, or be `latest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag(String);
 
@@ -109,7 +109,7 @@ impl FromStr for Tag {
         let is_like_an_id = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let begins_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         let is_fine = begins_well
-            && text.len() <= LONGEST_TAG
+            && text.len() <= MAX_TAG_BYTES
             && text.bytes().all(allowed)
             && !is_like_an_id
             && text != "latest";
@@ -118,10 +118,10 @@ impl FromStr for Tag {
 }
 
 impl Store {
-    /// Every name that stands for a dataset now.
+    /// Reads all names of datasets.
     ///
     /// # Errors
-    /// When the place cannot be listed.
+    /// When the location cannot be listed.
     pub async fn names(&self) -> Result<Names, StoreError> {
         let listed = self.list().await?;
         self.names_of(&listed).await
@@ -145,10 +145,10 @@ impl Store {
         })
     }
 
-    /// Gives a dataset a tag. A tag of another dataset moves only when `force` says so.
+    /// Tags a dataset. A tag of another dataset moves only with `force`.
     ///
     /// # Errors
-    /// When the tag cannot be one, names another dataset, or cannot be written.
+    /// When the tag is invalid, names another dataset, or cannot be written.
     pub async fn tag(&self, id: DatasetId, tag: &str, force: bool) -> Result<(), StoreError> {
         let Tag(tag) = tag.parse()?;
         match self.tags().await?.get(&tag) {
@@ -175,18 +175,19 @@ impl Store {
         let put =
             self.objects.put_opts(&path, PutPayload::from(text), PutOptions::from(mode)).await;
         match put {
-            // Somebody was quicker.
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                Err(StoreError::TagTaken { tag, dataset: "that was tagged just now".to_owned() })
-            }
+            // Another process has just set it.
+            Err(object_store::Error::AlreadyExists { .. }) => Err(StoreError::TagTaken {
+                tag,
+                dataset: "(another process has just set it)".to_owned(),
+            }),
             put => put.map(|_| ()).map_err(StoreError::object("write", self.shown_ref(&tag))),
         }
     }
 
-    /// Takes a tag away.
+    /// Removes a tag.
     ///
     /// # Errors
-    /// When there is none of that name, or it cannot be removed.
+    /// When it does not exist or cannot be removed.
     pub async fn untag(&self, tag: &str) -> Result<(), StoreError> {
         let Tag(tag) = tag.parse()?;
         if !self.tags().await?.contains_key(&tag) {
@@ -197,7 +198,7 @@ impl Store {
         removed.map_err(StoreError::object("remove", self.shown_ref(&tag)))
     }
 
-    /// What tags stand for. A file that is no reference names nothing.
+    /// The datasets of all tags. Files that are not references are ignored.
     async fn tags(&self) -> Result<BTreeMap<String, DatasetId>, StoreError> {
         let texts = match &self.location {
             Location::Folder(folder) => local_refs(&folder.join(REFS)),
@@ -231,7 +232,7 @@ impl Store {
     }
 }
 
-/// The small regular files of a folder; others are no references, and not in the way.
+/// The small regular files of a folder; other entries are ignored.
 fn local_refs(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = dir.read_dir().into_iter().flatten().flatten();
     let read = entries.filter_map(|entry| {
@@ -251,7 +252,7 @@ fn steps_back(name: &str) -> Option<usize> {
     }
 }
 
-/// The first ten of a list of ids, shortened.
+/// The first ten ids of a list, shortened.
 fn short_list(ids: &[DatasetId]) -> String {
     let names: Vec<String> = ids.iter().take(10).map(DatasetId::short).collect();
     let more = if ids.len() > 10 { ", …" } else { "" };
@@ -268,7 +269,7 @@ mod tests {
         for good in ["example", "v1.2", "before-upgrade", "2026-11-23", "abcdefg", "A"] {
             assert!(good.parse::<Tag>().is_ok(), "{good}");
         }
-        let long = "x".repeat(LONGEST_TAG + 1);
+        let long = "x".repeat(MAX_TAG_BYTES + 1);
         let bad = ["", "latest", "latest~1", "abcdef", "123456", "../up", "a/b", ".x", "é", &long];
         for bad in bad {
             assert!(bad.parse::<Tag>().is_err(), "{bad}");
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_tag_a_place_in_time_or_a_unique_prefix() {
+    fn a_dataset_is_found_by_tag_time_or_unique_prefix() {
         let id = |text: &[u8]| DatasetId(ContentHash::of(text));
         let names = Names {
             place: "here".to_owned(),
@@ -291,8 +292,8 @@ mod tests {
         assert_eq!(names.find("old").unwrap(), id(b""));
         assert_eq!(names.tags(id(b"")), ["old"]);
         for unknown in ["ba781", "latest~2", "latest~x", "new", "", "BA7816"] {
-            let told = names.find(unknown).unwrap_err().to_string();
-            assert!(told.contains("there are: old, ba7816bf8f01"), "{told}");
+            let message = names.find(unknown).unwrap_err().to_string();
+            assert!(message.contains("there are: old, ba7816bf8f01"), "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sealing: files are staged, synced, and then appear as a dataset at once or not at all.
+//! Sealing: files are staged, synced, and then renamed atomically to a dataset.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,10 +15,10 @@ use super::journal::{self, JournalContent};
 use super::{Location, Manifest, Store, StoreError, location, manifest, sync_dir};
 use crate::id::{DatasetId, RunId};
 
-/// Begins the name of each folder that is not whole yet, or not any more.
+/// The name prefix of folders that are incomplete or being removed.
 const UNFINISHED: &str = ".unfinished-";
 
-/// The files of a dataset in a temporary folder, before they are one.
+/// The files of a future dataset, in a temporary folder.
 #[derive(Debug)]
 pub(super) struct Staged {
     /// The dataset's id.
@@ -27,7 +27,7 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// An empty one in `dir`.
+    /// Makes an empty one in `dir`.
     pub(super) fn new(id: DatasetId, dir: &Path) -> Result<Self, StoreError> {
         let temporary = tempfile::Builder::new()
             .prefix(UNFINISHED)
@@ -39,13 +39,13 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Adds a file, through to the disk.
+    /// Adds a file and syncs it.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.copy(name, bytes, bytes.len() as u64).map(|_| ())
     }
 
-    /// Adds a file of at most `most` bytes, through to the disk. Gives how many came: one more than
-    /// `most` where there is more.
+    /// Adds a file of at most `most` bytes and syncs it. Returns the number of bytes; `most + 1` when there
+    /// are more.
     pub(super) fn copy(&self, name: &str, from: impl Read, most: u64) -> Result<u64, StoreError> {
         let path = self.files().join(name);
         let copied = File::create_new(&path).and_then(|mut file| {
@@ -61,17 +61,17 @@ impl Staged {
         self.place().join(self.id.to_string())
     }
 
-    /// A place of results that has this dataset alone.
+    /// A location with only this dataset.
     pub(super) fn place(&self) -> &Path {
         self.dir.path()
     }
 }
 
 impl Store {
-    /// Turns the journal of a run into a dataset and removes the run's folder.
+    /// Seals the journal of a run to a dataset, and removes the run's folder.
     ///
     /// # Errors
-    /// When anything cannot be read or written; the journal is then kept.
+    /// When reading or writing fails; the journal is then kept.
     pub async fn seal(&self, run: &RunId) -> Result<DatasetId, StoreError> {
         let dir = self.run_dir(run);
         let id = self.seal_content(&self.journal(run)?).await?;
@@ -79,10 +79,10 @@ impl Store {
         Ok(id)
     }
 
-    /// Turns what stands in a journal into a dataset.
+    /// Seals the content of a journal to a dataset.
     ///
     /// # Errors
-    /// When anything cannot be written.
+    /// When writing fails.
     pub async fn seal_content(&self, content: &JournalContent) -> Result<DatasetId, StoreError> {
         let (files, manifest) = manifest::build(content)?;
         let bytes = manifest.canonical_bytes();
@@ -96,15 +96,15 @@ impl Store {
         Ok(id)
     }
 
-    /// A temporary folder beside the datasets.
+    /// Makes a temporary folder next to the datasets.
     pub(super) fn stage(&self, id: DatasetId) -> Result<Staged, StoreError> {
         std::fs::create_dir_all(&self.work)
             .map_err(StoreError::io("make the folder", &self.work))?;
         Staged::new(id, &self.work)
     }
 
-    /// Makes staged files a dataset. One that is there already is left alone if it is intact, and
-    /// replaced if it is not: its name says what it has to be.
+    /// Turns staged files into a dataset. An existing dataset of the same id is kept if it is intact, and
+    /// replaced otherwise.
     pub(super) async fn install(&self, staged: Staged) -> Result<(), StoreError> {
         let Location::Folder(folder) = &self.location else { return self.upload(&staged).await };
         let target = folder.join(staged.id.to_string());
@@ -120,7 +120,7 @@ impl Store {
         sync_dir(folder)
     }
 
-    /// Puts the tables and then the manifest, so that whoever sees the manifest sees all.
+    /// Uploads the tables, then the manifest, so that a reader that sees the manifest sees everything.
     async fn upload(&self, staged: &Staged) -> Result<(), StoreError> {
         let id = staged.id;
         for name in super::FILE_NAMES {
@@ -152,7 +152,7 @@ impl Store {
         put.map_err(StoreError::object("write", self.shown(id, manifest::FILE)))
     }
 
-    /// Removes a dataset. One with a tag is removed only when `force` says so, with its tags.
+    /// Removes a dataset. A tagged one is removed, with its tags, only with `force`.
     ///
     /// # Errors
     /// When it has a tag, or cannot be removed.
@@ -162,7 +162,7 @@ impl Store {
             return Err(StoreError::Tagged { dataset: id.short(), tags: tags.join(", ") });
         }
         self.remove_files(id).await?;
-        // Afterwards: what is only half removed is still protected.
+        // After the files, so that a partly removed dataset is still protected.
         for tag in &tags {
             self.untag(tag).await?;
         }
@@ -171,7 +171,7 @@ impl Store {
 
     async fn remove_files(&self, id: DatasetId) -> Result<(), StoreError> {
         if let Location::Folder(folder) = &self.location {
-            // Gone at once, so that a crash leaves no half of it under its name.
+            // Renamed first, so that a crash leaves no partial dataset under its id.
             let target = folder.join(id.to_string());
             let aside = folder.join(format!("{UNFINISHED}{}", id.short()));
             std::fs::rename(&target, &aside).map_err(StoreError::io("remove", &target))?;
@@ -182,7 +182,7 @@ impl Store {
         let remove = || StoreError::object("remove", self.shown(id, ""));
         let listed = self.objects.list(Some(&prefix)).try_collect::<Vec<_>>().await;
         let mut objects = listed.map_err(remove())?;
-        // The manifest goes first: without it the rest is no dataset.
+        // The manifest first: without it the other files are not a dataset.
         objects.sort_by_key(|object| object.location.filename() != Some(manifest::FILE));
         for object in objects {
             self.objects.delete(&object.location).await.map_err(remove())?;
@@ -191,8 +191,8 @@ impl Store {
     }
 }
 
-/// Removes what a writer that died has left: folders that are not whole, and runs that never began.
-/// Only who holds the lock may call it. What cannot be removed does no harm.
+/// Removes leftovers of writers that died: incomplete folders, and runs that never began. The caller must hold
+/// the lock. Leftovers that cannot be removed are harmless.
 pub(super) fn clear_leftovers(work: &Path) {
     for entry in work.read_dir().into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {

@@ -1,4 +1,4 @@
-//! Tables that are hashed before a byte of them is used.
+//! Read access to tables whose hashes are checked before use.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -19,25 +19,24 @@ use tokio::sync::OnceCell;
 use super::{StoreError, TableFile};
 use crate::id::ContentHash;
 
-/// Files up to this size are kept in memory once they are read, so that what is used is what was
-/// hashed. A larger one is hashed as it streams by, and read again.
+/// Files up to this size are kept in memory after reading, so that the used bytes are the hashed ones. Larger
+/// files are hashed as a stream, and read again.
 const MAX_KEPT_BYTES: u64 = 64 << 20;
-/// What is kept in memory of all files together; the oldest go first, and are hashed again.
+/// The total size of files in memory. The oldest are dropped first, and hashed again on use.
 const KEPT_BYTES: u64 = 256 << 20;
 
-/// Tables of datasets, read-only: each is compared with the hash in its manifest before any of it
-/// is given out.
+/// Read-only tables of datasets. Each is compared with the hash in its manifest before any byte is returned.
 #[derive(Debug)]
 pub struct VerifiedObjects {
     objects: Arc<dyn ObjectStore>,
     place: String,
     listed: BTreeMap<Path, TableFile>,
     read: Mutex<Seen>,
-    /// Why a file was refused. Readers turn errors into words; here the first one is kept whole.
+    /// The first error of a file. Readers convert errors to text; this keeps the original.
     refused: OnceLock<Arc<StoreError>>,
 }
 
-/// What was read and found to be as listed.
+/// Files that have been read and verified.
 #[derive(Debug, Default)]
 struct Seen {
     files: BTreeMap<Path, Arc<OnceCell<Option<Bytes>>>>,
@@ -46,7 +45,7 @@ struct Seen {
 }
 
 impl VerifiedObjects {
-    /// Tables in `objects` with what their manifests list. `place` names it in errors.
+    /// Tables in `objects` with the entries of their manifests. `place` is for error messages.
     #[must_use]
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -56,13 +55,13 @@ impl VerifiedObjects {
         Self { objects, place, listed, read: Mutex::default(), refused: OnceLock::new() }
     }
 
-    /// Why a file was refused, if one was.
+    /// The first verification error, if there is one.
     #[must_use]
     pub fn refused(&self) -> Option<Arc<StoreError>> {
         self.refused.get().cloned()
     }
 
-    /// The listed entry of a file and its bytes, if it is small; an error when its hash is another.
+    /// The manifest entry of a file, and its bytes if it is small; an error when its hash differs.
     async fn checked(&self, location: &Path) -> Result<(&TableFile, Option<Bytes>)> {
         let listed = self.listed.get(location).ok_or_else(|| Error::NotFound {
             path: location.to_string(),
@@ -95,7 +94,7 @@ impl VerifiedObjects {
     }
 }
 
-/// Reads a file and compares it with what a manifest lists. Gives its bytes if it is small.
+/// Reads a file and compares it with its manifest entry. Returns its bytes if it is small.
 pub(super) async fn read_checked(
     objects: &dyn ObjectStore,
     location: &Path,
@@ -108,7 +107,7 @@ pub(super) async fn read_checked(
     let head = GetOptions { head: true, ..GetOptions::default() };
     let size = objects.get_opts(location, head).await.map_err(read())?.meta.size;
     if size != listed.bytes {
-        let message = format!("it has {size} bytes; its manifest lists {}", listed.bytes);
+        let message = format!("it has {size} bytes: its manifest lists {}", listed.bytes);
         return Err(corrupt(message));
     }
     let got = objects.get_opts(location, GetOptions::default()).await.map_err(read())?;
@@ -117,21 +116,21 @@ pub(super) async fn read_checked(
             let bytes = got.bytes().await.map_err(read())?;
             (ContentHash::of(&bytes), Some(bytes))
         }
-        // In large pieces: a local file as a stream comes in small ones.
+        // Read directly: the stream of a local file has small chunks.
         GetResultPayload::File(file, path) => {
             let hash = ContentHash::of_reader(file).map_err(StoreError::io("read", &path))?;
             (hash, None)
         }
-        GetResultPayload::Stream(mut pieces) => {
+        GetResultPayload::Stream(mut chunks) => {
             let mut hasher = ContentHash::hasher();
-            while let Some(piece) = pieces.try_next().await.map_err(read())? {
-                hasher.update(&piece);
+            while let Some(chunk) = chunks.try_next().await.map_err(read())? {
+                hasher.update(&chunk);
             }
             (hasher.finish(), None)
         }
     };
     if hash != listed.sha256 {
-        return Err(corrupt("its hash is not the one in its manifest".to_owned()));
+        return Err(corrupt("its hash differs from its manifest".to_owned()));
     }
     Ok(bytes)
 }
@@ -206,7 +205,7 @@ impl ObjectStore for VerifiedObjects {
     }
 }
 
-/// A piece of a file; an error where a damaged footer points past its end.
+/// A slice of a file; an error when a corrupt footer points past its end.
 fn slice(bytes: &Bytes, range: &Range<u64>) -> Result<Bytes> {
     let ends = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
     match ends {

@@ -18,19 +18,19 @@ fn measured(env: &TestEnv, seed: &str) -> String {
     dataset(&env.good(&[&SMALL[..], &["redis", "--seed", seed]].concat()))
 }
 
-/// The first dataset that is told of.
-fn dataset(told: &str) -> String {
-    told.split("dataset ").nth(1).and_then(|rest| rest.get(..64)).unwrap().to_owned()
+/// The id of the first dataset in the output.
+fn dataset(output: &str) -> String {
+    output.split("dataset ").nth(1).and_then(|rest| rest.get(..64)).unwrap().to_owned()
 }
 
 #[test]
-fn the_same_twice_is_told_on_the_terminal_and_in_every_form() {
+fn the_same_dataset_twice_is_compared_in_every_format() {
     let env = TestEnv::new();
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
     let pair = ["report", "--compare", &before, &after, "--metrics", "p50,rate"];
-    insta::assert_snapshot!(env.told(&pair));
+    insta::assert_snapshot!(env.transcript(&pair));
     for format in ["md", "junit"] {
-        insta::assert_snapshot!(env.told(&[&pair[..], &["--format", format]].concat()));
+        insta::assert_snapshot!(env.transcript(&[&pair[..], &["--format", format]].concat()));
     }
     let page = env.read("results/comparison.html");
     env.good(&[&pair[..], &["--format", "html", "-o", "again.html"]].concat());
@@ -41,11 +41,11 @@ fn the_same_twice_is_told_on_the_terminal_and_in_every_form() {
 fn what_programs_read_is_what_the_schema_says() {
     let env = TestEnv::new();
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let told = env.good(&["report", "--compare", &before, &after, "--format", "json"]);
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let output = env.good(&["report", "--compare", &before, &after, "--format", "json"]);
+    let output: serde_json::Value = serde_json::from_str(&output).unwrap();
     let schema = include_str!("../../docs/comparison.schema.json");
     let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
-    assert_fits(&told, &schema, &schema, "$");
+    assert_fits(&output, &schema, &schema, "$");
 }
 
 /// Checks types, properties and enumerations: what the schema uses of JSON Schema.
@@ -104,16 +104,16 @@ fn a_change_is_found_and_ends_with_its_own_code() {
         &env.good(&[&SMALL[..], &["redis", "--seed", "2", "--fake-slowdown", "1.5"]].concat()),
     );
     let pair = ["report", "--compare", &before, &slower, "--metrics", "p50,p95"];
-    insta::assert_snapshot!(env.told(&pair));
+    insta::assert_snapshot!(env.transcript(&pair));
     for verdicts in ["regressed", "regressed,inconclusive", "improved"] {
-        let told = env.told(&[&pair[..], &["--fail-on", verdicts]].concat());
+        let output = env.transcript(&[&pair[..], &["--fail-on", verdicts]].concat());
         let code = if verdicts == "improved" { "exit 0" } else { "exit 4" };
-        assert!(told.starts_with(code), "{verdicts}: {told}");
+        assert!(output.starts_with(code), "{verdicts}: {output}");
     }
     // Nothing changed where nothing is looked at.
     let rate =
         ["report", "--compare", &before, &slower, "--metrics", "rate", "--fail-on", "regressed"];
-    assert!(env.told(&rate).starts_with("exit 0"));
+    assert!(env.transcript(&rate).starts_with("exit 0"));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn what_cannot_be_compared_is_refused_with_its_name() {
         &["report", "--fail-on", "regressed"],
         &["report", "--compare", &before, "ffffff"],
     ]));
-    let forced = env.told(&[&pair[..], &["--force"]].concat());
+    let forced = env.transcript(&[&pair[..], &["--force"]].concat());
     assert!(forced.starts_with("exit 0"), "{forced}");
     assert!(forced.contains("warning: spec: duration: 4s → 5s"), "{forced}");
     assert!(String::from_utf8(env.read("results/comparison.html")).unwrap().contains("accepted"));
@@ -145,8 +145,8 @@ fn one_repetition_says_nothing() {
     let env = TestEnv::new();
     let once = ["quick", "--fake", "--fixed-clock", "--no-progress", "--stores", "redis", "--seed"];
     let [before, after] = ["1", "2"].map(|seed| dataset(&env.good(&[&once[..], &[seed]].concat())));
-    let told = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
-    assert!(told.contains("0 regressed, 0 improved, 0 equivalent, 2 inconclusive"), "{told}");
+    let output = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
+    assert!(output.contains("0 regressed, 0 improved, 0 equivalent, 2 inconclusive"), "{output}");
 }
 
 #[test]
@@ -156,9 +156,9 @@ fn a_calibrated_host_tells_equivalence() {
         env.good(&["calibrate", "--fake", "--fixed-clock", "--no-progress", "--seed", seed]);
     }
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let told = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
-    assert!(told.contains("from 4 calibrations of this host"), "{told}");
-    assert!(told.contains("equivalent    p50 of express"), "{told}");
+    let output = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
+    assert!(output.contains("from 4 calibrations of this host"), "{output}");
+    assert!(output.contains("equivalent    p50 of express"), "{output}");
 }
 
 #[test]
@@ -171,19 +171,19 @@ fn a_spec_that_is_only_called_calibrate_is_no_calibration() {
         env.good(&["run", spec, "--fake", "--fixed-clock", "--no-progress", "--seed", seed]);
     }
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let told = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
-    assert!(!told.contains("calibrations of this host"), "{told}");
+    let output = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
+    assert!(!output.contains("calibrations of this host"), "{output}");
 }
 
 #[test]
-fn two_versions_by_turns_are_two_datasets_and_a_verdict() {
+fn two_interleaved_versions_are_two_datasets_and_a_verdict() {
     let env = TestEnv::new();
     let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--no-progress"];
-    insta::assert_snapshot!(env.told(&[&ab[..], &["--metrics", "p50,p95,rate"]].concat()));
+    insta::assert_snapshot!(env.transcript(&[&ab[..], &["--metrics", "p50,p95,rate"]].concat()));
     let until = ["--until-decided", "--max-duration", "20m", "--metrics", "p50", "--seed", "5"];
-    let told = env.good(&[&ab[..], &until].concat());
-    assert!(told.contains("equivalent    p50 of express"), "{told}");
-    let shown = env.good(&["results", "show", &dataset(&told)]);
+    let output = env.good(&[&ab[..], &until].concat());
+    assert!(output.contains("equivalent    p50 of express"), "{output}");
+    let shown = env.good(&["results", "show", &dataset(&output)]);
     let repetitions = shown.lines().find(|line| line.starts_with("repetitions")).unwrap();
     assert!(!repetitions.contains("90 of"), "it ended early: {repetitions}");
     // Shorter than it was meant to be, and still what it says.
@@ -216,20 +216,20 @@ fn history(first: u64, slowdown: f64) -> TestEnv {
 #[test]
 fn a_history_shows_where_a_metric_changed() {
     let env = history(6, 1.33);
-    let told = env.good(&["trend", "p50", "--where", "app = 'express'", "--format", "json"]);
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    let points = told["points"].as_array().unwrap();
+    let output = env.good(&["trend", "p50", "--where", "app = 'express'", "--format", "json"]);
+    let output: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let points = output["points"].as_array().unwrap();
     let changes: Vec<bool> = points.iter().map(|one| one["is_change"] == true).collect();
     let expected: Vec<bool> = (0..12).map(|day| day == 6).collect();
     assert_eq!(changes, expected);
     let shown = env.good(&["trend", "p50"]);
     let line = shown.lines().find(|line| line.contains("changed here")).unwrap();
     assert!(line.starts_with("2026-01-07"), "{shown}");
-    assert!(env.told(&["trend", "speed"]).starts_with("exit 2"));
+    assert!(env.transcript(&["trend", "speed"]).starts_with("exit 2"));
 }
 
 #[test]
-fn a_comparison_by_turns_that_crashed_ends_with_its_whole_blocks() {
+fn an_interleaved_comparison_that_crashed_ends_with_its_whole_blocks() {
     let env = TestEnv::new();
     let [_, after] = unsealed_pair(&env, 4);
     // The last trial of one side was not written any more: its block is not whole.
@@ -241,25 +241,25 @@ fn a_comparison_by_turns_that_crashed_ends_with_its_whole_blocks() {
     // A journal of another run that cannot be read is in nobody's way.
     std::fs::create_dir(env.path("results/journal/20250101-000000-7")).unwrap();
     env.write("results/journal/20250101-000000-7/journal.jsonl", "damaged\nand more\n");
-    let told = env.told(&["resume"]);
-    assert!(told.starts_with("exit 0"), "{told}");
-    assert!(told.contains("skipped the unfinished run 20250101-000000-7: "), "{told}");
-    assert!(told.contains("ends with what it has"), "{told}");
+    let output = env.transcript(&["resume"]);
+    assert!(output.starts_with("exit 0"), "{output}");
+    assert!(output.contains("skipped the unfinished run 20250101-000000-7: "), "{output}");
+    assert!(output.contains("ends with what it has"), "{output}");
     std::fs::remove_dir_all(env.path("results/journal/20250101-000000-7")).unwrap();
     env.good(&["results", "verify", "--all"]);
-    let shown = env.good(&["results", "show", &dataset(&told)]);
+    let shown = env.good(&["results", "show", &dataset(&output)]);
     assert!(shown.contains("3 of 4s"), "{shown}");
-    assert!(env.told(&["resume"]).contains("no unfinished run"), "nothing is left of it");
+    assert!(env.transcript(&["resume"]).contains("no unfinished run"), "nothing is left of it");
 }
 
 #[test]
-fn the_side_that_is_left_of_a_comparison_by_turns_is_kept() {
+fn the_remaining_side_of_an_interleaved_comparison_is_kept() {
     let env = TestEnv::new();
     let [before, _] = unsealed_pair(&env, 3);
     std::fs::remove_dir_all(env.path(&format!("results/journal/{before}"))).unwrap();
-    let told = env.told(&["resume"]);
-    assert!(told.starts_with("exit 0"), "{told}");
-    let shown = env.good(&["results", "show", &dataset(&told)]);
+    let output = env.transcript(&["resume"]);
+    assert!(output.starts_with("exit 0"), "{output}");
+    let shown = env.good(&["results", "show", &dataset(&output)]);
     assert!(shown.contains("3 of 4s"), "{shown}");
 }
 
@@ -273,13 +273,13 @@ fn a_look_in_the_middle_sees_what_the_dataset_tells_later() {
     let mut seen: Vec<Sample> =
         content.trials.iter().map(|record| Sample::of(record, duration)).collect();
     seen.sort_by(|a, b| (&a.case, a.block).cmp(&(&b.case, b.block)));
-    let dataset = dataset(&env.told(&["resume"]));
+    let dataset = dataset(&env.transcript(&["resume"]));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let told = runtime.block_on(async {
+    let output = runtime.block_on(async {
         let id = store.names().await.unwrap().find(&dataset).unwrap();
         Dataset::open(&store, id, Trust::Verify).await.unwrap().samples(None).await.unwrap()
     });
-    assert_eq!(seen, told);
+    assert_eq!(seen, output);
 }
 
 #[test]
@@ -291,12 +291,12 @@ fn standard_output_has_the_format_that_was_asked_for_and_nothing_else() {
     let reproduce = ["reproduce", &before, "--fake", "--fixed-clock", "--no-progress"];
     let slower = ["--fake-slowdown", "1.5", "--metrics", "p50", "--format"];
     for command in [[&ab[..], &small].concat(), [&reproduce[..], &slower].concat()] {
-        let told = |format| env.good(&[&command[..], &[format]].concat());
-        assert!(told("md").starts_with("### perf-api: "));
-        assert!(told("junit").starts_with("<?xml "));
-        let json: serde_json::Value = serde_json::from_str(&told("json")).unwrap();
+        let output = |format| env.good(&[&command[..], &[format]].concat());
+        assert!(output("md").starts_with("### perf-api: "));
+        assert!(output("junit").starts_with("<?xml "));
+        let json: serde_json::Value = serde_json::from_str(&output("json")).unwrap();
         assert_eq!(json["version"], 1);
-        assert_eq!(told("html"), "results/comparison.html\n");
+        assert_eq!(output("html"), "results/comparison.html\n");
         let output = env.output(&[&command[..], &["md"]].concat());
         assert!(String::from_utf8(output.stderr).unwrap().contains("dataset "), "{command:?}");
     }
@@ -310,20 +310,20 @@ fn a_text_file_has_text_and_a_page_is_opened() {
     let printed = env.good(&[&pair[..], &["--format", "text"]].concat());
     assert!(printed.starts_with("before  "), "{printed}");
     assert!(!env.path("results/comparison.html").exists(), "nobody asked for a page");
-    let told = env.good(&[&pair[..], &["--format", "text", "-o", "told.txt"]].concat());
-    assert_eq!((told.as_str(), env.read("told.txt")), ("", printed.into_bytes()));
+    let output = env.good(&[&pair[..], &["--format", "text", "-o", "output.txt"]].concat());
+    assert_eq!((output.as_str(), env.read("output.txt")), ("", printed.into_bytes()));
     for format in ["text", "md", "json", "junit"] {
-        let told = env.told(&[&pair[..], &["--format", format, "--open"]].concat());
-        assert!(told.contains("a browser opens pages"), "{format}: {told}");
+        let output = env.transcript(&[&pair[..], &["--format", format, "--open"]].concat());
+        assert!(output.contains("a browser opens pages"), "{format}: {output}");
     }
     std::fs::create_dir(env.path("bin")).unwrap();
     env.write("bin/xdg-open", "#!/bin/sh\necho \"$1\" > opened\n");
     let program = env!("CARGO_BIN_EXE_perf-api");
-    let told = env.shell(&format!(
+    let output = env.shell(&format!(
         "chmod +x bin/xdg-open && mkfifo opened && exec 3<>opened && PATH=$PWD/bin:$PATH {program} {} --open > /dev/null && read -t 60 page <&3 && echo $page",
         pair.join(" ")
     ));
-    assert!(told.contains("--- stdout\n[DIR]/results/comparison.html\n"), "{told}");
+    assert!(output.contains("--- stdout\n[DIR]/results/comparison.html\n"), "{output}");
 }
 
 #[test]
@@ -331,27 +331,28 @@ fn what_made_the_job_fail_is_listed_in_every_format() {
     let env = TestEnv::new();
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
     let pair = ["report", "--compare", &before, &after, "--metrics", "p50", "--fail-on"];
-    let told = |verdicts, format| env.told(&[&pair[..], &[verdicts, "--format", format]].concat());
+    let output =
+        |verdicts, format| env.transcript(&[&pair[..], &[verdicts, "--format", format]].concat());
     let case = "express on redis, 1 worker, 100 connections, 1000 QPS";
     let found = "inconclusive: 2 figures of cases and 2 of groups";
     for format in ["text", "md", "junit"] {
-        let told = told("inconclusive", format);
-        assert!(told.starts_with("exit 4"), "{format}: {told}");
-        assert!(told.contains(&format!("`--fail-on`: {found}\n")), "{format}: {told}");
-        assert!(told.contains(case), "{format}: {told}");
+        let output = output("inconclusive", format);
+        assert!(output.starts_with("exit 4"), "{format}: {output}");
+        assert!(output.contains(&format!("`--fail-on`: {found}\n")), "{format}: {output}");
+        assert!(output.contains(case), "{format}: {output}");
     }
-    let text = told("inconclusive", "text");
+    let text = output("inconclusive", "text");
     let row = text.lines().find(|line| line.starts_with("inconclusive") && line.contains(case));
     assert!(row.is_some(), "{text}");
     assert!(!text.contains("other groups"), "{text}");
-    let markdown = told("inconclusive", "md");
+    let markdown = output("inconclusive", "md");
     let (shown, _) = markdown.split_once("<details>").unwrap();
     assert!(shown.contains(&format!("**Failed** by `--fail-on`: {found}.")), "{markdown}");
     assert!(shown.contains(&format!("| inconclusive | p50 | {case} |")), "{markdown}");
-    let junit = told("inconclusive", "junit");
+    let junit = output("inconclusive", "junit");
     assert!(junit.contains("tests=\"2\" failures=\"2\" skipped=\"0\""), "{junit}");
     // Nothing of it where the job does not fail.
-    let markdown = told("regressed", "md");
+    let markdown = output("regressed", "md");
     assert!(markdown.starts_with("exit 0") && !markdown.contains("Failed"), "{markdown}");
     assert!(!markdown.contains(case), "{markdown}");
 }

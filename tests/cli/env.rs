@@ -55,9 +55,10 @@ impl TestEnv {
 
     /// Exit code, output and errors of several calls as one text.
     pub fn steps(&self, steps: &[&[&str]]) -> String {
-        let told =
-            steps.iter().map(|args| format!("$ perf-api {}\n{}", args.join(" "), self.told(args)));
-        told.collect::<Vec<_>>().join("\n")
+        let output = steps
+            .iter()
+            .map(|args| format!("$ perf-api {}\n{}", args.join(" "), self.transcript(args)));
+        output.collect::<Vec<_>>().join("\n")
     }
 
     /// Runs a line of shell; exit code, output and errors as one text.
@@ -69,19 +70,20 @@ impl TestEnv {
     }
 
     /// Exit code, output and errors as one text.
-    pub fn told(&self, args: &[&str]) -> String {
+    pub fn transcript(&self, args: &[&str]) -> String {
         self.as_text(&self.output(args))
     }
 
     fn as_text(&self, output: &Output) -> String {
         let code = output.status.code().map_or("a signal".to_owned(), |code| code.to_string());
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let told = format!(
+        let output = format!(
             "exit {code}\n--- stdout\n{}--- stderr\n{}",
             text(&output.stdout),
             text(&output.stderr)
         );
-        told.replace(&self.dir.path().display().to_string(), "[DIR]")
+        output
+            .replace(&self.dir.path().display().to_string(), "[DIR]")
             .replace(env!("CARGO_MANIFEST_DIR"), "[REPOSITORY]")
     }
 

@@ -3,7 +3,7 @@
 use super::env::TestEnv;
 
 #[test]
-fn each_mistake_has_its_own_words() {
+fn each_mistake_has_its_own_message() {
     let env = TestEnv::new();
     env.write("bad.toml", "name = \"bad\"\nrepetitions = 1\n\n[factors]\nqsp = [1]\n");
     env.write("broken.json", "{");
@@ -26,11 +26,11 @@ fn each_mistake_has_its_own_words() {
         &["quick", "--stores", "dragonfly"],
         &["bundle", "nowhere"],
     ];
-    let told: Vec<String> = mistakes
+    let output: Vec<String> = mistakes
         .iter()
-        .map(|args| format!("$ perf-api {}\n{}", args.join(" "), env.told(args)))
+        .map(|args| format!("$ perf-api {}\n{}", args.join(" "), env.transcript(args)))
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(output.join("\n"));
     assert!(!env.path("results/journal").exists(), "a mistake began a run");
 }
 
@@ -61,25 +61,25 @@ fn a_value_is_refused_with_its_form_and_its_range() {
         &["--slo", "errors<1"],
     ];
     let slos = slos.map(|value| (["capacity", "--apps=express"], value));
-    let told: Vec<String> = refused
+    let output: Vec<String> = refused
         .iter()
         .chain(&slos)
         .map(|(command, value)| {
             let args = [&command[..], *value].concat();
-            format!("$ perf-api {}\n{}", args.join(" "), env.told(&args))
+            format!("$ perf-api {}\n{}", args.join(" "), env.transcript(&args))
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(output.join("\n"));
 }
 
 #[test]
 fn a_percentile_that_no_trial_supports_is_refused_with_what_would_do() {
     let env = TestEnv::new();
     let search = ["capacity", "--fake", "--no-progress", "--apps", "express"];
-    let told = |more: &str| {
+    let output = |more: &str| {
         let more: Vec<&str> = more.split(' ').collect();
-        let told = env.told(&[&search[..], &more].concat());
-        (told.starts_with("exit 0"), told)
+        let output = env.transcript(&[&search[..], &more].concat());
+        (output.starts_with("exit 0"), output)
     };
     let refused = [
         "--slo p99.99<20ms --qps 5,10 --duration 2s",
@@ -87,9 +87,9 @@ fn a_percentile_that_no_trial_supports_is_refused_with_what_would_do() {
         "--slo p50<20ms,p99.9<1s",
     ]
     .map(|more| {
-        let (is_good, told) = told(more);
-        assert!(!is_good, "{told}");
-        format!("$ perf-api capacity {more}\n{told}")
+        let (is_good, output) = output(more);
+        assert!(!is_good, "{output}");
+        format!("$ perf-api capacity {more}\n{output}")
     });
     insta::assert_snapshot!(refused.join("\n"));
     assert!(!env.path("results/journal").exists(), "a mistake began a run");
@@ -99,7 +99,7 @@ fn a_percentile_that_no_trial_supports_is_refused_with_what_would_do() {
         "--slo p99<20ms --qps 500,2000 --duration 2s",
         "--slo p50<20ms,p99.9<1s --duration 25s",
     ] {
-        let (is_good, told) = told(more);
-        assert!(is_good, "{more}: {told}");
+        let (is_good, output) = output(more);
+        assert!(is_good, "{more}: {output}");
     }
 }

@@ -41,29 +41,30 @@ fn every_built_in_spec_measures_the_apps_and_stores_that_the_bundle_has() {
         &["ab", "bundle.json", "bundle.json", "--repetitions", "2"],
     ];
     for command in commands {
-        let told = env.told(&[command, &fake].concat());
-        assert!(told.starts_with("exit 0"), "{command:?}: {told}");
+        let output = env.transcript(&[command, &fake].concat());
+        assert!(output.starts_with("exit 0"), "{command:?}: {output}");
         let shown: Value =
             serde_json::from_str(&env.good(&["results", "show", "--format", "json"])).unwrap();
         let experiment = &shown["experiment"];
         assert_eq!(experiment["apps"], serde_json::json!(["cart", "shop"]), "{command:?}");
         assert_eq!(experiment["stores"], serde_json::json!(["keydb"]), "{command:?}");
     }
-    let told = env.told(&["plan", "ab"]);
-    let said = "ab.toml (built in) names app express, which the bundle lacks; using all that it has: cart, shop";
-    assert!(told.contains(said), "{told}");
+    let output = env.transcript(&["plan", "ab"]);
+    let said =
+        "the bundle lacks app express of ab.toml (built in); using all that it has: cart, shop";
+    assert!(output.contains(said), "{output}");
 }
 
 #[test]
 fn what_is_asked_for_is_not_replaced() {
     let env = own_bundle();
-    let told = env.told(&["quick", "--fake", "--no-progress", "--apps", "express"]);
+    let output = env.transcript(&["quick", "--fake", "--no-progress", "--apps", "express"]);
     assert!(
-        told.contains("--apps: `express` is no app of the bundle; it has: cart, shop"),
-        "{told}"
+        output.contains("--apps: `express` is not one of the bundle's apps: cart, shop"),
+        "{output}"
     );
-    let told = env.told(&["quick", "--fake", "--no-progress", "--apps", "shop"]);
-    assert!(told.starts_with("exit 0") && !told.contains("express"), "{told}");
+    let output = env.transcript(&["quick", "--fake", "--no-progress", "--apps", "shop"]);
+    assert!(output.starts_with("exit 0") && !output.contains("express"), "{output}");
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_store_s_folder_that_is_not_measured_is_refused_with_its_own_option() {
     let info = "[store]\ninfo_has = [\"redis_version\"]\ninfo_lacks = []\n";
     component(&env, "name = \"cache\"\nkind = \"store\"", info);
     env.good(&["bundle", "cart", "shop", "keydb", "cache"]);
-    let told = env.told(&["ab", "cache", "cache", "--fake", "--stores", "keydb"]);
-    assert!(told.contains("hint: `--stores cache` measures it"), "{told}");
-    assert!(!told.contains("--apps"), "{told}");
+    let output = env.transcript(&["ab", "cache", "cache", "--fake", "--stores", "keydb"]);
+    assert!(output.contains("hint: `--stores cache` measures it"), "{output}");
+    assert!(!output.contains("--apps"), "{output}");
 }

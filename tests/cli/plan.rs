@@ -13,11 +13,11 @@ fn help_says_what_there_is() {
         vec!["serve", "--help"],
         vec!["bundle", "--help"],
     ];
-    let told: Vec<String> = pages
+    let output: Vec<String> = pages
         .iter()
         .map(|args| format!("$ perf-api {}\n{}", args.join(" "), env.good(args)))
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(output.join("\n"));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn the_full_plan_has_960_trials_in_a_fixed_order() {
 }
 
 #[test]
-fn a_plan_is_told_with_its_time() {
+fn a_plan_is_shown_with_its_duration() {
     let env = TestEnv::new();
     let plan = env.good(&["plan", "full", "--repetitions", "1"]);
     assert!(plan.contains("192 trials, about 1h 12m"), "{plan}");
@@ -67,16 +67,16 @@ fn a_plan_counts_what_its_command_executes() {
     let env = TestEnv::new();
     let ab = env.good(&["plan", "ab"]);
     assert!(ab.contains("40 trials (20 on each of 2 sides), about "), "{ab}");
-    let told = env.told(&["ab", "bundle.json", "bundle.json", "--fake"]);
-    assert!(told.contains("[40 of 40] "), "{told}");
+    let output = env.transcript(&["ab", "bundle.json", "bundle.json", "--fake"]);
+    assert!(output.contains("[40 of 40] "), "{output}");
     let json: serde_json::Value =
         serde_json::from_str(&env.good(&["plan", "ab", "--format", "json"])).unwrap();
     assert_eq!((&json["sides"], json["trials"].as_array().unwrap().len()), (&2.into(), 20));
     // The fixture has no Dragonfly here: `quick` measures the rest, other commands refuse.
-    let quick = env.told(&["plan", "quick"]);
+    let quick = env.transcript(&["plan", "quick"]);
     assert!(quick.contains("\n2 trials, about "), "{quick}");
     assert!(quick.contains("dragonfly is missing: "), "{quick}");
-    let full = env.told(&["plan", "full"]);
+    let full = env.transcript(&["plan", "full"]);
     assert!(full.contains("\n960 trials, about "), "{full}");
     assert!(full.contains("the plan counts what is missing"), "{full}");
 }
@@ -93,8 +93,8 @@ fn an_option_that_would_be_ignored_is_not_accepted() {
         (&["report", "--fail-on", "regressed"], "nothing is compared"),
     ];
     for (args, message) in refused {
-        let told = env.told(args);
-        assert!(told.contains(message), "{args:?}: {told}");
-        assert!(!told.starts_with("exit 0"), "{args:?}: {told}");
+        let output = env.transcript(args);
+        assert!(output.contains(message), "{args:?}: {output}");
+        assert!(!output.starts_with("exit 0"), "{args:?}: {output}");
     }
 }

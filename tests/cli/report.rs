@@ -16,8 +16,8 @@ fn json(text: &str) -> Value {
 /// The answers to the query in a file, row by row.
 fn ask(env: &TestEnv, file: &str) -> Vec<Value> {
     let file = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
-    let told = env.good(&["sql", "--dataset", "latest", "--file", &file, "--format", "json"]);
-    told.lines().map(json).collect()
+    let output = env.good(&["sql", "--dataset", "latest", "--file", &file, "--format", "json"]);
+    output.lines().map(json).collect()
 }
 
 fn is_near(ours: &Value, theirs: &Value) -> bool {
@@ -31,8 +31,8 @@ fn is_near(ours: &Value, theirs: &Value) -> bool {
 fn what_a_page_shows_is_what_its_questions_answer() {
     let env = TestEnv::new();
     env.good(&RUN);
-    let told = json(&env.good(&["report", "--format", "json"]));
-    let cases = told["cases"].as_array().unwrap();
+    let output = json(&env.good(&["report", "--format", "json"]));
+    let cases = output["cases"].as_array().unwrap();
     let answers = ask(&env, "docs/cases.sql");
     assert_eq!((cases.len(), answers.len()), (16, 16));
     let mut bounds = 0;
@@ -62,8 +62,8 @@ fn what_a_page_shows_is_what_its_questions_answer() {
     }
     assert!((10..80).contains(&bounds), "{bounds} of 96 percentiles are bounds");
     let trials = ask(&env, "src/query/trials.sql");
-    assert_eq!(trials.len(), told["trials"].as_array().unwrap().len());
-    for (ours, answer) in told["trials"].as_array().unwrap().iter().zip(&trials) {
+    assert_eq!(trials.len(), output["trials"].as_array().unwrap().len());
+    for (ours, answer) in output["trials"].as_array().unwrap().iter().zip(&trials) {
         assert!(is_near(&ours["achieved_rps"], &answer["achieved_rps"]), "{answer}");
         assert_eq!(ours["latency"]["p99"]["value"], answer["latency_p99_ns"], "{answer}");
     }
@@ -80,8 +80,8 @@ fn a_page_is_the_same_in_any_zone_with_any_number_of_threads() {
         "TZ=Asia/Kathmandu TOKIO_WORKER_THREADS=2 LANG=de_DE.UTF-8",
         "TZ=America/Anchorage taskset -c 0",
     ] {
-        let told = env.shell(&format!("env {settings} {program} report --output page.html"));
-        assert!(told.starts_with("exit 0"), "{settings}: {told}");
+        let output = env.shell(&format!("env {settings} {program} report --output page.html"));
+        assert!(output.starts_with("exit 0"), "{settings}: {output}");
         hashes.push(hash(&env.read("page.html")));
         std::fs::remove_file(env.path("page.html")).unwrap();
     }
@@ -89,7 +89,7 @@ fn a_page_is_the_same_in_any_zone_with_any_number_of_threads() {
 }
 
 #[test]
-fn a_dataset_is_told_in_every_form() {
+fn a_dataset_is_shown_in_every_format() {
     let env = TestEnv::new();
     env.good(&["quick", "--fake", "--no-progress", "--qps", "500,20000"]);
     insta::assert_snapshot!(env.steps(&[
@@ -98,18 +98,18 @@ fn a_dataset_is_told_in_every_form() {
         &["report", "--format", "junit"],
         &["report", "--format", "json", "--output", "report.json"],
     ]));
-    let told = json(std::str::from_utf8(&env.read("report.json")).unwrap());
+    let output = json(std::str::from_utf8(&env.read("report.json")).unwrap());
     let schema = json(include_str!("../../docs/report.schema.json"));
-    super::compare::assert_fits(&told, &schema, &schema, "$");
+    super::compare::assert_fits(&output, &schema, &schema, "$");
 }
 
 #[test]
 fn a_page_that_cannot_be_written_is_named_and_not_its_temporary_file() {
     let env = TestEnv::new();
     env.good(&RUN);
-    let told = env.told(&["report", "--output", "nowhere/page.html"]);
+    let output = env.transcript(&["report", "--output", "nowhere/page.html"]);
     assert_eq!(
-        told,
+        output,
         "exit 1\n--- stdout\n--- stderr\n\
          error: cannot write nowhere/page.html: No such file or directory (os error 2)\n\
          hint: `--output FILE` of `perf-api report` writes it elsewhere\n"
@@ -121,10 +121,10 @@ fn marks_and_what_is_left_out_of_rankings_are_counted_apart() {
     let env = TestEnv::new();
     // More workers than the computed host has CPUs.
     env.good(&["quick", "--fake", "--no-progress", "--workers", "16", "--repetitions", "3"]);
-    let told = env.good(&["report", "--format", "md"]);
+    let output = env.good(&["report", "--format", "md"]);
     let health = "12 of 12 trials valid, 0 left out of rankings, 0 failed; 12 marked cpus_shared.";
-    assert!(told.contains(health), "{told}");
-    assert!(told.contains("| `cpus_shared` | 12 | yes |"), "{told}");
+    assert!(output.contains(health), "{output}");
+    assert!(output.contains("| `cpus_shared` | 12 | yes |"), "{output}");
     let page = String::from_utf8(env.read("results/report.html")).unwrap();
     assert!(page.contains(health.trim_end_matches('.')));
 }

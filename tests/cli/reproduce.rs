@@ -22,19 +22,19 @@ const AGAIN: [&str; 5] = ["reproduce", "latest", "--fake", "--fixed-clock", "--n
 fn what_is_measured_again_is_the_same_experiment_and_is_compared() {
     let env = TestEnv::new();
     let before = dataset(&env.good(&RUN));
-    let told = env.told(&AGAIN);
+    let output = env.transcript(&AGAIN);
     // The computed load follows from the seed: the same inputs are the same dataset, and nothing is
     // left to compare.
-    assert!(told.contains(&format!("dataset {before}\n")), "{told}");
-    assert!(told.contains("the same bytes"), "{told}");
+    assert!(output.contains(&format!("dataset {before}\n")), "{output}");
+    assert!(output.contains("the same bytes"), "{output}");
     let slower: Vec<&str> =
         AGAIN.into_iter().chain(["--fake-slowdown", "1.5", "--metrics", "p50,p95"]).collect();
-    insta::assert_snapshot!(env.told(&slower));
+    insta::assert_snapshot!(env.transcript(&slower));
     // The latest is the slower one by now.
     let failing: Vec<&str> =
         ["reproduce", &before].into_iter().chain(slower.into_iter().skip(2)).collect();
-    let told = env.told(&[&failing[..], &["--fail-on", "regressed"]].concat());
-    assert!(told.starts_with("exit 4\n"), "{told}");
+    let output = env.transcript(&[&failing[..], &["--fail-on", "regressed"]].concat());
+    assert!(output.starts_with("exit 4\n"), "{output}");
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn other_components_are_named_and_refused() {
     other["id"] = hash(Value::from(identities).to_string().as_bytes()).into();
     env.write("other.json", &other.to_string());
     let with_other: Vec<&str> = AGAIN.into_iter().chain(["--bundle", "other.json"]).collect();
-    insta::assert_snapshot!(env.told(&with_other));
+    insta::assert_snapshot!(env.transcript(&with_other));
 }
 
 #[test]
 fn a_search_is_not_measured_again() {
     let env = TestEnv::new();
     env.good(&["capacity", "--fake", "--no-progress", "--apps", "express", "--slo", "p99<50ms"]);
-    insta::assert_snapshot!(env.told(&AGAIN));
+    insta::assert_snapshot!(env.transcript(&AGAIN));
 }

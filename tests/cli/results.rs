@@ -34,7 +34,7 @@ fn datasets_are_listed_shown_and_named() {
 fn what_is_wrong_with_a_dataset_has_its_own_exit_code() {
     let (env, first, second) = two_datasets();
     let folder = |id: &str, file: &str| env.path(&format!("results/{id}/{file}"));
-    let verify = || env.told(&["results", "verify", "--all"]);
+    let verify = || env.transcript(&["results", "verify", "--all"]);
     assert!(verify().starts_with("exit 0\n"), "{}", verify());
 
     let manifest = std::fs::read(folder(&second, "manifest.json")).unwrap();
@@ -45,10 +45,10 @@ fn what_is_wrong_with_a_dataset_has_its_own_exit_code() {
     std::fs::create_dir(env.path(&format!("results/{newer_id}"))).unwrap();
     std::fs::write(folder(&newer_id, "manifest.json"), newer).unwrap();
     assert!(verify().starts_with("exit 8\n"), "{}", verify());
-    let told = env.told(&["report", &newer_id]);
+    let output = env.transcript(&["report", &newer_id]);
     assert!(
-        told.starts_with("exit 8\n") && told.contains(&format!("reads up to {SCHEMA_VERSION}")),
-        "{told}"
+        output.starts_with("exit 8\n") && output.contains(&format!("reads up to {SCHEMA_VERSION}")),
+        "{output}"
     );
     // A newer one is in nobody's way.
     assert!(env.good(&["results", "show", "latest"]).contains("quick"));
@@ -59,10 +59,10 @@ fn what_is_wrong_with_a_dataset_has_its_own_exit_code() {
         "csv",
     ]);
     assert!(counted.starts_with("n\n"), "{counted}");
-    // But who asks for everything is told.
-    assert!(env.told(&["sql", "select count(*) from trials"]).starts_with("exit 8\n"));
-    let told = env.told(&["sql", "select count(*) from trials", "--unverified"]);
-    assert!(told.starts_with("exit 0\n") && told.contains("is left out"), "{told}");
+    // A query over all datasets fails.
+    assert!(env.transcript(&["sql", "select count(*) from trials"]).starts_with("exit 8\n"));
+    let output = env.transcript(&["sql", "select count(*) from trials", "--unverified"]);
+    assert!(output.starts_with("exit 0\n") && output.contains("is left out"), "{output}");
 
     let timeline = folder(&first, "timeline.parquet");
     std::fs::remove_file(&timeline).unwrap();
@@ -73,7 +73,7 @@ fn what_is_wrong_with_a_dataset_has_its_own_exit_code() {
 
     std::fs::write(folder(&second, "manifest.json"), &manifest[1..]).unwrap();
     assert!(verify().starts_with("exit 5\n"), "{}", verify());
-    assert!(env.told(&["results", "list"]).contains("corrupt"));
+    assert!(env.transcript(&["results", "list"]).contains("corrupt"));
 }
 
 #[test]
@@ -108,21 +108,23 @@ fn figures_that_do_not_follow_from_the_distribution_are_found() {
     )
     .unwrap();
     std::fs::write(env.path(&format!("forged/{id}/manifest.json")), forged).unwrap();
-    let told = env.told(&["results", "verify", &id, "--results", "forged"]);
-    assert!(told.starts_with("exit 5\n"), "{told}");
-    assert!(told.contains("should be") || told.contains("does not follow"), "{told}");
+    let output = env.transcript(&["results", "verify", &id, "--results", "forged"]);
+    assert!(output.starts_with("exit 5\n"), "{output}");
+    assert!(output.contains("should be") || output.contains("does not follow"), "{output}");
 }
 
 #[test]
 fn a_dataset_travels_in_one_file_and_keeps_its_id() {
     let (env, first, _) = two_datasets();
     env.good(&["results", "export", &first, "one.tar.zst"]);
-    assert!(env.told(&["results", "export", &first, "one.tar.zst"]).contains("already there"));
+    assert!(
+        env.transcript(&["results", "export", &first, "one.tar.zst"]).contains("already exists")
+    );
     env.good(&["results", "export", &first, "two.tar.zst"]);
     assert_eq!(env.read("one.tar.zst"), env.read("two.tar.zst"));
     for _ in 0..2 {
-        let told = env.good(&["results", "import", "one.tar.zst", "--results", "elsewhere"]);
-        assert!(told.contains(&first), "{told}");
+        let output = env.good(&["results", "import", "one.tar.zst", "--results", "elsewhere"]);
+        assert!(output.contains(&first), "{output}");
     }
     env.good(&["results", "verify", &first, "--results", "elsewhere"]);
     env.good(&["results", "push", &first, "pushed"]);
@@ -143,6 +145,8 @@ fn a_dataset_travels_in_one_file_and_keeps_its_id() {
         assert!(!left.iter().any(|name| name.starts_with(".unfinished")), "{left:?}");
     }
 }
+
+const IMPORT_HOSTILE: [&str; 5] = ["results", "import", "hostile.tar.zst", "--results", "victim"];
 
 #[test]
 fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
@@ -186,7 +190,7 @@ fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
     entries.extend(tables.iter().map(|(path, bytes)| (path.as_str(), regular, &bytes[..])));
     entries.push(("extra", regular, b"x"));
     let followed = tar(&entries);
-    let mut told_all = String::new();
+    let mut all_output = String::new();
     let hostile: [(&str, Vec<u8>); 12] = [
         ("empty", vec![]),
         ("text", b"no archive".to_vec()),
@@ -209,14 +213,13 @@ fn a_file_that_is_no_dataset_is_refused_and_leaves_nothing() {
     ];
     for (name, bytes) in hostile {
         std::fs::write(env.path("hostile.tar.zst"), bytes).unwrap();
-        let told = env.told(&["results", "import", "hostile.tar.zst", "--results", "victim"]);
-        told_all += &format!("{name}: {told}\n");
+        all_output += &format!("{name}: {}\n", env.transcript(&IMPORT_HOSTILE));
         let left = env.path("victim").read_dir().unwrap().flatten();
         let left: Vec<_> =
             left.map(|entry| entry.file_name()).filter(|name| name != "lock").collect();
         assert!(left.is_empty(), "{name} left {left:?}");
     }
-    insta::assert_snapshot!(told_all.replace(&first, "[ID]"));
+    insta::assert_snapshot!(all_output.replace(&first, "[ID]"));
 }
 
 #[test]
@@ -227,9 +230,10 @@ fn a_damaged_dataset_is_replaced_by_an_intact_one() {
     for file in ["latency.parquet", "manifest.json"] {
         for repair in [&["results", "pull", "safe"][..], &["results", "import", "safe.tar.zst"]] {
             env.write(&format!("results/{first}/{file}"), "damaged");
-            assert!(env.told(&["results", "verify", &first]).starts_with("exit 5\n"));
+            assert!(env.transcript(&["results", "verify", &first]).starts_with("exit 5\n"));
             assert!(
-                env.told(&["results", "export", &first, "never.tar.zst"]).starts_with("exit 5\n")
+                env.transcript(&["results", "export", &first, "never.tar.zst"])
+                    .starts_with("exit 5\n")
             );
             env.good(repair);
             env.good(&["results", "verify", "--all"]);
@@ -244,9 +248,9 @@ fn a_damaged_dataset_is_replaced_by_an_intact_one() {
         &["results", "export", &first, "never.tar.zst"][..],
         &["results", "push", &first, "nowhere"],
     ] {
-        let told = env.told(args);
-        assert!(told.starts_with("exit 5\n") && told.contains("results/"), "{told}");
-        assert!(told.contains(&format!("{first}/timeline.parquet is corrupt")), "{told}");
+        let output = env.transcript(args);
+        assert!(output.starts_with("exit 5\n") && output.contains("results/"), "{output}");
+        assert!(output.contains(&format!("{first}/timeline.parquet is corrupt")), "{output}");
     }
 }
 
@@ -278,10 +282,12 @@ fn what_is_not_ours_is_left_alone_and_in_nobodys_way() {
 fn the_latest_is_not_removed_while_it_is_not_known() {
     let (env, first, second) = two_datasets();
     env.write(&format!("results/{first}/manifest.json"), "damaged");
-    let told = env.told(&["results", "remove", "latest", "--yes"]);
-    assert!(told.contains("which one is `latest` is not known"), "{told}");
+    let output = env.transcript(&["results", "remove", "latest", "--yes"]);
+    assert!(output.contains("which one is `latest` is not known"), "{output}");
     assert!(env.path(&format!("results/{second}")).exists());
-    assert!(env.told(&["results", "verify", "latest"]).contains("warning: `latest` leaves out 1"));
+    assert!(
+        env.transcript(&["results", "verify", "latest"]).contains("warning: `latest` leaves out 1")
+    );
 }
 
 #[test]
@@ -292,8 +298,8 @@ fn two_tags_at_once_are_not_both_given() {
             "{0} results tag {first} t{round} & a=$!; {0} results tag {second} t{round} & b=$!; wait $a; x=$?; wait $b; y=$?; echo $((x + y))",
             env!("CARGO_BIN_EXE_perf-api")
         );
-        let told = env.shell(&line);
-        assert!(told.contains("\n1\n"), "{told}");
+        let output = env.shell(&line);
+        assert!(output.contains("\n1\n"), "{output}");
     }
 }
 
@@ -302,14 +308,14 @@ fn only_what_was_asked_for_is_removed() {
     let (env, first, second) = two_datasets();
     env.good(&["results", "tag", &first, "keep"]);
     assert!(
-        env.told(&["results", "remove", &first, "--yes"])
+        env.transcript(&["results", "remove", &first, "--yes"])
             .contains("`--force` removes it with its tags")
     );
-    assert!(env.told(&["results", "remove", &second]).contains("nobody is there to ask"));
+    assert!(env.transcript(&["results", "remove", &second]).contains("nobody is there to ask"));
     env.good(&["results", "remove", &second, "--yes"]);
     assert!(!env.path(&format!("results/{second}")).exists());
     env.good(&["results", "remove", "keep", "--yes", "--force"]);
-    assert!(env.told(&["results", "show", "keep"]).contains("which has none yet"));
+    assert!(env.transcript(&["results", "show", "keep"]).contains("which has none yet"));
 }
 
 #[test]
@@ -331,8 +337,8 @@ fn a_typo_makes_no_folder() {
     for args in [&["report"][..], &["sql", "select 1"], &["results", "list"], &["resume"]] {
         let mut args = args.to_vec();
         args.extend(["--results", "typo"]);
-        let told = env.told(&args);
-        assert!(told.contains("there is no results folder typo"), "{told}");
+        let output = env.transcript(&args);
+        assert!(output.contains("there is no results folder typo"), "{output}");
         assert!(!env.path("typo").exists(), "{args:?} made the folder");
     }
 }
@@ -345,7 +351,7 @@ fn fixture(version: u32) -> String {
 #[test]
 fn a_dataset_of_every_older_version_is_read() {
     let env = TestEnv::new();
-    let mut told = String::new();
+    let mut output = String::new();
     for version in [1, 4] {
         let fixtures = fixture(version);
         env.good(&["results", "verify", "--all", "--results", &fixtures]);
@@ -360,10 +366,10 @@ fn a_dataset_of_every_older_version_is_read() {
                 &fixtures,
             ],
         ];
-        told += &env.steps(&steps).replace(env!("CARGO_MANIFEST_DIR"), "[REPOSITORY]");
-        told += "\n";
+        output += &env.steps(&steps).replace(env!("CARGO_MANIFEST_DIR"), "[REPOSITORY]");
+        output += "\n";
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(output);
 }
 
 /// Beside each other, so that one query reads both: what is old is cast to the types of today.

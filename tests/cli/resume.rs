@@ -63,15 +63,15 @@ fn it_ends_as_if_nothing_had_happened() {
         (1_000, b""),
     ] {
         let (env, id) = interrupted(lines, torn);
-        let told = env.told(&RESUME);
-        assert!(told.starts_with("exit 0\n") && told.contains(&id), "{told}");
+        let output = env.transcript(&RESUME);
+        assert!(output.starts_with("exit 0\n") && output.contains(&id), "{output}");
         assert_eq!(
-            told.contains(&format!("left out a torn last record of {} bytes", torn.len())),
+            output.contains(&format!("left out a torn last record of {} bytes", torn.len())),
             !torn.is_empty(),
-            "{told}"
+            "{output}"
         );
         env.good(&["results", "verify", "latest"]);
-        assert!(env.told(&RESUME).contains("no unfinished run is called `latest`"));
+        assert!(env.transcript(&RESUME).contains("no unfinished run is called `latest`"));
     }
 }
 
@@ -110,8 +110,8 @@ fn what_is_not_the_same_is_named_and_refused_or_recorded() {
     let json = first[17..].replace("\"kernel\":\"0\"", "\"kernel\":\"1\"");
     let checksum = &super::run::hash(json.as_bytes())[..16];
     std::fs::write(&path, format!("{checksum} {json}\n{rest}")).unwrap();
-    let told = env.told(&RESUME);
-    insta::assert_snapshot!(told);
+    let output = env.transcript(&RESUME);
+    insta::assert_snapshot!(output);
     let mut forced = RESUME.to_vec();
     forced.push("--force");
     let other = dataset(&env.good(&forced));
@@ -131,8 +131,8 @@ fn a_journal_that_is_damaged_is_not_gone_on_with() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let told = env.told(&RESUME);
-    assert!(told.starts_with("exit 5\n") && told.contains("is damaged at line"), "{told}");
+    let output = env.transcript(&RESUME);
+    assert!(output.starts_with("exit 5\n") && output.contains("is damaged at line"), "{output}");
     assert!(path.exists());
 }
 
@@ -143,13 +143,13 @@ fn what_to_do_on_a_disk_without_room_is_said_and_works() {
     let id = dataset(&env.good(&RUN));
     let program = env!("CARGO_BIN_EXE_perf-api");
     let (run, resume) = (RUN.join(" "), RESUME.join(" "));
-    let told = env.shell(&format!(
+    let output = env.shell(&format!(
         "exec unshare --map-root-user --mount sh -c '
             mount -t tmpfs -o size=32k none results || exit 99
             {program} {run}; {program} {resume}
             mount -o remount,size=32m results; {program} {resume}'"
     ));
-    assert!(told.starts_with("exit 0\n") && told.contains(&id), "{told}");
+    assert!(output.starts_with("exit 0\n") && output.contains(&id), "{output}");
     let journal = "error: cannot write [DIR]/results/journal/20260101-000000-0/journal.jsonl: \
                    No space left on device (os error 28)";
     let hints = [
@@ -157,14 +157,14 @@ fn what_to_do_on_a_disk_without_room_is_said_and_works() {
         "hint: `perf-api resume 20260101-000000-0` goes on",
     ];
     // Of the run, and of what goes on with it before there is room.
-    for words in [&[journal][..], &hints].concat() {
-        assert_eq!(told.matches(words).count(), 2, "{words}: {told}");
+    for expected in [&[journal][..], &hints].concat() {
+        assert_eq!(output.matches(expected).count(), 2, "{expected}: {output}");
     }
 }
 
 /// A file system that takes no more, as `ulimit -f` makes it without a real disk.
 #[test]
-fn a_full_disk_is_told_and_the_run_can_go_on() {
+fn a_full_disk_is_reported_and_the_run_can_be_resumed() {
     let env = TestEnv::new();
     let id = dataset(&env.good(&RUN));
     std::fs::remove_dir_all(env.path("results")).unwrap();
@@ -175,6 +175,6 @@ fn a_full_disk_is_told_and_the_run_can_go_on() {
     ));
     assert!(full.contains("error: cannot write [DIR]/results/journal"), "{full}");
     assert!(full.contains("File too large") && full.contains("perf-api resume"), "{full}");
-    let told = env.told(&RESUME);
-    assert!(told.starts_with("exit 0\n") && told.contains(&id), "{told}");
+    let output = env.transcript(&RESUME);
+    assert!(output.starts_with("exit 0\n") && output.contains(&id), "{output}");
 }

@@ -69,8 +69,8 @@ fn a_report_is_found_by_name_and_is_the_same_each_time() {
         env.good(&["report", name, "--output", "again.html"]);
         assert_eq!(env.read("again.html"), first, "{name}");
     }
-    assert!(env.told(&["report", "latest~1"]).contains("no dataset is called `latest~1`"));
-    assert!(env.told(&["report", &id[..5]]).contains("6 or more digits"));
+    assert!(env.transcript(&["report", "latest~1"]).contains("no dataset is called `latest~1`"));
+    assert!(env.transcript(&["report", &id[..5]]).contains("6 or more digits"));
 }
 
 #[test]
@@ -86,15 +86,16 @@ fn a_full_matrix_goes_through_in_seconds() {
 #[test]
 fn progress_is_a_line_a_trial_where_there_is_no_terminal() {
     let env = TestEnv::new();
-    let told = env.told(&["quick", "--fake", "--stores", "redis,valkey", "--qps", "1000,20000"]);
+    let output =
+        env.transcript(&["quick", "--fake", "--stores", "redis,valkey", "--qps", "1000,20000"]);
     // How long it still takes follows from the host's pace, and is never nothing while work remains.
-    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with('[')).collect();
+    let lines: Vec<&str> = output.lines().filter(|line| line.starts_with('[')).collect();
     assert!(lines[..7].iter().all(|line| line.ends_with(" left)") && !line.ends_with("(0s left)")));
     let left = |line: &str| match line.rsplit_once(" (").filter(|_| line.starts_with('[')) {
         Some((line, _)) => format!("{line} ([TIME] left)\n"),
         None => format!("{line}\n"),
     };
-    insta::assert_snapshot!(told.lines().map(left).collect::<String>());
+    insta::assert_snapshot!(output.lines().map(left).collect::<String>());
 }
 
 #[test]
@@ -102,12 +103,12 @@ fn progress_of_a_search_has_an_estimate_as_its_total() {
     let env = TestEnv::new();
     let search = ["capacity", "--fake", "--apps", "express", "--slo", "p99<50ms", "--qps"];
     for rates in ["400,20000", "5000,5400"] {
-        let told = env.told(&[&search[..], &[rates]].concat());
-        let counts: Vec<&str> = told
+        let output = env.transcript(&[&search[..], &[rates]].concat());
+        let counts: Vec<&str> = output
             .lines()
             .filter_map(|line| Some(line.strip_prefix('[')?.split_once(']')?.0))
             .collect();
-        assert!(counts.len() > 3, "{told}");
+        assert!(counts.len() > 3, "{output}");
         for (place, count) in (1..).zip(counts) {
             let is_right = match count.split_once(" of about ") {
                 Some((done, total)) => {
@@ -115,9 +116,9 @@ fn progress_of_a_search_has_an_estimate_as_its_total() {
                 }
                 None => count == place.to_string(),
             };
-            assert!(is_right, "{count}: {told}");
+            assert!(is_right, "{count}: {output}");
         }
-        assert!(!told.contains("(0s left)"), "{told}");
+        assert!(!output.contains("(0s left)"), "{output}");
     }
 }
 
@@ -125,9 +126,13 @@ fn progress_of_a_search_has_an_estimate_as_its_total() {
 fn a_comparison_that_may_end_early_says_at_most() {
     let env = TestEnv::new();
     let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--until-decided"];
-    let told = env.told(&[&ab[..], &["--max-duration", "20m", "--metrics", "p50"]].concat());
-    assert!(told.contains("\n[1 of at most ") || told.contains("stderr\n[1 of at most "), "{told}");
-    assert!(told.contains(" left)"), "{told}");
+    let output =
+        env.transcript(&[&ab[..], &["--max-duration", "20m", "--metrics", "p50"]].concat());
+    assert!(
+        output.contains("\n[1 of at most ") || output.contains("stderr\n[1 of at most "),
+        "{output}"
+    );
+    assert!(output.contains(" left)"), "{output}");
 }
 
 #[test]
@@ -137,22 +142,22 @@ fn a_damaged_manifest_is_refused() {
     let path = format!("results/{id}/manifest.json");
     let text = String::from_utf8(env.read(&path)).unwrap();
     env.write(&path, &text.replace("\"name\":\"quick\"", "\"name\":\"quack\""));
-    let told = env.told(&["report", &id]);
-    assert!(told.starts_with("exit 5\n"), "{told}");
-    assert!(told.contains("its hash is not the dataset's id"), "{told}");
-    let told = env.told(&["report"]);
-    assert!(told.contains("`latest` leaves out 1 whose manifest cannot be read"), "{told}");
+    let output = env.transcript(&["report", &id]);
+    assert!(output.starts_with("exit 5\n"), "{output}");
+    assert!(output.contains("its hash is not the dataset's id"), "{output}");
+    let output = env.transcript(&["report"]);
+    assert!(output.contains("`latest` leaves out 1 whose manifest cannot be read"), "{output}");
 }
 
 #[test]
-fn a_second_run_in_the_same_folder_is_told_who_is_there() {
+fn a_second_run_in_the_same_folder_is_refused_with_the_pid_of_the_first() {
     let env = TestEnv::new();
     std::fs::create_dir(env.path("results")).unwrap();
     env.write("results/lock", "pid 4711\n");
     let lock = std::fs::File::open(env.path("results/lock")).unwrap();
     lock.lock().unwrap();
-    let told = env.told(&SMALL);
-    assert!(told.contains("another process is writing to [DIR]/results (pid 4711)"), "{told}");
+    let output = env.transcript(&SMALL);
+    assert!(output.contains("another process is writing to [DIR]/results (pid 4711)"), "{output}");
     lock.unlock().unwrap();
     env.good(&SMALL);
 }
@@ -166,9 +171,9 @@ fn a_damaged_table_is_refused_with_its_own_exit_code() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let told = env.told(&["report"]);
-    assert!(told.starts_with("exit 5\n"), "{told}");
-    assert!(told.contains("trials.parquet is corrupt"), "{told}");
+    let output = env.transcript(&["report"]);
+    assert!(output.starts_with("exit 5\n"), "{output}");
+    assert!(output.contains("trials.parquet is corrupt"), "{output}");
 }
 
 #[test]
@@ -177,12 +182,12 @@ fn a_search_and_a_calibration_tell_what_they_found_in_their_own_dataset() {
     // A later one that is not meant.
     env.good(&["quick", "--fake", "--no-progress", "--seed", "9"]);
     let search = ["capacity", "--fake", "--no-progress", "--apps", "express", "--slo", "p99<50ms"];
-    let told = env.told(&search);
-    let dataset = told.split("dataset ").nth(1).and_then(|rest| rest.get(..64)).unwrap();
+    let output = env.transcript(&search);
+    let dataset = output.split("dataset ").nth(1).and_then(|rest| rest.get(..64)).unwrap();
     let shown = env.good(&["results", "show", dataset]);
     let found: Vec<&str> = shown.lines().filter(|line| line.contains("sustains")).collect();
     insta::assert_snapshot!(found.join("\n"));
-    insta::assert_snapshot!(told);
-    insta::assert_snapshot!(env.told(&["calibrate", "--fake", "--no-progress"]));
-    insta::assert_snapshot!(env.told(&["results", "verify", "--all"]));
+    insta::assert_snapshot!(output);
+    insta::assert_snapshot!(env.transcript(&["calibrate", "--fake", "--no-progress"]));
+    insta::assert_snapshot!(env.transcript(&["results", "verify", "--all"]));
 }

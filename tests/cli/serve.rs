@@ -114,8 +114,8 @@ impl Server {
     fn refused(&self, query: &str) -> String {
         let answer = self.post(&json!({ "query": query }));
         assert_eq!(answer.status, 400, "{query}: {}", answer.body);
-        let told: Value = serde_json::from_str(&answer.body).unwrap();
-        told["error"].as_str().unwrap().to_owned()
+        let output: Value = serde_json::from_str(&answer.body).unwrap();
+        output["error"].as_str().unwrap().to_owned()
     }
 
     fn signal(&self, signal: Signal) {
@@ -187,17 +187,17 @@ fn datasets_are_listed_shown_and_compared_as_the_command_line_does() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_told_in_the_words_of_the_command_line() {
+fn a_page_that_cannot_be_shown_gives_the_message_of_the_command_line() {
     let env = TestEnv::new();
     let id = measured(&env, "1");
     let server = Server::start(&env);
-    let told = env.told(&["report", "ffffff"]);
+    let output = env.transcript(&["report", "ffffff"]);
     let page = server.get("/dataset/ffffff");
     assert_eq!(page.status, 404);
-    let (error, hint) = told.split_once("error: ").unwrap().1.split_once("\nhint: ").unwrap();
+    let (error, hint) = output.split_once("error: ").unwrap().1.split_once("\nhint: ").unwrap();
     let error = error.replace("[DIR]", env.path("").display().to_string().trim_end_matches('/'));
-    let words = page.body.replace("<code>", "`").replace("</code>", "`");
-    assert!(words.contains(&error) && words.contains(hint.trim()), "{error} {hint}: {words}");
+    let text = page.body.replace("<code>", "`").replace("</code>", "`");
+    assert!(text.contains(&error) && text.contains(hint.trim()), "{error} {hint}: {text}");
 
     let hostile = server.get("/dataset/%3Cscript%3Ealert(1)%3C%2Fscript%3E");
     assert_eq!(hostile.status, 404);
@@ -205,7 +205,7 @@ fn what_cannot_be_shown_is_told_in_the_words_of_the_command_line() {
     assert_eq!(server.get("/dataset/..%2F..%2Fetc%2Fpasswd").status, 404);
     assert_eq!(server.get("/dataset/").status, 404);
     assert_eq!(server.get("/nothing").status, 404);
-    for (query, words) in [
+    for (query, expected) in [
         ("", "two datasets are compared"),
         (&*format!("?before={id}"), "two datasets are compared"),
         (&*format!("?before={id}&after={id}"), "is compared with itself"),
@@ -213,7 +213,7 @@ fn what_cannot_be_shown_is_told_in_the_words_of_the_command_line() {
     ] {
         let page = server.get(&format!("/compare{query}"));
         assert_eq!(page.status, 400, "{query}");
-        assert!(page.body.contains(words), "{query}: {}", page.body);
+        assert!(page.body.contains(expected), "{query}: {}", page.body);
     }
     assert_eq!(server.get(&format!("/compare?before={id}&after=ffffff")).status, 404);
     assert_eq!(server.ask("DELETE /", &[("Host", &server.host)], "").status, 405);
@@ -228,7 +228,7 @@ fn a_suspicious_comparison_is_made_when_somebody_insists() {
     let path = format!("/compare?before={before}&after={longer}");
     let page = server.get(&path);
     assert_eq!(page.status, 409);
-    for words in [
+    for expected in [
         "more differs than what is compared",
         "spec: duration: 4s before, 5s after",
         "name=\"force\" value=\"1\"",
@@ -236,7 +236,7 @@ fn a_suspicious_comparison_is_made_when_somebody_insists() {
         &before,
         &longer,
     ] {
-        assert!(page.body.contains(words), "{words}: {}", page.body);
+        assert!(page.body.contains(expected), "{expected}: {}", page.body);
     }
     let forced = server.get(&format!("{path}&margin=5%25&force=1"));
     assert_eq!(forced.status, 200);
@@ -353,10 +353,10 @@ fn nothing_is_written_or_read_but_datasets() {
         "drop table trials",
         "set datafusion.execution.batch_size = 1",
     ] {
-        let told = server.refused(query);
+        let output = server.refused(query);
         assert!(
-            told.starts_with("a query only reads: nothing is written, changed or set"),
-            "{query}: {told}"
+            output.starts_with("a query only reads: nothing is written, changed or set"),
+            "{query}: {output}"
         );
     }
     for query in [
@@ -365,8 +365,8 @@ fn nothing_is_written_or_read_but_datasets() {
         "select * from read_csv('/etc/passwd')".to_owned(),
         "select * from '/etc/passwd'".to_owned(),
     ] {
-        let told = server.refused(&query);
-        assert!(told.contains("not found"), "{query}: {told}");
+        let output = server.refused(&query);
+        assert!(output.contains("not found"), "{query}: {output}");
     }
     assert!(server.refused("select 1; select 2").contains("one question at a time"));
     assert!(server.refused("").contains("there is no query"));
@@ -387,8 +387,8 @@ fn no_question_takes_the_server_with_it() {
         let waiting = scope.spawn(|| server.sql("select 1"));
         assert_eq!(server.get("/").status, 200);
         assert_eq!(server.get("/dataset/latest").status, 200);
-        for told in long {
-            assert_eq!(told.join().unwrap(), "the query was stopped after 10 s");
+        for output in long {
+            assert_eq!(output.join().unwrap(), "the query was stopped after 10 s");
         }
         assert_eq!(waiting.join().unwrap()["rows"], json!([["1"]]));
     });
@@ -417,12 +417,15 @@ fn only_this_machines_own_pages_are_answered() {
     for host in ["evil.example:8321", "evil.example", "localhost.evil.example", "10.0.0.1"] {
         assert_eq!(with_host(host), 403, "{host}");
     }
-    let told = server.ask("GET /", &[], "");
-    assert!(told.status == 403 && told.body.contains("expects one `Host` header"), "{told:?}");
-    let told = server.ask("GET /", &[("Host", "lab.example.org:80")], "");
+    let output = server.ask("GET /", &[], "");
     assert!(
-        told.body.contains("`perf-api serve --allow-host lab.example.org` allows it"),
-        "{told:?}"
+        output.status == 403 && output.body.contains("expects one `Host` header"),
+        "{output:?}"
+    );
+    let output = server.ask("GET /", &[("Host", "lab.example.org:80")], "");
+    assert!(
+        output.body.contains("`perf-api serve --allow-host lab.example.org` allows it"),
+        "{output:?}"
     );
 
     let own = format!("http://{}", server.host);
@@ -473,8 +476,8 @@ fn an_allowed_host_is_answered_and_no_other() {
     assert_eq!(with_host("lab.example.org:8443"), 200);
     assert_eq!(with_host("localhost:1"), 200);
     assert_eq!(with_host("evil.example"), 403);
-    let told = env.told(&["serve", "--allow-host", "http://lab"]);
-    assert!(told.starts_with("exit 2") && told.contains("without scheme and port"), "{told}");
+    let output = env.transcript(&["serve", "--allow-host", "http://lab"]);
+    assert!(output.starts_with("exit 2") && output.contains("without scheme and port"), "{output}");
 }
 
 #[test]
@@ -563,7 +566,10 @@ fn a_run_is_seen_from_its_first_trial_to_its_dataset() {
     let view = events.until(is_done(9));
     let p95s: Vec<&str> =
         view["trials"].as_array().unwrap().iter().map(|one| one["p95"].as_str().unwrap()).collect();
-    assert!(p95s.iter().any(|p95| p95.starts_with("> ")), "a bound is told as one: {p95s:?}");
+    assert!(
+        p95s.iter().any(|p95| p95.starts_with("> ")),
+        "a lower bound is shown as one: {p95s:?}"
+    );
     assert!(server.get("/").body.contains("A run is unfinished"));
     // Somebody who comes later sees the same.
     assert_eq!(Events::of(&server).until(|_| true)["done"], 9);
@@ -614,7 +620,7 @@ fn trials_that_failed_are_seen_with_their_reason() {
 }
 
 #[test]
-fn a_signal_ends_it_although_somebody_looks_and_somebody_asks() {
+fn a_signal_ends_the_server_during_requests() {
     let env = TestEnv::new();
     measured(&env, "1");
     for signal in [Signal::INT, Signal::TERM] {
@@ -632,18 +638,18 @@ fn a_signal_ends_it_although_somebody_looks_and_somebody_asks() {
         server.signal(signal);
         assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal:?}");
         assert!(TcpStream::connect(&server.host).is_err());
-        let mut told = String::new();
-        server.child.stderr.as_mut().unwrap().read_to_string(&mut told).unwrap();
-        assert_eq!(told, "");
+        let mut output = String::new();
+        server.child.stderr.as_mut().unwrap().read_to_string(&mut output).unwrap();
+        assert_eq!(output, "");
     }
 }
 
 #[test]
-fn an_address_that_cannot_be_is_told_with_what_to_do() {
+fn an_impossible_address_is_refused_with_a_hint() {
     let env = TestEnv::new();
     measured(&env, "1");
     let server = Server::start(&env);
-    let taken = env.told(&["serve", "--listen", &server.host]);
+    let taken = env.transcript(&["serve", "--listen", &server.host]);
     insta::assert_snapshot!(taken.replace(&server.host, "[TAKEN]"));
     insta::assert_snapshot!(env.steps(&[
         &["serve", "--listen", "0.0.0.0:8321"],
@@ -673,7 +679,7 @@ fn the_browser_is_opened_where_there_is_one() {
     assert_eq!(server.get("/").status, 200, "it serves all the same");
     server.signal(Signal::TERM);
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
-    let mut told = String::new();
-    server.child.stderr.as_mut().unwrap().read_to_string(&mut told).unwrap();
-    assert!(told.contains("is not opened: cannot start `xdg-open`"), "{told}");
+    let mut output = String::new();
+    server.child.stderr.as_mut().unwrap().read_to_string(&mut output).unwrap();
+    assert!(output.contains("is not opened: cannot start `xdg-open`"), "{output}");
 }

@@ -7,7 +7,7 @@ use super::run::{SMALL, dataset};
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/version-1");
 
 #[test]
-fn the_schema_is_told() {
+fn the_schema_is_printed() {
     insta::assert_snapshot!(TestEnv::new().good(&["schema"]));
 }
 
@@ -15,11 +15,11 @@ fn the_schema_is_told() {
 fn an_answer_comes_in_every_form() {
     let env = TestEnv::new();
     let query = "select trial, app, latency_p95_ns, failure_stage from trials order by trial limit 2; select 1 as one";
-    let mut told = String::new();
+    let mut output = String::new();
     for format in ["table", "csv", "json"] {
-        told += &env.told(&["sql", query, "--format", format, "--results", FIXTURES]);
+        output += &env.transcript(&["sql", query, "--format", format, "--results", FIXTURES]);
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(output);
     let query = "select * from trials";
     let parquet = env.output(&["sql", query, "--format", "parquet", "--results", FIXTURES]);
     assert!(parquet.stdout.starts_with(b"PAR1") && parquet.stdout.ends_with(b"PAR1"));
@@ -28,13 +28,16 @@ fn an_answer_comes_in_every_form() {
 #[test]
 fn the_questions_of_the_report_have_known_answers() {
     let env = TestEnv::new();
-    let mut told = String::new();
+    let mut output = String::new();
     for question in ["cases", "distribution", "trials", "timeline", "resources", "drift"] {
         let folder = if question == "cases" { "docs" } else { "src/query" };
         let file = format!("{}/{folder}/{question}.sql", env!("CARGO_MANIFEST_DIR"));
-        told += &format!("{question}\n{}", env.told(&["sql", "-f", &file, "--results", FIXTURES]));
+        output += &format!(
+            "{question}\n{}",
+            env.transcript(&["sql", "-f", &file, "--results", FIXTURES])
+        );
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(output);
 }
 
 #[test]
@@ -50,11 +53,11 @@ fn histograms_are_merged_and_asked() {
       with h as (select trial, hist_merge(low_ns, high_ns, count, censored) as h from latency group by trial)
       select hist_count(hist_merge(h)) as answered, hist_quantile(0.1, hist_merge(h)) as p10 from h;
       select hist_count(hist_merge(low_ns, high_ns, count, censored)) as of_nothing from latency where trial > 1000";
-    insta::assert_snapshot!(env.told(&["sql", sql, "--results", FIXTURES]));
+    insta::assert_snapshot!(env.transcript(&["sql", sql, "--results", FIXTURES]));
 }
 
 #[test]
-fn a_question_that_cannot_be_answered_is_told_why() {
+fn a_failing_query_says_why() {
     let env = TestEnv::new();
     let questions = [
         "",
@@ -69,15 +72,15 @@ fn a_question_that_cannot_be_answered_is_told_why() {
         "select * from '/etc/passwd'",
         "-- a comment comes first\nselect hist_count(hist_merge(distinct low_ns, high_ns, count, censored)) from latency",
     ];
-    let told: Vec<String> = questions
+    let output: Vec<String> = questions
         .iter()
-        .map(|sql| format!("> {sql}\n{}", env.told(&["sql", sql, "--results", FIXTURES])))
+        .map(|sql| format!("> {sql}\n{}", env.transcript(&["sql", sql, "--results", FIXTURES])))
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(output.join("\n"));
     assert!(!env.path("x.csv").exists());
     let histogram = "select hist_merge(low_ns, high_ns, count, censored) as h from latency";
-    let told = env.told(&["sql", histogram, "--format", "csv", "--results", FIXTURES]);
-    assert!(told.contains("hint: a histogram fits no CSV"), "{told}");
+    let output = env.transcript(&["sql", histogram, "--format", "csv", "--results", FIXTURES]);
+    assert!(output.contains("hint: a histogram fits no CSV"), "{output}");
 }
 
 /// The answer to a query on the fixture, as CSV; the query must succeed.
@@ -132,11 +135,12 @@ fn no_arithmetic_wraps_around() {
         "select sum(9223372036854775807) from trials group by app",
         "select sum(18446744073709551615) from trials",
     ] {
-        let told = TestEnv::new().told(&["sql", sql, "--format", "csv", "--results", FIXTURES]);
-        assert!(told.starts_with("exit 1\n--- stdout\n--- stderr\nerror: "), "{sql}: {told}");
+        let output =
+            TestEnv::new().transcript(&["sql", sql, "--format", "csv", "--results", FIXTURES]);
+        assert!(output.starts_with("exit 1\n--- stdout\n--- stderr\nerror: "), "{sql}: {output}");
         assert!(
-            told.contains("error: cannot compute the answer: Arithmetic overflow: "),
-            "{sql}: {told}"
+            output.contains("error: cannot compute the answer: Arithmetic overflow: "),
+            "{sql}: {output}"
         );
     }
 }
@@ -156,14 +160,15 @@ fn what_a_query_computes_wrongly_is_its_own_error() {
         "select cast(latency_p99_ns as tinyint) from trials",
         "select arrow_cast(1, 'Nothing')",
     ];
-    let told: Vec<String> = queries
+    let output: Vec<String> = queries
         .iter()
-        .map(|sql| format!("> {sql}\n{}", env.told(&["sql", sql, "--results", FIXTURES])))
+        .map(|sql| format!("> {sql}\n{}", env.transcript(&["sql", sql, "--results", FIXTURES])))
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(output.join("\n"));
     // Where a condition is taken, too.
-    let told = env.told(&["trend", "p50", "--where", "block / 0 = 1", "--results", FIXTURES]);
-    assert!(told.starts_with("exit 1\n") && told.contains("ivide by zero"), "{told}");
+    let output =
+        env.transcript(&["trend", "p50", "--where", "block / 0 = 1", "--results", FIXTURES]);
+    assert!(output.starts_with("exit 1\n") && output.contains("ivide by zero"), "{output}");
 }
 
 #[test]
@@ -202,19 +207,19 @@ fn each_kind_of_statement_works_or_is_refused() {
         "execute p",
         "pragma table_info('trials')",
     ];
-    let told: Vec<String> = statements
+    let output: Vec<String> = statements
         .iter()
         .map(|sql| {
             let args = ["sql", sql, "--format", "csv", "--results", FIXTURES];
-            let told = env.told(&args);
+            let output = env.transcript(&args);
             // Plans, times and the order of tables differ.
             let varies = sql.starts_with("explain") || sql == &"show tables";
-            let is_cut = varies && told.starts_with("exit 0\n");
-            let told = if is_cut { format!("{}\n", &told[..30]) } else { told };
-            format!("> {sql}\n{told}")
+            let is_cut = varies && output.starts_with("exit 0\n");
+            let output = if is_cut { format!("{}\n", &output[..30]) } else { output };
+            format!("> {sql}\n{output}")
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(output.join("\n"));
     assert!(!env.path("x.csv").exists());
 }
 
@@ -224,9 +229,9 @@ fn no_text_in_csv_is_a_formula_of_a_spreadsheet() {
         ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "1-1", "a=b", " =1"];
     let union = texts.map(|text| format!("select '{text}' as \"=x\", -1 as n, -0.5 as d"));
     let query = union.join(" union all ") + " order by 1";
-    let told = csv(&query);
+    let output = csv(&query);
     let mut cells: Vec<&str> =
-        told.strip_prefix("'=x,n,d\n").unwrap().split(",-1,-0.5\n").collect();
+        output.strip_prefix("'=x,n,d\n").unwrap().split(",-1,-0.5\n").collect();
     assert_eq!(cells.pop(), Some(""));
     let mut expected = [
         "'=HYPERLINK(1)",
@@ -263,8 +268,8 @@ fn a_closed_pipe_is_quiet() {
             "set -o pipefail; {} sql 'select * from generate_series(1, 2000000)' --format {format} --results {FIXTURES} | head -c 10 > /dev/null",
             env!("CARGO_BIN_EXE_perf-api")
         );
-        let told = env.shell(&line);
-        assert!(!told.contains("error"), "{format}: {told}");
+        let output = env.shell(&line);
+        assert!(!output.contains("error"), "{format}: {output}");
     }
 }
 
@@ -279,7 +284,7 @@ fn only_the_datasets_that_are_asked_for_are_opened() {
     let writer = bytes.windows(8).rposition(|piece| piece == b"perf-api").unwrap();
     bytes[writer] ^= 1;
     std::fs::write(damaged, bytes).unwrap();
-    let ask = |sql: &str| env.told(&["sql", sql, "--format", "csv"]);
+    let ask = |sql: &str| env.transcript(&["sql", sql, "--format", "csv"]);
     // What is not asked for is not read, whatever stands there.
     let one = format!("select count(*) as n from trials where dataset = '{first}'");
     assert_eq!(ask(&one), "exit 0\n--- stdout\nn\n48\n--- stderr\n");
@@ -290,9 +295,9 @@ fn only_the_datasets_that_are_asked_for_are_opened() {
     assert_eq!(ask(&one), "exit 0\n--- stdout\nn\n48\n--- stderr\n");
     let all = ask("select count(*) as n from trials");
     assert!(all.starts_with("exit 5\n") && all.contains("trials.parquet is corrupt"), "{all}");
-    assert!(env.told(&["report", &second]).starts_with("exit 5\n"));
-    let told = env.told(&["report", &second, "--unverified", "--output", "seen.html"]);
-    assert!(told.starts_with("exit 0\n"), "{told}");
+    assert!(env.transcript(&["report", &second]).starts_with("exit 5\n"));
+    let output = env.transcript(&["report", &second, "--unverified", "--output", "seen.html"]);
+    assert!(output.starts_with("exit 0\n"), "{output}");
     let page = String::from_utf8(env.read("seen.html")).unwrap();
     assert!(page.contains("This dataset was not compared with its hashes"));
 }

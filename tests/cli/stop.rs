@@ -28,7 +28,7 @@ impl Launcher for Unstoppable {
 
     async fn start(&mut self, _: &StackRequest<'_>) -> Result<Box<dyn RunningStack>, LaunchError> {
         let start = LaunchError::Port { source: io::Error::other("none is left") };
-        let source = io::Error::other("it outlived SIGKILL");
+        let source = io::Error::other("it survived SIGKILL");
         let stop = ProcessError::System { action: "stop a process", source };
         Err(LaunchError::NotStopped { start: Box::new(start), stop: Box::new(stop.into()) })
     }
@@ -70,7 +70,7 @@ fn a_failed_start_that_cannot_be_stopped_ends_the_run_and_no_trial_is_recorded()
     assert_eq!(
         with_causes(&error),
         "a stack could not be stopped after it had failed (cannot find a free port on the loopback \
-         address: none is left): cannot stop a process: it outlived SIGKILL"
+         address: none is left): cannot stop a process: it survived SIGKILL"
     );
     assert_eq!(store.resume(&id).unwrap().1.trials, []);
 }

@@ -1,4 +1,4 @@
-//! What containers are allowed, and that nothing of a run stays behind.
+//! The permissions of containers, and that a run leaves nothing behind.
 
 use std::collections::HashMap;
 
@@ -38,11 +38,11 @@ fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
         assert_eq!(config.user.as_deref(), Some("10001:10001"), "{component}");
     }
     let status = run.runner.wait().unwrap();
-    assert_eq!(status.code(), Some(0), "{}", run.told());
+    assert_eq!(status.code(), Some(0), "{}", run.stderr());
     assert!(engine.nothing_is_left());
     let manifest = dataset(run.results.path());
     assert_eq!(manifest["launcher"], "docker");
-    assert!(run.told().contains("stacks run in containers"), "{}", run.told());
+    assert!(run.stderr().contains("stacks run in containers"), "{}", run.stderr());
     assert_eq!(
         answer(run.results.path(), SAMPLED),
         "trials\n4\n",
@@ -52,12 +52,12 @@ fn every_stack_is_measured_in_containers_that_may_do_nothing_else() {
 }
 
 #[test]
-fn an_interrupted_run_leaves_no_container_and_goes_on_in_containers() {
+fn an_interrupted_run_leaves_no_container_and_is_resumed_in_containers() {
     let engine = Engine::new();
     for signal in [Signal::INT, Signal::TERM] {
         let mut run = LongRun::start(&engine, 5, &["--stores", "redis", "--apps", "express"]);
         run.signal(signal);
-        assert_eq!(run.runner.wait().unwrap().code(), Some(130), "{}", run.told());
+        assert_eq!(run.runner.wait().unwrap().code(), Some(130), "{}", run.stderr());
         assert!(engine.nothing_is_left(), "{signal:?} left something");
         let status = perf_api(run.results.path(), &["resume"]).status().unwrap();
         assert!(status.success());
@@ -69,7 +69,7 @@ fn an_interrupted_run_leaves_no_container_and_goes_on_in_containers() {
 fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
     let engine = Engine::new();
     let mut run = LongRun::start(&engine, 30, &["--stores", "redis"]);
-    // Somebody else's, from the same image.
+    // A foreign container of the same image.
     let image = engine.containers()["redis"].image.clone();
     let body = ContainerCreateBody {
         image,
@@ -87,11 +87,11 @@ fn what_a_killed_runner_leaves_is_removed_by_the_next_and_nothing_else() {
     assert_eq!(engine.containers().len(), 2, "a killed runner cannot clean up");
     let mut next = LongRun::start(&engine, 3, &["--stores", "redis", "--qps", "100"]);
     assert!(
-        next.told().contains("removed 3 containers and networks of a run that is gone"),
+        next.stderr().contains("removed 3 containers and networks of a run that is gone"),
         "{}",
-        next.told()
+        next.stderr()
     );
-    assert_eq!(next.runner.wait().unwrap().code(), Some(0), "{}", next.told());
+    assert_eq!(next.runner.wait().unwrap().code(), Some(0), "{}", next.stderr());
     assert!(engine.nothing_is_left());
     let seen = engine
         .runtime
@@ -119,8 +119,8 @@ fn both_versions_of_an_interleaved_comparison_are_measured_in_containers() {
     ]);
     ab.args(["--qps", "100", "--repetitions", "2", "--duration", "1s"]);
     let output = ab.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(engine.nothing_is_left());
     let measured = "select launcher, count(*) as datasets, sum(trials) as trials,
         sum(failed_trials) as failed from datasets group by launcher";

@@ -1,4 +1,4 @@
-//! The daemon that the tests use, and runs in its containers.
+//! The Docker daemon of the tests, and runs in its containers.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub use crate::system::answer;
 use crate::system::{self, perf_api, wait_until};
 
-/// The daemon, and the right to use it alone.
+/// The daemon, locked for one test.
 pub struct Engine {
     pub docker: Docker,
     pub runtime: tokio::runtime::Runtime,
@@ -43,7 +43,7 @@ impl Engine {
                 let id = one.id.unwrap();
                 let seen =
                     self.docker.inspect_container(&id, None::<InspectContainerOptions>).await;
-                // One that is being removed may be gone by now.
+                // It may have been removed since it was listed.
                 let Ok(seen) = seen else { continue };
                 found.insert(one.labels.unwrap()["perf-api.component"].clone(), seen);
             }
@@ -57,7 +57,7 @@ impl Engine {
         names.filter(|name| name.starts_with("perf-api-")).count()
     }
 
-    /// What the daemon calls the image of a name, if it has one.
+    /// The daemon's id of an image, if it has the image.
     pub fn image(&self, reference: &str) -> Option<String> {
         match self.runtime.block_on(self.docker.inspect_image(reference)) {
             Ok(found) => found.id,
@@ -83,7 +83,7 @@ impl Engine {
 /// A run in containers, in the middle of its first trial.
 pub struct LongRun {
     pub runner: Child,
-    /// The word of the loader's command line that tells a trial from a warm-up.
+    /// An argument of the loader that distinguishes a trial from a warm-up.
     window: String,
     pub results: tempfile::TempDir,
 }
@@ -95,7 +95,7 @@ impl LongRun {
             .args(args)
             .args(["--duration", &format!("{seconds}s")])
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(results.path().join("told")).unwrap())
+            .stderr(std::fs::File::create(results.path().join("stderr")).unwrap())
             .spawn()
             .unwrap();
         let run = Self { runner, window: format!("{seconds}005ms"), results };
@@ -118,8 +118,8 @@ impl LongRun {
         kill_process(pid, signal).unwrap();
     }
 
-    pub fn told(&self) -> String {
-        std::fs::read_to_string(self.results.path().join("told")).unwrap()
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.results.path().join("stderr")).unwrap()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Faults in the middle of a run: each becomes a failed trial, the stack is built again, the trial is
-//! repeated, and the run ends with a whole dataset and nothing left.
+//! Faults in the middle of a run: each becomes a failed trial, the stack is restarted, the trial is repeated,
+//! and the run ends with a complete dataset and leaves nothing behind.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use perf_api::model::Failure;
 use crate::engine::{Engine, LongRun, answer};
 use crate::system::command;
 
-/// Does harm to a run that is under load.
+/// Causes a fault in a run under load.
 type Harm = fn(&Engine);
 
-/// What is done, to which stores' stacks, and what the failed trial has to say.
+/// The fault, the stores of the affected stacks, and the expected reason of the failed trial.
 const FAULTS: [(&str, &str, Harm, &str, &str); 6] = [
     (
         "app killed",
@@ -42,7 +42,7 @@ const FAULTS: [(&str, &str, Harm, &str, &str); 6] = [
         "redis,valkey",
         remove_the_other_image,
         "launch",
-        "it had been removed, and was fetched again",
+        "it was removed during the run, and has been fetched again",
     ),
 ];
 
@@ -113,16 +113,16 @@ fn faults_become_failed_trials_and_the_run_ends_whole() {
         harm(&engine);
         let status = run.runner.wait().unwrap();
         let results = run.results.path();
-        assert_eq!(status.code(), Some(0), "{fault}: {}", run.told());
+        assert_eq!(status.code(), Some(0), "{fault}: {}", run.stderr());
         assert!(engine.nothing_is_left(), "{fault} left something");
         let trials = stores.split(',').count();
         assert_eq!(answer(results, WHOLE), format!("trials,failed\n{trials},0\n"), "{fault}");
         let failed = answer(results, FAILED);
         let json = failed.lines().nth(1).unwrap_or_default();
-        // As CSV has it: in quotes, and each of its own twice.
+        // Quoted as in CSV.
         let json = json.trim_matches('"').replace("\"\"", "\"");
         let failures: Vec<Failure> = serde_json::from_str(&json)
-            .unwrap_or_else(|error| panic!("{fault}: {error}: {failed} {}", run.told()));
+            .unwrap_or_else(|error| panic!("{fault}: {error}: {failed} {}", run.stderr()));
         let [failure] = &failures[..] else { panic!("{fault}: {failures:?}") };
         assert_eq!(failure.stage.as_str(), stage, "{fault}: {failure:?}");
         assert!(failure.reason.contains(reason), "{fault}: {failure:?}");

@@ -1,4 +1,4 @@
-//! Images that are kept as their archive, or as the program that writes it, as Nix keeps them.
+//! Images as archives, or as programs that write an archive, as Nix keeps them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn bundle_with(dir: &Path, script: &str) -> PathBuf {
 }
 
 #[test]
-fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told() {
+fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_reported() {
     let engine = Engine::new();
     let [redis, express] =
         ["redis", "express"].map(|name| component(&bundle(), name).container.unwrap().image);
@@ -54,27 +54,27 @@ fn an_image_is_loaded_from_the_program_that_writes_it_and_a_failing_one_is_told(
             1,
             "failed (exit status: 4): torn".to_owned(),
         ),
-        (format!("cat {other}"), 1, "what was loaded is another one".to_owned()),
+        (format!("cat {other}"), 1, "the archive has another image than the pinned one".to_owned()),
     ];
-    for (script, code, words) in attempts {
+    for (script, code, expected) in attempts {
         engine.remove_image(&redis);
         let dir = tempfile::tempdir().unwrap();
-        let (ended, told) = quick(dir.path(), &bundle_with(dir.path(), &script));
-        assert_eq!(ended, Some(code), "{script}: {told}");
-        assert!(told.contains(&words), "{script}: {told}");
-        assert!(code == 0 || told.contains("build the bundle again"), "{told}");
+        let (ended, stderr) = quick(dir.path(), &bundle_with(dir.path(), &script));
+        assert_eq!(ended, Some(code), "{script}: {stderr}");
+        assert!(stderr.contains(&expected), "{script}: {stderr}");
+        assert!(code == 0 || stderr.contains("build the bundle again"), "{stderr}");
     }
     assert!(engine.nothing_is_left());
 }
 
 #[test]
-fn what_only_has_the_name_of_a_pinned_image_is_not_taken_for_it() {
+fn another_image_with_the_name_of_a_pinned_one_is_not_used() {
     let engine = Engine::new();
     let [redis, express] =
         ["redis", "express"].map(|name| component(&bundle(), name).container.unwrap().image);
     let loaded = tempfile::tempdir().unwrap();
-    let (ended, told) = quick(loaded.path(), &bundle_path());
-    assert_eq!(ended, Some(0), "{told}");
+    let (ended, stderr) = quick(loaded.path(), &bundle_path());
+    assert_eq!(ended, Some(0), "{stderr}");
 
     engine.remove_image(&redis);
     let (name, tag) = redis.reference.rsplit_once(':').unwrap();
@@ -84,9 +84,9 @@ fn what_only_has_the_name_of_a_pinned_image_is_not_taken_for_it() {
     assert_eq!(engine.image(&redis.reference), engine.image(&express.reference));
 
     let results = tempfile::tempdir().unwrap();
-    let (ended, told) = quick(results.path(), &bundle_path());
-    assert_eq!(ended, Some(0), "{told}");
-    assert!(told.contains(&format!("loaded the image {}", redis.reference)), "{told}");
+    let (ended, stderr) = quick(results.path(), &bundle_path());
+    assert_eq!(ended, Some(0), "{stderr}");
+    assert!(stderr.contains(&format!("loaded the image {}", redis.reference)), "{stderr}");
     let loaded = engine.image(&redis.reference);
     assert!(loaded.is_some());
     assert_ne!(loaded, engine.image(&express.reference));

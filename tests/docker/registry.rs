@@ -51,9 +51,9 @@ fn push(engine: &Engine, image: &str) -> String {
         let tag = TagImageOptionsBuilder::new().repo(&name).tag("test").build();
         engine.docker.tag_image(image, Some(tag)).await.unwrap();
         let options = PushImageOptionsBuilder::new().tag("test").build();
-        let mut told = std::pin::pin!(engine.docker.push_image(&name, Some(options), None));
-        while let Some(told) = told.next().await {
-            told.unwrap();
+        let mut progress = std::pin::pin!(engine.docker.push_image(&name, Some(options), None));
+        while let Some(step) = progress.next().await {
+            step.unwrap();
         }
         let seen = engine.docker.inspect_image(image).await.unwrap();
         let digests = seen.repo_digests.unwrap();
@@ -97,31 +97,31 @@ fn an_image_is_pulled_by_its_digest_and_another_is_refused() {
     let image = component(&bundle(), "redis").container.unwrap().image;
     // The daemon has it: a run of the bundle at hand loads it.
     let loaded = tempfile::tempdir().unwrap();
-    let (code, told) = quick(loaded.path(), &bundle_path());
-    assert_eq!(code, Some(0), "{told}");
+    let (code, stderr) = quick(loaded.path(), &bundle_path());
+    assert_eq!(code, Some(0), "{stderr}");
     let digest = push(&engine, &image.reference);
     engine.remove_image(&image);
 
     let results = tempfile::tempdir().unwrap();
     let pull = format!("{REGISTRY}/redis:test@{digest}");
-    let (code, told) = quick(results.path(), &bundle_with(results.path(), &pull));
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains(&format!("pulled the image {pull}")), "{told}");
+    let (code, stderr) = quick(results.path(), &bundle_with(results.path(), &pull));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains(&format!("pulled the image {pull}")), "{stderr}");
     let manifest = dataset(results.path());
     let components = manifest["bundle"]["components"].as_array().unwrap();
     let own = components.iter().find(|one| one["name"] == "redis").unwrap();
     assert_eq!(own["facts"]["image"], pull.as_str());
-    println!("{told}");
+    println!("{stderr}");
 
     // The same name with a digest that nothing has.
     let results = tempfile::tempdir().unwrap();
     let wrong = format!("{REGISTRY}/redis:test@sha256:{}", "0".repeat(64));
-    let (code, told) = quick(results.path(), &bundle_with(results.path(), &wrong));
-    assert_eq!(code, Some(1), "{told}");
-    // As Docker's own puller tells it, and containerd's.
+    let (code, stderr) = quick(results.path(), &bundle_with(results.path(), &wrong));
+    assert_eq!(code, Some(1), "{stderr}");
+    // The messages of Docker's own puller and of containerd.
     let refusals = ["manifest for", "failed to resolve reference"];
-    let is_told = |refusal| told.contains(&format!("cannot be pulled: {refusal}"));
-    assert!(refusals.into_iter().any(is_told), "{told}");
+    let is_reported = |refusal| stderr.contains(&format!("cannot be pulled: {refusal}"));
+    assert!(refusals.into_iter().any(is_reported), "{stderr}");
     assert!(engine.nothing_is_left());
-    println!("{told}");
+    println!("{stderr}");
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The flake, on a machine that cannot reach nixpkgs: against the stand-in for it in nix/stub.
+# Tests the flake on a machine that cannot reach nixpkgs, with the stand-in in tests/nix/stub.
 #
 # usage: tests/nix/test.sh FOLDER
 # It needs Nix and root (builds are not sandboxed: they use this machine's tools), and DOCKER_HOST.
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 source tests/nix/world.sh "$1"
 export XDG_CACHE_HOME=$work/cache # never the user's
 
-step "the lock: what it holds, and that a look without a network leaves it alone"
+step "the lock file, and that reading it without a network does not change it"
 tools/lint-locks
 cd "$clone"
 nix flake metadata --json >"$work/metadata.json"
@@ -16,7 +16,7 @@ jq --exit-status '.locks.nodes.nixpkgs.locked | .rev == "'"$(jq -r .nodes.nixpkg
 git diff --exit-code
 (cd "$root" && tools/node-modules-hash --check)
 
-step "what there is"
+step "all outputs"
 nix flake show "${override[@]}"
 
 step "every output of both systems is evaluated, and every check is built"
@@ -47,7 +47,7 @@ keeps_certificates "own $unique" "bundled $unique" "$work/own.crt"
 keeps_certificates "bundled, unset $unique" "bundled, unset $unique" ""
 keeps_certificates "bundled, missing $unique" "bundled, missing $unique" /no-cert-file.crt
 
-step "what make has installed in the tree changes nothing"
+step "files that make has installed in the tree change nothing"
 rm -rf "$work/installed"
 cp -r "$clone" "$work/installed"
 for folder in apps/express/node_modules apps/fastapi/.venv apps/fastapi/__pycache__ src/report/plotly/node_modules; do
@@ -95,7 +95,7 @@ sed -i 's/^name = "express"/name = "mine"/' "$work/mine/component.toml"
 flake_run .#default -- bundle "$work/redis/redis" "$work/mine" --output "$work/mine.json"
 flake_run .#quick -- --launcher process --bundle "$work/mine.json" --apps mine --stores redis
 
-step "nothing is looked up: no variable, and a PATH where nothing is"
+step "no lookup at run time: no variables, and an empty PATH"
 env -i PATH=/nowhere "$work/default/bin/perf-api" quick --launcher process --stores redis --no-progress --results "$work/elsewhere"
 
 step "one journal, two folders"
@@ -104,7 +104,7 @@ step "one journal, two folders"
 step "the images, in containers"
 flake_run .#quick -- --launcher docker --stores redis,valkey
 
-step "what the README tells to type"
+step "the commands of the README"
 while read -r command; do
   echo "\$ $command"
   case $command in
@@ -113,8 +113,8 @@ while read -r command; do
     # Two are compared.
     "nix run .#quick") flake_run .#quick ;;
   esac
-  read -ra words <<<"$command"
-  "${words[@]:0:3}" "${override[@]}" "${words[@]:3}"
+  read -ra args <<<"$command"
+  "${args[@]:0:3}" "${override[@]}" "${args[@]:3}"
 done < <(sed -n '/^## With Nix/,/^## Measure/p' "$root/README.md" | sed -n 's/ *# .*//; /^nix /p')
 
 step "the same by a newer Nix"

@@ -6,14 +6,14 @@ clone=$work/clone
 system=$(uname -m)-linux
 
 step() { printf '\n== %s (%d s)\n' "$*" $SECONDS; }
-fails() { # words that it has to say, command...
-  local words=$1 told
+fails() { # expected text, command...
+  local expected=$1 output
   shift
-  if told=$("$@" 2>&1); then echo "this should have failed: $*" >&2; return 1; fi
-  grep -qF -- "$words" <<<"$told" || { printf '%s\nthis does not say "%s"\n' "$told" "$words" >&2; return 1; }
+  if output=$("$@" 2>&1); then echo "this should have failed: $*" >&2; return 1; fi
+  grep -qF -- "$expected" <<<"$output" || { printf '%s\nexpected "%s" in this output\n' "$output" "$expected" >&2; return 1; }
 }
 
-[ -z "$(git status --porcelain --untracked-files=no)" ] || echo "note: what is not committed is not tested" >&2
+[ -z "$(git status --porcelain --untracked-files=no)" ] || echo "note: uncommitted changes are not tested" >&2
 rm -rf "$clone"
 git clone --quiet "$root" "$clone"
 
@@ -40,7 +40,7 @@ host_path=$CARGO_TARGET_DIR/tools/bin:$(dirname "$(python3 -c 'import sys; print
   export -p | grep -E '^declare -x (CARGO_HOME|RUSTUP_HOME|NPM_CONFIG_|PIP_|SSL_|NODE_EXTRA_)' || true
 } >"$work/host.env"
 rm -rf "$work/nixpkgs"
-cp -r nix/stub "$work/nixpkgs"
+cp -r tests/nix/stub "$work/nixpkgs"
 mkdir "$work/nixpkgs/requirements"
 for name in fastapi valkey; do cp "apps/$name/requirements.txt" "$work/nixpkgs/requirements/$name.txt"; done
 versions=$(PATH=$host_path; node --version; redis-server --version; python3 --version; cargo --version)
@@ -51,8 +51,8 @@ cat >"$work/nixpkgs/host.nix" <<NIX
   requirements = ./requirements;
 }
 NIX
-# The crates that were built already, and nothing of this checkout: cargo tells two checkouts apart by
-# the age of their files, and tests have their folder's path in them.
+# Only the crates that were built already, and nothing of this checkout: cargo distinguishes checkouts by
+# file times, and tests contain the path of their folder.
 rm -rf "$work/target"
 mkdir "$work/target"
 if [ -d "$CARGO_TARGET_DIR/release" ]; then
@@ -97,7 +97,7 @@ keeps_certificates() { # content that is expected, that of the bundled file, NIX
 }
 
 # A fault in a copy of the flake has to be found: when it is evaluated, or when `images` is built.
-planted() { # file, what stands there, the fault, what is to be told, where it is found
+planted() { # file, text, its replacement, the expected message, the output that fails
   local flake=$work/planted
   rm -rf "$flake"
   cp -r "$clone" "$flake"

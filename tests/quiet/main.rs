@@ -1,6 +1,6 @@
-//! What the program measures where nothing else runs: rates, latencies and verdicts.
+//! Rates, latencies and verdicts on a quiet host.
 //!
-//! `make quiet-test` asks for it by name. A busy host makes it fail, and the fault is then the host's.
+//! Only `make quiet-test` runs these tests. They fail on a busy host.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -19,21 +19,21 @@ fn a_load_within_capacity_is_served_whole_and_not_flagged() {
     let _turn = take_turn();
     let results = tempfile::tempdir().unwrap();
     let quick = ["quick", "--launcher", "process", "--stores", "redis,valkey"];
-    let (code, told) =
+    let (code, stderr) =
         run(results.path(), &[&quick[..], &["--qps", "200", "--duration", "2s"]].concat());
-    assert_eq!(code, 0, "{told}");
+    assert_eq!(code, 0, "{stderr}");
     let cases = cases(results.path());
     assert_eq!(cases.len(), 4);
     for case in cases {
         assert_eq!((case.valid, case.failed, case.planned), (1, 0, 400), "{case:?}");
-        // What was under way when the load ended: a hundredth of a second's worth or so.
+        // Requests in flight at the end of the load: about a hundredth of a second.
         assert!(case.censored <= 20, "{case:?}");
         assert!(p95(&case).value_ns.as_secs_f64() < 1.0, "{case:?}");
     }
 }
 
 #[test]
-fn what_the_loader_cannot_drive_is_flagged() {
+fn a_rate_above_the_loaders_ceiling_is_flagged() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
     let bundle = bundle_of_target(dir.path(), "");
@@ -42,9 +42,9 @@ fn what_the_loader_cannot_drive_is_flagged() {
     fast.args(["quick", "--launcher", "process", "--apps", "target", "--stores", "redis"]);
     fast.args(["--qps", "500000", "--duration", "2s", "--bundle"]).arg(&bundle);
     let output = fast.arg("--results").arg(&results).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("1 of 1 trials: loader_limited"), "{told}");
-    assert!(!told.contains("unknown"), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("1 of 1 trials: loader_limited"), "{stderr}");
+    assert!(!stderr.contains("unknown"), "{stderr}");
 }
 
 #[test]
@@ -62,10 +62,10 @@ fn the_capacity_of_a_target_is_found() {
 }
 
 #[test]
-fn a_slower_version_is_told_in_an_interleaved_run() {
+fn a_slower_version_is_reported_by_an_interleaved_run() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
-    let (code, told) = slower_version(dir.path(), &dir.path().join("results"));
-    assert_eq!(code, 4, "{told}");
-    assert!(told.contains("regressed     p50 of target (1 case) rose by"), "{told}");
+    let (code, stderr) = slower_version(dir.path(), &dir.path().join("results"));
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("regressed     p50 of target (1 case) rose by"), "{stderr}");
 }

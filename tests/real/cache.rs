@@ -1,5 +1,5 @@
-//! What the loader was seen to drive: kept from run to run, never as a limit, and never in the folder
-//! of the user who runs the tests.
+//! The cache of measured loader rates: kept from run to run, never as a limit, and never in the folder of the
+//! user who runs the tests.
 
 use std::fs;
 use std::path::Path;
@@ -35,16 +35,16 @@ fn trial(results: &Path, columns: &str) -> Value {
     serde_json::from_slice(&answer.stdout).unwrap()
 }
 
-/// A trial of a second of a server that is no limit; gives what was told.
+/// Runs a trial of one second with a fast server. Returns standard error.
 fn measure(bundle: &Path, cache: &Path, results: &Path, qps: &str) -> String {
     let mut quick = command(env!("CARGO_BIN_EXE_perf-api"));
     quick.args(["quick", "--launcher", "process", "--apps", "target", "--stores", "redis"]);
     quick.args(["--qps", qps, "--duration", "1s", "--bundle"]).arg(bundle);
     quick.env("XDG_CACHE_HOME", cache).arg("--results").arg(results);
     let output = quick.output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    told
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    stderr
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_rate_that_was_driven_is_kept_shown_and_forgotten_and_an_older_limit_is_igno
     let dir = tempfile::tempdir().unwrap();
     let (cache, bundle) = (dir.path().join("cache"), bundle_of_target(dir.path(), ""));
     let results = |name: &str| dir.path().join(name);
-    // What older programs kept, of any number of connections and CPUs.
+    // Entries of older versions, for any number of connections and CPUs.
     fs::create_dir_all(cache.join("perf-api")).unwrap();
     let class = fingerprint(&Topology::detect().unwrap()).unwrap().class();
     let old: serde_json::Map<String, Value> = ["0", "1", "0-1"]
@@ -67,8 +67,8 @@ fn a_rate_that_was_driven_is_kept_shown_and_forgotten_and_an_older_limit_is_igno
         })
         .collect();
     fs::write(cache.join("perf-api/ceilings.json"), Value::Object(old).to_string()).unwrap();
-    let told = measure(&bundle, &cache, &results("first"), "500");
-    assert!(told.contains("measuring what the loader can drive here"), "{told}");
+    let stderr = measure(&bundle, &cache, &results("first"), "500");
+    assert!(stderr.contains("measuring what the loader can drive here"), "{stderr}");
     let first = trial(
         &results("first"),
         "loader_ceiling_rps as rps, loader_cpus, app_cpus, concurrency as connections",
@@ -78,8 +78,8 @@ fn a_rate_that_was_driven_is_kept_shown_and_forgotten_and_an_older_limit_is_igno
     let [loader, app] = ["loader_cpus", "app_cpus"].map(|name| first[name].as_str().unwrap());
     let connections = first["connections"].as_u64().unwrap();
     write_floor(&cache, 64_452, connections, loader, app);
-    let told = measure(&bundle, &cache, &results("second"), "500");
-    assert!(!told.contains("measuring what the loader"), "{told}");
+    let stderr = measure(&bundle, &cache, &results("second"), "500");
+    assert!(!stderr.contains("measuring what the loader"), "{stderr}");
     let second = "loader_ceiling_rps as rps, loader_ceiling_is_bound as is_bound";
     assert_eq!(
         trial(&results("second"), second),
@@ -96,8 +96,8 @@ fn a_rate_that_was_driven_is_kept_shown_and_forgotten_and_an_older_limit_is_igno
         "at least 64452 requests/s with {connections} connections, loader on CPUs {loader}, app on CPUs {app}"
     );
     assert!(doctor(&[]).contains(&line), "{}", doctor(&[]));
-    let told = doctor(&["--remeasure"]);
-    assert!(told.contains("not known: the next run measures it"), "{told}");
+    let stderr = doctor(&["--remeasure"]);
+    assert!(stderr.contains("not known: the next run measures it"), "{stderr}");
     assert!(!cache.join(FLOORS).exists());
 }
 
@@ -131,13 +131,13 @@ fn on_a_busy_host_trials_are_flagged_and_what_the_loader_can_drive_is_unknown() 
     let (cache, bundle) = (dir.path().join("cache"), bundle_of_target(dir.path(), ""));
     let results = dir.path().join("results");
     let busy = BusyHost::new();
-    // More than a loader drives beside them anywhere.
-    let told = measure(&bundle, &cache, &results, "200000");
+    // More than a loader drives on any busy host.
+    let stderr = measure(&bundle, &cache, &results, "200000");
     drop(busy);
     let why = "what the loader can drive here is unknown: the host was busy in 2 measurements in a row; \
                no trial is flagged because of it";
-    assert!(told.contains(why), "{told}");
-    assert!(told.contains("1 of 1 trials: host_busy"), "{told}");
+    assert!(stderr.contains(why), "{stderr}");
+    assert!(stderr.contains("1 of 1 trials: host_busy"), "{stderr}");
     let row = trial(&results, "loader_ceiling_rps as rps, loader_ceiling_is_bound as is_bound");
     assert_eq!(row, json!({ "rps": null, "is_bound": null }));
     assert!(!cache.join(FLOORS).exists(), "nothing was driven");

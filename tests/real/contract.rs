@@ -1,4 +1,4 @@
-//! Apps that break their contract: each failure says what was asked, what came, and what was expected.
+//! Apps that break their contract: each failure names the request, the answer, and the expected answer.
 
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,7 @@ endpoint = "/cached-value"
 }
 
 #[test]
-fn a_broken_contract_is_named_with_what_came_instead() {
+fn a_broken_contract_is_named_with_the_answer() {
     let _turn = take_turn();
     let cases = [
         (
@@ -117,8 +117,8 @@ fn a_broken_contract_is_named_with_what_came_instead() {
         ("elsewhere", "0", " instead of 127.0.0.1:"),
         ("ends", "0", "app `app` ended before it was ready (exit status: 1): no configuration"),
     ];
-    let mut told = String::new();
-    for (index, (mode, n, words)) in cases.into_iter().enumerate() {
+    let mut last = String::new();
+    for (index, (mode, n, expected)) in cases.into_iter().enumerate() {
         if index == 0 || cases[index - 1].0 != mode {
             // Long enough for a busy host to start an app that has to listen or to answer.
             let limit = if mode == "late" { "1s" } else { "10s" };
@@ -126,11 +126,11 @@ fn a_broken_contract_is_named_with_what_came_instead() {
             app.pin();
             let (code, stderr) = app.run(&[]);
             assert_eq!(code, Some(3), "{mode}: {stderr}");
-            told = stderr;
+            last = stderr;
         }
-        assert!(told.contains(words), "{mode}: {words}: {told}");
+        assert!(last.contains(expected), "{mode}: {expected}: {last}");
         let is_noise = |line: &str| line.contains("failed at") && line.contains("CTRL+C");
-        assert!(!told.lines().any(is_noise), "a line of the log is no reason: {told}");
+        assert!(!last.lines().any(is_noise), "a line of the log is not the reason: {last}");
     }
 }
 
@@ -139,18 +139,18 @@ fn an_app_may_take_as_long_as_the_contract_allows() {
     let _turn = take_turn();
     let app = App::python("slow", "2.5", "");
     app.pin();
-    let (code, told) = app.run(&[]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, stderr) = app.run(&[]);
+    assert_eq!(code, Some(0), "{stderr}");
     let app = App::python("slow", "2.5", "[limits]\nanswer = \"1s\"");
     app.pin();
-    let (code, told) = app.run(&[]);
-    assert_eq!(code, Some(3), "{told}");
-    let words = "was not answered within 1s (`limits.answer` in its component.toml)";
-    assert!(told.contains(words), "{told}");
+    let (code, stderr) = app.run(&[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    let expected = "was not answered within 1s (`limits.answer` in its component.toml)";
+    assert!(stderr.contains(expected), "{stderr}");
 }
 
 #[test]
-fn a_program_that_is_another_one_in_the_environment_of_a_run_is_refused() {
+fn a_program_with_another_version_in_the_environment_of_a_run_is_refused() {
     let _turn = take_turn();
     let app = App::new("./shim", "", "ok", "0", "");
     let write_shim = |version: &str| {
@@ -166,27 +166,27 @@ fn a_program_that_is_another_one_in_the_environment_of_a_run_is_refused() {
     app.pin_with(&[("CHOICE", "3.11.2")]);
     let pinned = std::fs::read_to_string(app.bundle()).unwrap();
     assert!(pinned.contains("\"version\": \"Python 3.9.18\""), "{pinned}");
-    let (code, told) = app.run(&[("CHOICE", "3.11.2")]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, stderr) = app.run(&[("CHOICE", "3.11.2")]);
+    assert_eq!(code, Some(0), "{stderr}");
 
     // It chooses by a file outside of the component's folder.
     write_shim("cat ../choice");
     app.write("choice", "Python 3.11.2\n");
     app.pin();
     app.write("choice", "Python 3.9.18\n");
-    let (code, told) = app.run(&[]);
-    assert_eq!(code, Some(1), "{told}");
-    let words = "`app` is not what the bundle pinned: in the environment of a run its version is `Python 3.9.18`, and `Python 3.11.2` was pinned";
-    assert!(told.contains(words), "{told}");
+    let (code, stderr) = app.run(&[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let expected = "`app` is not what the bundle pinned: its version in the environment of a run is `Python 3.9.18`: expected `Python 3.11.2`";
+    assert!(stderr.contains(expected), "{stderr}");
 
     // It changes its mind between the check and the start.
     write_shim("head -n 1 ../choice; sed -i 1d ../choice");
     app.write("choice", "Python 3.11.2\nPython 3.11.2\nPython 3.9.18\n");
     app.pin();
-    let (code, told) = app.run(&[]);
-    assert_eq!(code, Some(3), "{told}");
-    let words = "failed at launch: app `app` is not what the bundle pinned: in the environment of this run its version is `Python 3.9.18`, and `Python 3.11.2` was pinned";
-    assert!(told.contains(words), "{told}");
+    let (code, stderr) = app.run(&[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    let expected = "failed at launch: app `app` is not what the bundle pinned: its version in the environment of this run is `Python 3.9.18`: expected `Python 3.11.2`";
+    assert!(stderr.contains(expected), "{stderr}");
 }
 
 #[test]
@@ -197,17 +197,17 @@ fn packages_that_were_replaced_are_refused_and_so_is_an_app_that_says_another_ve
     std::fs::create_dir_all(&packages).unwrap();
     std::fs::write(packages.join("__init__.py"), "1").unwrap();
     app.pin();
-    let (code, told) = app.run(&[]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, stderr) = app.run(&[]);
+    assert_eq!(code, Some(0), "{stderr}");
     std::fs::write(packages.join("__init__.py"), "2").unwrap();
-    let (code, told) = app.run(&[]);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("`app` is not what the bundle pinned: installed .venv"), "{told}");
+    let (code, stderr) = app.run(&[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("`app` is not what the bundle pinned: installed .venv"), "{stderr}");
 
     app.write("app/package-version", "9.9.9\n");
     app.pin();
-    let (code, told) = app.run(&[]);
-    assert_eq!(code, Some(3), "{told}");
-    let words = "app `app` is not what the bundle pinned: `framework` of GET /about is `Framework 9.9.9`, and version `1.0` was pinned";
-    assert!(told.contains(words), "{told}");
+    let (code, stderr) = app.run(&[]);
+    assert_eq!(code, Some(3), "{stderr}");
+    let expected = "app `app` is not what the bundle pinned: `framework` of GET /about is `Framework 9.9.9`: expected version `1.0`";
+    assert!(stderr.contains(expected), "{stderr}");
 }

@@ -1,12 +1,12 @@
-//! Everything that a component starts belongs to it, in whatever session or process group: its use is
-//! measured, and it ends with its stack.
+//! All descendants of a component belong to it, in any session or process group: their resource use is
+//! measured, and they end with the stack.
 
 use rustix::process::Signal;
 
 use super::system::{command, take_turn, wait_until};
 use super::wrapped::{Background, Wrapped};
 
-/// Ways to leave the process group of who started one.
+/// Commands that leave the process group of their parent.
 const ESCAPES: [(&str, &str); 3] = [
     ("a session of its own", "setsid \"$0\" \"$@\" & wait"),
     ("a daemon", "setsid \"$0\" \"$@\" </dev/null >/dev/null 2>&1 & exit 0"),
@@ -17,16 +17,16 @@ const USED: &str = "select count(*) as trials from trials where failure_stage is
     and app_cpu_s > 0.005 and app_peak_memory_bytes > 1000000";
 
 #[test]
-fn what_leaves_its_group_is_measured_and_ends_with_its_stack() {
+fn a_process_that_leaves_its_group_is_measured_and_ends_with_its_stack() {
     let _turn = take_turn();
     for (escape, script) in ESCAPES {
         let app = Wrapped::new(script);
         let run = app.quick(&["--qps", "1000", "--duration", "2s", "--repetitions", "2"]).output();
         let run = run.unwrap();
-        let told = String::from_utf8_lossy(&run.stderr);
-        assert_eq!(run.status.code(), Some(0), "{escape}: {told}");
+        let stderr = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(0), "{escape}: {stderr}");
         assert!(app.processes().is_empty(), "{escape}: {:?}", app.processes());
-        assert!(!told.contains("left behind"), "{escape}: {told}");
+        assert!(!stderr.contains("left behind"), "{escape}: {stderr}");
         let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
         ask.args(["sql", USED, "--format", "csv", "--results"]).arg(app.results());
         let answer = String::from_utf8(ask.output().unwrap().stdout).unwrap();
@@ -35,7 +35,7 @@ fn what_leaves_its_group_is_measured_and_ends_with_its_stack() {
 }
 
 #[test]
-fn what_leaves_its_group_ends_with_the_runner() {
+fn a_process_that_leaves_its_group_ends_with_the_runner() {
     let _turn = take_turn();
     for (escape, script) in ESCAPES {
         for signal in [Signal::INT, Signal::KILL] {
@@ -44,8 +44,8 @@ fn what_leaves_its_group_ends_with_the_runner() {
             let mut run = Background::start(run, &app.results());
             run.wait_until("the load", |_| {
                 procfs::process::all_processes().unwrap().flatten().any(|process| {
-                    let words = process.cmdline().unwrap_or_default();
-                    words.iter().any(|word| word == "60005ms")
+                    let args = process.cmdline().unwrap_or_default();
+                    args.iter().any(|word| word == "60005ms")
                 })
             });
             assert!(app.processes().len() >= 2, "{escape}");
@@ -64,12 +64,15 @@ fn an_app_that_fails_ends_at_once_with_what_it_started() {
     let _turn = take_turn();
     let app = Wrapped::new("setsid \"$0\" \"$@\" & echo no licence; exit 3");
     let run = app.quick(&["--qps", "100", "--duration", "1s"]).output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert_eq!(run.status.code(), Some(3), "{told}");
-    assert!(told.contains("app `wrapped` ended before it was ready (exit status: 3)"), "{told}");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(3), "{stderr}");
+    assert!(
+        stderr.contains("app `wrapped` ended before it was ready (exit status: 3)"),
+        "{stderr}"
+    );
     assert!(app.processes().is_empty(), "{:?}", app.processes());
     let app = Wrapped::new("kill -SEGV $$");
     let run = app.quick(&["--qps", "100", "--duration", "1s"]).output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert!(told.contains("ended before it was ready (signal: 11 (SIGSEGV))"), "{told}");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert!(stderr.contains("ended before it was ready (signal: 11 (SIGSEGV))"), "{stderr}");
 }

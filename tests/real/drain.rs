@@ -1,4 +1,4 @@
-//! The end of a load: requests in flight are waited for, and given up when that takes too long.
+//! The end of a load: requests in flight are awaited, up to a limit.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -32,7 +32,7 @@ fn serve(stream: &TcpStream, left: &std::sync::atomic::AtomicUsize) {
     }
 }
 
-/// What oha counted, and how many requests were unfinished: one second of ten requests, on ten
+/// The summary of oha and the number of unfinished requests, for one second of ten requests on ten
 /// connections, drained until `drained_after`.
 fn load(address: SocketAddr, drained_after: &str) -> (serde_json::Value, Option<u64>) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,13 +1,13 @@
-//! What children find in their environment.
+//! The environment of child processes.
 
 use super::system::{command, perf_api, take_turn};
 
 #[test]
-fn the_locale_of_the_caller_is_not_that_of_who_is_asked_for_a_version() {
+fn the_locale_of_the_caller_does_not_reach_a_program_that_reports_its_version() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("app");
     std::fs::create_dir(&folder).unwrap();
-    let text = "name = 'app'\nkind = 'app'\ntitle = 'App'\nsummary = 'It tells its locale.'\n\
+    let text = "name = 'app'\nkind = 'app'\ntitle = 'App'\nsummary = 'It prints its locale.'\n\
                 [process]\nprogram = 'sh'\nargs = []\nmissing = 'get a shell'\n\
                 version = ['-c', 'echo $LC_ALL $LANG $LANGUAGE.']\n\
                 [http]\nready = '/'\nendpoint = '/'\n";
@@ -23,7 +23,7 @@ fn the_locale_of_the_caller_is_not_that_of_who_is_asked_for_a_version() {
 }
 
 #[test]
-fn the_locale_of_the_caller_is_not_that_of_the_stores() {
+fn the_locale_of_the_caller_does_not_reach_the_stores() {
     let _turn = take_turn();
     let results = tempfile::tempdir().unwrap();
     let args = ["quick", "--launcher", "process", "--apps", "express", "--stores", "redis,valkey"];
@@ -34,8 +34,8 @@ fn the_locale_of_the_caller_is_not_that_of_the_stores() {
         run.env(name, "xx_YY.UTF-8");
     }
     let run = run.output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert_eq!(run.status.code(), Some(0), "{told}");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{stderr}");
     let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
     let measured = "select count(*) as trials from trials where failure_stage is null";
     ask.args(["sql", measured, "--format", "csv", "--results"]).arg(results.path());

@@ -1,4 +1,4 @@
-//! What components write is kept and shown within bounds.
+//! The output of components is kept and shown with limits.
 
 use super::system::{command, take_turn};
 use super::wrapped::{Background, Wrapped};
@@ -7,17 +7,17 @@ use super::wrapped::{Background, Wrapped};
 const MAX_LOG_BYTES: u64 = 3 << 20;
 
 #[test]
-fn a_line_of_megabytes_is_cut_in_the_terminal_the_dataset_and_the_page() {
+fn a_line_of_megabytes_is_truncated_in_the_terminal_the_dataset_and_the_page() {
     let _turn = take_turn();
     let app = Wrapped::new("head -c 3000000 /dev/zero | tr \"\\\\0\" x; echo; echo last; exit 3");
     let run = app.quick(&["--qps", "100", "--duration", "1s"]).output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert_eq!(run.status.code(), Some(3), "{told}");
-    assert!(told.len() < 5_000, "{} bytes: {told:.5000}", told.len());
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(3), "{stderr}");
+    assert!(stderr.len() < 5_000, "{} bytes: {stderr:.5000}", stderr.len());
     let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
     ask.args(["sql", "select failure_log from trials", "--format", "json", "--results"]);
     let answer = String::from_utf8(ask.arg(app.results()).output().unwrap().stdout).unwrap();
-    assert!(answer.contains("bytes or more were cut]") && answer.contains("last"), "{answer}");
+    assert!(answer.contains("bytes or more truncated]") && answer.contains("last"), "{answer}");
     assert!(answer.len() < 5_000, "{} bytes", answer.len());
     let page = app.results().join("page.html");
     let dataset = String::from_utf8(run.stdout).unwrap();
@@ -26,7 +26,7 @@ fn a_line_of_megabytes_is_cut_in_the_terminal_the_dataset_and_the_page() {
     report.args(["report", dataset, "--output"]).arg(&page).arg("--results").arg(app.results());
     assert!(report.output().unwrap().status.success());
     let page = std::fs::read_to_string(page).unwrap();
-    assert!(page.contains("bytes or more were cut]"), "the page shows the log");
+    assert!(page.contains("bytes or more truncated]"), "the page shows the log");
     assert!(!page.contains(&"x".repeat(5_000)));
 }
 

@@ -1,7 +1,7 @@
-//! The real thing: real stores, gunicorn and node, started from the bundle that `make setup` made.
+//! Tests with real stores, gunicorn and node, started from the bundle of `make setup`.
 //!
-//! A part that is missing fails the test; nothing is skipped. The tests take turns, since each of
-//! them uses the whole machine. They hold on a busy host: what needs a quiet one is in `tests/quiet`.
+//! A missing part fails the test; nothing is skipped. The tests run one at a time, since each uses the whole
+//! machine. They pass on a busy host; tests that need a quiet host are in `tests/quiet`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Runs of the program with servers of known behaviour, and what they measured.
+//! Runs of the program with servers of known behaviour, and their results.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub fn p95(case: &CaseAnalysis) -> LatencyEstimate {
     case.latency[2].unwrap()
 }
 
-/// Runs to the end; gives what it told on standard error.
+/// Runs to the end; gives its standard error.
 pub fn run(results: &Path, args: &[&str]) -> (i32, String) {
     let output = perf_api(results, args).output().unwrap();
     (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
@@ -47,7 +47,7 @@ ready = "/"
 endpoint = "/"
 "#;
 
-/// A bundle of redis and a target of our own that serves `arguments`; gives its path.
+/// Makes a bundle of redis and a target with `arguments`. Returns its path.
 pub fn bundle_of_target(dir: &Path, arguments: &str) -> PathBuf {
     let folder = dir.join("target");
     std::fs::create_dir(&folder).unwrap();
@@ -69,8 +69,8 @@ pub fn bundle_of_target(dir: &Path, arguments: &str) -> PathBuf {
     bundle
 }
 
-/// Searches the capacity of a server of 3,000 requests a second, as one of 333,333 ns for each has on any
-/// host at most; gives the rate that was told.
+/// Searches the capacity of a server of at most 3,000 requests per second on any host (333,333 ns each).
+/// Returns the line with the rate.
 pub fn capacity_of_3000(dir: &Path, results: &Path) -> String {
     let service = "\"--servers\", \"1\", \"--service\", \"333333ns\"";
     let bundle = bundle_of_target(dir, service);
@@ -81,13 +81,18 @@ pub fn capacity_of_3000(dir: &Path, results: &Path) -> String {
         .args(["--duration", "2s", "--launcher", "process", "--allow-shared-cpus", "--bundle"])
         .arg(&bundle);
     let output = search.arg("--results").arg(results).output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&output.stderr));
-    told.lines().find(|line| line.contains("p99<50ms,errors<0.1%")).unwrap().to_owned()
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{stdout}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout.lines().find(|line| line.contains("p99<50ms,errors<0.1%")).unwrap().to_owned()
 }
 
 /// Measures a server that takes 1 ms and one that takes 4 ms in an interleaved run; gives the exit code
-/// and what was told.
+/// and its output.
 pub fn slower_version(dir: &Path, results: &Path) -> (i32, String) {
     let bundles = ["1ms", "4ms"].map(|service| {
         let dir = dir.join(service);
@@ -106,8 +111,8 @@ pub fn slower_version(dir: &Path, results: &Path) -> (i32, String) {
         "regressed",
     ]);
     let output = ab.args(["--metrics", "p50", "--results"]).arg(results).output().unwrap();
-    let told = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    (output.status.code().unwrap_or(-1), told.concat())
+    let both = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code().unwrap_or(-1), both.concat())
 }
 
 /// Checks every dataset of a results folder against its hashes.

@@ -20,7 +20,7 @@ impl Machine {
         run
     }
 
-    /// A run of many short trials, of which one is over.
+    /// A run of many short trials, after the first one.
     fn begun(&self, results: &str, args: &[&str]) -> Background {
         let args = [&["--duration", "1s", "--repetitions", "300"], args].concat();
         let run = self.quick(results, &args);
@@ -37,20 +37,20 @@ fn a_second_run_on_the_same_cpus_is_refused_or_waits() {
     let mut first = machine.begun("first", &[]);
     let name = first.journal_dir().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
     let refused = machine.quick("second", &["--duration", "1s"]).output().unwrap();
-    let told = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{told}");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
     let who = format!("are in use by run {name} (pid {}, results in ", first.runner.id());
-    assert!(told.contains(&who) && told.contains("`--wait`"), "{told}");
-    assert!(told.contains("`--allow-busy`"), "{told}");
+    assert!(stderr.contains(&who) && stderr.contains("`--wait`"), "{stderr}");
+    assert!(stderr.contains("`--allow-busy`"), "{stderr}");
     // In the same results folder it waits for both.
     for results in ["second", "first"] {
         let waits = machine.quick(results, &["--duration", "1s", "--wait"]);
         let mut waits = Background::start(waits, &machine.dir.path().join(format!("{results}-2")));
-        waits.wait_until("it to wait", |waits| waits.told().contains("waiting: "));
+        waits.wait_until("it to wait", |waits| waits.stderr().contains("waiting: "));
         first.signal(Signal::INT);
         first.runner.wait().unwrap();
         let status = waits.runner.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "{}", waits.told());
+        assert_eq!(status.code(), Some(0), "{}", waits.stderr());
         if results == "second" {
             // Of the journal that it left, the next run has trials at once.
             std::fs::remove_dir_all(machine.dir.path().join("first/journal")).unwrap();
@@ -77,7 +77,7 @@ fn two_runs_that_share_cpus_are_both_marked_from_then_on() {
     let mut second = machine.begun("second", &["--allow-busy"]);
     second.wait_until("the second to be marked", is_marked);
     first.wait_until("the first to be marked", is_marked);
-    // A run that was killed is nobody's neighbour.
+    // A killed run does not count.
     second.signal(Signal::KILL);
     second.runner.wait().unwrap();
     let last = |run: &Background| {

@@ -1,9 +1,9 @@
-//! A run ends what dead runs left behind, and never what a live run started.
+//! A run ends the orphans of dead runs, and nothing that a live run started.
 
 use super::system::{bundle_path, command, descendants, is_alive, perf_api, take_turn};
 use super::wrapped::Background;
 
-/// A PID namespace of its own, in which no pid means what it means outside.
+/// Arguments for a new PID namespace, whose pids are not those outside.
 const UNSHARE: [&str; 5] = ["--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 #[test]
@@ -11,7 +11,7 @@ fn the_processes_of_a_run_in_another_pid_namespace_are_left_alone() {
     let _turn = take_turn();
     let made = command("unshare").args(UNSHARE).arg("true").output().unwrap();
     let why = String::from_utf8_lossy(&made.stderr);
-    assert!(made.status.success(), "this test has to be allowed a PID namespace: {why}");
+    assert!(made.status.success(), "this test needs permission for a PID namespace: {why}");
     let dir = tempfile::tempdir().unwrap();
     let mut inside = command("unshare");
     inside.args(UNSHARE).arg(env!("CARGO_BIN_EXE_perf-api"));
@@ -22,8 +22,8 @@ fn the_processes_of_a_run_in_another_pid_namespace_are_left_alone() {
     let family = |inside: &Background| descendants(inside.runner.id());
     inside.wait_until("the load", |inside| {
         family(inside).iter().any(|&(pid, _)| {
-            let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
-            words.is_ok_and(|words| words.contains("60005ms"))
+            let args = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            args.is_ok_and(|args| args.contains("60005ms"))
         })
     });
     let before = family(&inside);
@@ -34,11 +34,11 @@ fn the_processes_of_a_run_in_another_pid_namespace_are_left_alone() {
     let mut run = perf_api(&outside, &args);
     run.args(["--qps", "100", "--duration", "1s", "--allow-busy"]);
     let run = run.output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert_eq!(run.status.code(), Some(0), "{told}");
-    assert!(!told.contains("left behind"), "{told}");
-    assert!(told.contains("measuring beside run"), "{told}");
-    assert!(before.iter().all(|&one| is_alive(one)), "{}", inside.told());
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("left behind"), "{stderr}");
+    assert!(stderr.contains("measuring beside run"), "{stderr}");
+    assert!(before.iter().all(|&one| is_alive(one)), "{}", inside.stderr());
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_proc_of_another_pid_namespace_is_refused() {
     run.args(["--map-root-user", "--pid", "--fork", env!("CARGO_BIN_EXE_perf-api"), "quick"]);
     run.args(["--launcher", "process", "--apps", "express", "--stores", "redis", "--bundle"]);
     let run = run.arg(bundle_path()).arg("--results").arg(results.path()).output().unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
-    assert_eq!(run.status.code(), Some(1), "{told}");
-    assert!(told.contains("/proc shows another PID namespace; mount it anew"), "{told}");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("/proc shows another PID namespace; mount it again"), "{stderr}");
 }

@@ -1,4 +1,4 @@
-//! Both apps answer alike: for a hit, a miss, a dead store, and what is not there.
+//! Both apps give the same answers: for a hit, a miss, a dead store, and an unknown path.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -100,7 +100,7 @@ fn both_apps_answer_alike_byte_for_byte() {
     let _turn = take_turn();
     let fastapi = answers("fastapi");
     assert_eq!(fastapi, answers("express"));
-    let told: Vec<String> = fastapi
+    let outcomes: Vec<String> = fastapi
         .iter()
         .filter(|(_, answer)| answer.body.len() < 200)
         .map(|(what, answer)| {
@@ -113,7 +113,7 @@ fn both_apps_answer_alike_byte_for_byte() {
         })
         .collect();
     assert_eq!(
-        told,
+        outcomes,
         [
             r#"dead store: 503 application/json {"error":"store_unavailable"}"#,
             r#"dead store, not ready: 503 application/json {"error":"store_unavailable"}"#,

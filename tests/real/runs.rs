@@ -1,4 +1,4 @@
-//! Real runs: what they measure, and that nothing of them stays behind.
+//! Real runs: their measurements, and that they leave nothing behind.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -14,7 +14,7 @@ use super::system::{
 fn a_load_within_capacity_is_served_whole() {
     let _turn = take_turn();
     let results = tempfile::tempdir().unwrap();
-    let (code, told) = run(
+    let (code, stderr) = run(
         results.path(),
         &[
             "quick",
@@ -28,7 +28,7 @@ fn a_load_within_capacity_is_served_whole() {
             "2s",
         ],
     );
-    assert_eq!(code, 0, "{told}");
+    assert_eq!(code, 0, "{stderr}");
     let cases = cases(results.path());
     assert_eq!(cases.len(), 4);
     for case in cases {
@@ -40,7 +40,7 @@ fn a_load_within_capacity_is_served_whole() {
 }
 
 #[test]
-fn an_overload_is_told_honestly() {
+fn an_overload_is_reported_as_one() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
     // One server that takes 1 ms: on no host more than 1,000 requests in a second.
@@ -59,7 +59,7 @@ fn an_overload_is_told_honestly() {
     assert!(p95(case).is_bound, "{case:?}");
 }
 
-/// A run that has a trial of half a minute under way.
+/// A run in the middle of a trial of half a minute.
 struct LongRun {
     results: tempfile::TempDir,
     runner: Child,
@@ -100,14 +100,13 @@ impl LongRun {
         self.process_with("30005ms")
     }
 
-    /// The pid of a process of this run whose command line holds `words`.
-    fn process_with(&self, words: &str) -> Option<i32> {
+    /// The pid of a process of this run whose command line has an argument with `text` in it.
+    fn process_with(&self, text: &str) -> Option<i32> {
         descendants(self.pid()).into_iter().map(|(pid, _)| pid).find(|&pid| {
             let command =
                 std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            // A supervisor's has the words of what it supervises.
-            !command.contains("\0supervise\0")
-                && command.split('\0').any(|word| word.contains(words))
+            // A supervisor's command line repeats that of its child.
+            !command.contains("\0supervise\0") && command.split('\0').any(|arg| arg.contains(text))
         })
     }
 
@@ -158,11 +157,11 @@ fn a_killed_runner_takes_its_children_along() {
 }
 
 #[test]
-fn a_store_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
+fn a_store_that_dies_makes_a_failed_trial_and_the_run_continues() {
     let _turn = take_turn();
     let mut run = LongRun::start();
     kill(run.process_with("redis-server").expect("the store runs"), Signal::KILL);
-    // The next trial begins with a new store; it is cut short to keep the test short.
+    // The next trial has a new store; it is interrupted to keep the test short.
     let first = run.loader();
     wait_until("the second trial", || run.loader().is_some_and(|pid| Some(pid) != first));
     let content = perf_api::store::JournalContent::read(&run.journal().unwrap()).unwrap();
@@ -175,7 +174,7 @@ fn a_store_that_dies_makes_a_failed_trial_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_stack_that_fails_three_times_in_a_row_is_given_up_and_the_others_go_on() {
+fn a_stack_is_given_up_after_three_consecutive_failures_and_the_others_continue() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("broken");
@@ -193,13 +192,15 @@ fn a_stack_that_fails_three_times_in_a_row_is_given_up_and_the_others_go_on() {
         run.args(["--stores", "redis", "--repetitions", "4", "--qps", "100", "--duration", "1s"]);
         run.args(["--retries", retries, "--bundle"]).arg(&bundle).arg("--results").arg(&results);
         let output = run.output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(3), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
         let why =
             "failed at launch: app `broken` ended before it was ready (exit status: 3): no licence";
-        assert!(told.contains(why), "{told}");
-        assert!(told.contains("broken on redis, 1 worker was given up after 3 failures in a row"));
-        assert!(told.contains("4 of 8 trials failed"), "{told}");
+        assert!(stderr.contains(why), "{stderr}");
+        assert!(
+            stderr.contains("broken on redis, 1 worker was given up after 3 failures in a row")
+        );
+        assert!(stderr.contains("4 of 8 trials failed"), "{stderr}");
         let answer = answer(
             &results,
             "select app, string_agg(coalesce(failure_stage, 'fine'), ',' order by position) as stages,
@@ -232,9 +233,9 @@ fn a_flagged_trial_is_shown_hollow_and_not_ranked() {
     wrong.args(["quick", "--launcher", "process", "--apps", "target", "--stores", "redis"]);
     wrong.args(["--qps", "500", "--duration", "2s", "--bundle"]).arg(&bundle);
     let output = wrong.arg("--results").arg(&results).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("1 of 1 trials: requests_failed"), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("1 of 1 trials: requests_failed"), "{stderr}");
     let cases = cases(&results);
     let [case] = &cases[..] else { panic!("{cases:?}") };
     assert!(!case.is_ranked(), "{case:?}");

@@ -1,4 +1,4 @@
-//! Searches and interleaved runs: what of them holds on any host. `make quiet-test` has the rest.
+//! Searches and interleaved runs, as far as their results hold on any host. `make quiet-test` has the rest.
 
 use super::measured::{capacity_of_3000, slower_version, verify_all};
 use super::system::{answer, take_turn};
@@ -9,11 +9,11 @@ fn a_capacity_is_searched_in_few_trials_and_never_above_what_the_server_can() {
     let dir = tempfile::tempdir().unwrap();
     let results = dir.path().join("results");
     let line = capacity_of_3000(dir.path(), &results);
-    // `2925/s to 3072/s`, or `at least 2925/s`: the first number is a rate that was held.
+    // `2925/s to 3072/s`, or `at least 2925/s`: the first number is a sustained rate.
     let numbers = line.split(' ').filter_map(|word| word.split_once("/s")?.0.parse::<u32>().ok());
     let rates: Vec<u32> = numbers.collect();
-    let is_held = line.contains("/s to ") || line.contains("at least ");
-    assert!(!is_held || rates[0] <= 3100, "{line}");
+    let is_sustained = line.contains("/s to ") || line.contains("at least ");
+    assert!(!is_sustained || rates[0] <= 3100, "{line}");
     // Of 46 rates the search halves the interval, tries no rate more than three times, and has two goals.
     let counted = answer(
         &results,
@@ -28,11 +28,11 @@ fn an_interleaved_run_measures_both_sides_in_every_block() {
     let _turn = take_turn();
     let dir = tempfile::tempdir().unwrap();
     let results = dir.path().join("results");
-    let (code, told) = slower_version(dir.path(), &results);
+    let (code, stderr) = slower_version(dir.path(), &results);
     // Where the host disturbs all trials there is no verdict.
-    assert!([0, 4].contains(&code), "{code}: {told}");
+    assert!([0, 4].contains(&code), "{code}: {stderr}");
     for (side, least_ns) in [("before", 1_000_000), ("after", 4_000_000)] {
-        let line = told.lines().find(|line| line.ends_with(&format!("({side})"))).unwrap();
+        let line = stderr.lines().find(|line| line.ends_with(&format!("({side})"))).unwrap();
         let id = line.split(' ').nth(1).unwrap();
         // No host answers sooner than the server.
         let counted = answer(

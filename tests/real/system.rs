@@ -1,4 +1,4 @@
-//! The bundle at hand, turns, and a look at the machine's processes.
+//! The bundle of this repository, a lock for one test at a time, and the processes of this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,8 +30,8 @@ pub fn component(bundle: &Bundle, name: &str) -> Component {
     component
 }
 
-/// Where tests keep what the loader can drive: one folder for all of them, so that it is measured once,
-/// and never the user's.
+/// The cache of measured loader ceilings: one folder for all tests, so that each is measured once, and never
+/// the user's.
 pub fn cache_dir() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
@@ -39,30 +39,30 @@ pub fn cache_dir() -> PathBuf {
 #[expect(clippy::disallowed_methods, reason = "tests start the program and servers themselves")]
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
-    // A run of somebody else on this machine is no reason to fail.
+    // Another run on this machine must not fail the test.
     command.env("PERF_API_RESERVATIONS", env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_CACHE_HOME", cache_dir());
     command
 }
 
-/// The program, told to use this repository's bundle and a results folder.
+/// The program, set to use this repository's bundle and a results folder.
 pub fn perf_api(results: &Path, args: &[&str]) -> Command {
     let mut command = command(env!("CARGO_BIN_EXE_perf-api"));
     command.args(args).arg("--bundle").arg(bundle_path()).arg("--results").arg(results);
     command
 }
 
-/// What a query answers, as CSV.
+/// The answer to a query, as CSV.
 pub fn answer(results: &Path, sql: &str) -> String {
     let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
     ask.args(["sql", sql, "--format", "csv", "--results"]).arg(results);
     String::from_utf8(ask.output().unwrap().stdout).unwrap()
 }
 
-/// A process: its pid and its start time, which together are never used twice.
+/// A process: its pid and its start time, which together are unique.
 pub type Identity = (i32, u64);
 
-/// The processes that a runner started, and those that they started.
+/// The descendants of a runner.
 pub fn descendants(runner: u32) -> Vec<Identity> {
     let all: Vec<_> =
         procfs::process::all_processes().unwrap().flatten().flat_map(|one| one.stat()).collect();
@@ -77,7 +77,7 @@ pub fn descendants(runner: u32) -> Vec<Identity> {
     found
 }
 
-/// Whether a process is still there and has not ended.
+/// Whether a process still runs.
 pub fn is_alive((pid, start): Identity) -> bool {
     let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
     stat.is_ok_and(|stat| stat.starttime == start && stat.state != 'Z')

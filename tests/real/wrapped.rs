@@ -1,4 +1,4 @@
-//! Apps that are a shell script around a target of our own, and what is left of them.
+//! Apps that are a shell script around our own target, and their orphans.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -18,7 +18,7 @@ impl Wrapped {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("wrapped");
         std::fs::create_dir(&folder).unwrap();
-        // By this path its processes are known.
+        // This path identifies its processes.
         let target = dir.path().join("target");
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_perf-api"), &target).unwrap();
         let text = format!(
@@ -55,14 +55,14 @@ impl Wrapped {
         let all = procfs::process::all_processes().unwrap().flatten();
         let folder = self.dir.path().to_str().unwrap();
         let is_ours = |process: &procfs::process::Process| {
-            let words = process.cmdline().unwrap_or_default();
-            words.iter().any(|word| word.contains(folder))
+            let args = process.cmdline().unwrap_or_default();
+            args.iter().any(|word| word.contains(folder))
         };
         all.filter(is_ours).map(|process| process.pid).collect()
     }
 }
 
-/// A run under way, which is killed with the test.
+/// A run in the background, killed at the end of the test.
 pub struct Background {
     pub runner: Child,
     results: PathBuf,
@@ -70,14 +70,14 @@ pub struct Background {
 
 impl Background {
     pub fn start(mut run: std::process::Command, results: &Path) -> Self {
-        let told = std::fs::File::create(results.with_extension("told")).unwrap();
-        let runner = run.stdout(Stdio::null()).stderr(told).spawn().unwrap();
+        let stderr = std::fs::File::create(results.with_extension("stderr")).unwrap();
+        let runner = run.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         Self { runner, results: results.to_owned() }
     }
 
-    /// What it said so far.
-    pub fn told(&self) -> String {
-        std::fs::read_to_string(self.results.with_extension("told")).unwrap()
+    /// Its standard error so far.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.results.with_extension("stderr")).unwrap()
     }
 
     /// The folder of the journal, once there is one.
@@ -85,7 +85,7 @@ impl Background {
         Some(self.results.join("journal").read_dir().ok()?.flatten().next()?.path())
     }
 
-    /// What the journal says, once it says something.
+    /// The content of the journal, once there is one.
     pub fn journal(&self) -> Option<JournalContent> {
         JournalContent::read(&self.journal_dir()?.join("journal.jsonl")).ok()
     }
@@ -99,7 +99,7 @@ impl Background {
     pub fn wait_until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         wait_until(what, || {
             let ended = self.runner.try_wait().unwrap();
-            assert!(ended.is_none(), "waited for {what}: {ended:?}: {}", self.told());
+            assert!(ended.is_none(), "waited for {what}: {ended:?}: {}", self.stderr());
             holds(self)
         });
     }

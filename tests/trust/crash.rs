@@ -1,4 +1,4 @@
-//! Runs that are killed, at any moment: nothing that was finished is lost, nothing is run twice.
+//! Runs that are killed at any moment: no finished trial is lost or repeated.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -18,7 +18,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::{amount, datasets, store, verify};
 
-/// How a run and its resumption are typed.
+/// The commands of a run and of its resumption.
 struct Program {
     dir: PathBuf,
     run: Vec<String>,
@@ -27,11 +27,11 @@ struct Program {
 
 impl Program {
     fn new(dir: &Path, run: &str, common: &str) -> Self {
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let args = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Self {
             dir: dir.to_owned(),
-            run: words(&format!("{run} {common}")),
-            resume: words(&format!("resume {common}")),
+            run: args(&format!("{run} {common}")),
+            resume: args(&format!("resume {common}")),
         }
     }
 
@@ -40,13 +40,13 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_perf-api"));
         command.args(args).arg("--results").arg(results).current_dir(&self.dir);
         command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
-        // A run of somebody else on this machine is no reason to fail.
+        // Another run on this machine must not fail the test.
         command.env("PERF_API_RESERVATIONS", env!("CARGO_TARGET_TMPDIR"));
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 }
 
-/// What a killed run had left.
+/// What a killed run left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Left {
     Nothing,
@@ -56,8 +56,8 @@ enum Left {
     Sealed,
 }
 
-/// The unfinished run, its journal, and what is left altogether.
-fn look(store: &Store, results: &Path) -> (Left, Option<(RunId, JournalContent)>) {
+/// The unfinished run, its journal, and everything that is left.
+fn inspect(store: &Store, results: &Path) -> (Left, Option<(RunId, JournalContent)>) {
     let is_half = |name: &str| name.starts_with(".unfinished-");
     let mut names = results.read_dir().unwrap().flatten();
     let half = names.any(|entry| is_half(&entry.file_name().to_string_lossy()));
@@ -77,8 +77,8 @@ fn look(store: &Store, results: &Path) -> (Left, Option<(RunId, JournalContent)>
     (left, unfinished)
 }
 
-/// Runs the program, killed at each of `moments` in turn, and then to its end. Gives what each kill
-/// had left, and the dataset.
+/// Runs the program, kills it at each of `moments`, and then lets it end. Returns what each kill left, and
+/// the dataset.
 fn run_with_kills(
     program: &Program,
     results: &Path,
@@ -90,7 +90,7 @@ fn run_with_kills(
     let mut finished: Vec<JournalContent> = Vec::new();
     for attempt in 0.. {
         assert!(attempt < moments.len() + 3, "it does not come to an end");
-        let (left, unfinished) = look(&store, results);
+        let (left, unfinished) = inspect(&store, results);
         if left == Left::Sealed {
             break;
         }
@@ -102,7 +102,7 @@ fn run_with_kills(
                 // SIGKILL: no handler, no clean-up.
                 child.kill().unwrap();
                 let status = child.wait().unwrap();
-                let (left, unfinished) = look(&store, results);
+                let (left, unfinished) = inspect(&store, results);
                 match status.signal() {
                     Some(_) => *counts.left.entry(left).or_default() += 1,
                     None => assert!([Some(0), Some(3)].contains(&status.code()), "{status}"),
@@ -162,14 +162,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What was counted.
+/// The counts of the test.
 #[derive(Debug, Default)]
 struct Counts {
     left: BTreeMap<Left, usize>,
     kept: usize,
 }
 
-/// Every finished trial of a journal stands in the dataset's tables exactly as journalled.
+/// Checks that the dataset's tables have every finished trial of a journal unchanged.
 fn check_kept(content: &JournalContent, dataset: &Path) {
     let wanted: Vec<i64> = content.trials.iter().map(|record| record.trial.id.0.into()).collect();
     for table in tables(content.header.experiment.duration.0, &content.trials) {
@@ -193,7 +193,7 @@ fn check_kept(content: &JournalContent, dataset: &Path) {
 }
 
 #[test]
-fn a_killed_run_goes_on_and_loses_nothing() {
+fn a_killed_run_can_be_resumed_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(root.join("tests/fixtures/bundle.json"), dir.path().join("bundle.json")).unwrap();

@@ -1,4 +1,4 @@
-//! One byte that is not what it was, anywhere in a dataset, is found.
+//! A single flipped byte is found anywhere in a dataset.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,7 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::env::TestEnv;
 use super::{amount, datasets, store, verify};
 
-/// How often the whole program is asked, beside the library.
+/// How often the program is run, in addition to the library.
 const PROGRAM_EVERY: u64 = 1_000;
 
 #[test]

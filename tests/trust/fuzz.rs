@@ -1,5 +1,4 @@
-//! Hostile input: whatever stands in a manifest, a journal, a spec or a table, the answer is an
-//! error and not a panic, and memory stays bounded.
+//! Hostile input: any manifest, journal, spec or table leads to an error, never a panic, with bounded memory.
 
 use std::path::Path;
 
@@ -14,12 +13,12 @@ use super::env::TestEnv;
 use super::journal::unsealed;
 use super::{amount, datasets, store, verify};
 
-/// What memory may grow by, over all cases.
+/// The maximum growth of memory over all cases.
 const MAX_GROWTH_KIB: u64 = 512 << 10;
 /// A run whose dataset is small.
 const SMALL: [&str; 9] =
     ["quick", "--fake", "--no-progress", "--stores", "redis", "--qps", "1000", "--duration", "1s"];
-/// Pieces that parsers stumble over.
+/// Text fragments that are difficult for parsers.
 const PIECES: [&[u8]; 24] = [
     b"",
     b"0",
@@ -79,14 +78,14 @@ fn mutated(rng: &mut ChaCha8Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// The most memory that this process has had, in KiB.
+/// The peak memory of this process, in KiB.
 fn peak_kib() -> u64 {
     let status = procfs::process::Process::myself().unwrap().status().unwrap();
     status.vmhwm.unwrap()
 }
 
 #[test]
-fn no_text_makes_a_parser_panic_or_swallow_memory() {
+fn no_text_makes_a_parser_panic_or_use_too_much_memory() {
     let env = TestEnv::new();
     env.good(&SMALL);
     let store = store(&env.path("results"));
@@ -110,7 +109,7 @@ fn no_text_makes_a_parser_panic_or_swallow_memory() {
         let bytes = fuzzed_journal(&mut rng, &journal);
         if let Ok(content) = JournalContent::parse(&bytes, Path::new("fuzzed")) {
             accepted[1] += 1;
-            // What was accepted can be gone on with.
+            // An accepted journal can be resumed.
             assert!(content.header.experiment.trials().is_some());
         }
 
@@ -118,7 +117,7 @@ fn no_text_makes_a_parser_panic_or_swallow_memory() {
         let source = Source { name: "fuzzed".to_owned(), text };
         if let Ok(experiment) = check(&source, &Overrides::default(), &known) {
             accepted[2] += 1;
-            // What was accepted can be planned.
+            // An accepted spec can be planned.
             assert!(
                 !perf_api::plan::plan(&experiment, perf_api::model::Order::RandomisedBlocks)
                     .trials
@@ -153,24 +152,24 @@ fn journal_lines(env: &TestEnv) -> Vec<Vec<u8>> {
     lines.map(|line| shortened(&line[17..])).collect()
 }
 
-/// A line with the lists in it cut to a few entries.
+/// A line whose lists are truncated to a few entries.
 fn shortened(line: &[u8]) -> Vec<u8> {
-    fn cut(value: &mut serde_json::Value) {
+    fn truncate(value: &mut serde_json::Value) {
         match value {
             serde_json::Value::Array(values) => {
                 values.truncate(3);
-                values.iter_mut().for_each(cut);
+                values.iter_mut().for_each(truncate);
             }
-            serde_json::Value::Object(fields) => fields.values_mut().for_each(cut),
+            serde_json::Value::Object(fields) => fields.values_mut().for_each(truncate),
             _ => {}
         }
     }
     let mut value = serde_json::from_slice(line).unwrap();
-    cut(&mut value);
+    truncate(&mut value);
     serde_json::to_vec(&value).unwrap()
 }
 
-/// A journal of some of the lines, one of them changed, with checksums that mostly fit.
+/// A journal of some of the lines, one of them changed, with mostly correct checksums.
 fn fuzzed_journal(rng: &mut ChaCha8Rng, lines: &[Vec<u8>]) -> Vec<u8> {
     let mut journal = Vec::new();
     let changed = rng.random_range(0..lines.len());
@@ -192,9 +191,9 @@ fn fuzzed_journal(rng: &mut ChaCha8Rng, lines: &[Vec<u8>]) -> Vec<u8> {
     journal
 }
 
-/// Tables that are not what Parquet allows, under hashes that fit.
+/// Invalid Parquet tables with correct hashes.
 #[test]
-fn no_table_makes_a_reader_panic_or_swallow_memory() {
+fn no_table_makes_a_reader_panic_or_use_too_much_memory() {
     let env = TestEnv::new();
     env.good(&SMALL);
     let original = store(&env.path("results"));

@@ -1,13 +1,13 @@
-//! Datasets under attack: killed runs, flipped bytes, hostile files, and very many of them.
+//! Robustness of datasets: killed runs, flipped bytes, hostile files, and large numbers of datasets.
 //!
-//! Each test does a little of its work in every `cargo test`, and all of it when a target of the
-//! Makefile asks for that with `PERF_API_THOROUGH`; it then takes minutes, and shows what it counted.
+//! Each test does a small part of its work in `cargo test`, and all of it with `PERF_API_THOROUGH`, which
+//! targets of the Makefile set. It then takes minutes and prints its counts.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and tells"
+    reason = "a test fails by panicking and prints its counts"
 )]
 
 mod crash;
@@ -25,12 +25,12 @@ use std::path::Path;
 use perf_api::id::DatasetId;
 use perf_api::store::{Location, Manifest, Store, StoreError};
 
-/// How much a test does: `few`, or `many` when it is to be thorough.
+/// The amount of work: `few`, or `many` with `PERF_API_THOROUGH`.
 fn amount<T>(few: T, many: T) -> T {
     if std::env::var_os("PERF_API_THOROUGH").is_some() { many } else { few }
 }
 
-/// Waits for an answer.
+/// Runs a future to its end.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(future)

@@ -1,4 +1,4 @@
-//! A thousand datasets, for `tests/store/scale.py` to ask.
+//! A thousand datasets, for the queries of `tests/store/scale.py`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-"""A server of known behaviour: are our figures those of theory, and what do other tools tell?
+"""A server of known behaviour: do our figures match theory, and what do other tools report?
 
 python3 tests/truth/truth.py PERF_API     measures every case and exits with 1 when we are wrong
 python3 tests/truth/truth.py --self-test  checks the theory against closed forms, and the parsing
@@ -82,7 +82,7 @@ class Case:
         return 0 < self.servers < self.qps * self.service
 
     def arguments(self) -> list[str]:
-        """What `perf-api target` is told, without where to listen."""
+        """The arguments of `perf-api target`, without the address."""
         arguments = ["--service", micros(self.service), "--distribution", self.distribution]
         arguments += ["--servers", str(self.servers)]
         if self.stall:
@@ -252,7 +252,7 @@ def theories(case: Case, seconds: float, path: Path = Path()) -> tuple[Theory, l
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class Reported:
     """A figure of a trial."""
 
     value: float
@@ -261,31 +261,31 @@ class Told:
     high: float | None = None
 
 
-Trial = dict[str, Told]
+Trial = dict[str, Reported]
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A figure of a case: what theory says, and what the median trial tells."""
+    """A figure of a case: the theory, and the report of the median trial."""
 
     case: Case
     name: str
     theory: Figure
-    told: Told
+    reported: Reported
 
     @property
     def expected(self) -> float:
-        """What the told figure is compared with."""
+        """The theoretical value for the comparison."""
         return self.theory.low
 
     @property
     def difference(self) -> float:
-        """How far the told figure is outside what theory allows, 0 within."""
-        if self.told.is_bound:
-            return self.told.value - self.expected
-        if self.told.value <= self.theory.high:
-            return min(0.0, self.told.value - self.theory.low)
-        return self.told.value - self.theory.high
+        """How far the reported figure is outside what theory allows, 0 within."""
+        if self.reported.is_bound:
+            return self.reported.value - self.expected
+        if self.reported.value <= self.theory.high:
+            return min(0.0, self.reported.value - self.theory.low)
+        return self.reported.value - self.theory.high
 
     @property
     def tolerance(self) -> float | None:
@@ -309,41 +309,41 @@ class Row:
         return abs(self.difference) / self.tolerance
 
     def complaint(self) -> str | None:
-        """What is wrong with the told figure, if something is."""
+        """The error of the reported figure, if there is one."""
         if self.tolerance is None:
             return None
         place = f"{self.case.name} at {self.case.qps}/s: {self.name}"
         if self.name in PERCENTILES and self.case.is_overload:
             return self.complaint_of_bound(place)
         if self.misfit > 1:
-            told, theory = show_told(self.name, self.told), show_theory(self.name, self.theory)
-            return f"{place} is {told}, theory says {theory} within {show(self.name, self.tolerance)}"
-        if self.told.is_bound and self.name in FIRM_PERCENTILES and self.theory.high == self.theory.low:
-            return f"{place} is told as a bound, though no unfinished request can move it"
+            reported, theory = show_reported(self.name, self.reported), show_theory(self.name, self.theory)
+            return f"{place} is {reported}, theory says {theory} within {show(self.name, self.tolerance)}"
+        if self.reported.is_bound and self.name in FIRM_PERCENTILES and self.theory.high == self.theory.low:
+            return f"{place} is reported as a bound, although no unfinished request can change it"
         return None
 
     @property
     def impossibility(self) -> float:
         """The difference in tolerances where no host can make it: a busy one answers later, never sooner."""
         is_possible = self.difference >= 0 if self.name in PERCENTILES else self.difference <= 0
-        is_bound = self.name in PERCENTILES and (self.told.is_bound or self.case.is_overload)
+        is_bound = self.name in PERCENTILES and (self.reported.is_bound or self.case.is_overload)
         return 0.0 if is_possible or is_bound else self.misfit
 
     def impossible(self) -> str | None:
         """What no host makes of a right figure."""
         if self.impossibility <= 1:
             return None
-        told, theory = show_told(self.name, self.told), show_theory(self.name, self.theory)
-        return f"{self.case.name} at {self.case.qps}/s: {self.name} is {told}, theory says {theory} on any host"
+        reported, theory = show_reported(self.name, self.reported), show_theory(self.name, self.theory)
+        return f"{self.case.name} at {self.case.qps}/s: {self.name} is {reported}, theory says {theory} on any host"
 
     def complaint_of_bound(self, place: str) -> str | None:
         """In an overload a percentile has to be a lower bound that holds."""
-        if self.told.is_bound == self.theory.is_number:
-            return f"{place} is {show_told(self.name, self.told)}, theory says {show_theory(self.name, self.theory)}"
-        if self.told.value > self.theory.truth * (1 + LATENCY_SHARE):
-            return f"{place} is {show_told(self.name, self.told)}, more than the truth {show(self.name, self.theory.truth)}"
-        if self.told.high is not None and self.told.high * (1 + LATENCY_SHARE) < self.theory.truth:
-            return f"{place} is at most {show(self.name, self.told.high)}, less than the truth {show(self.name, self.theory.truth)}"
+        if self.reported.is_bound == self.theory.is_number:
+            return f"{place} is {show_reported(self.name, self.reported)}, theory says {show_theory(self.name, self.theory)}"
+        if self.reported.value > self.theory.truth * (1 + LATENCY_SHARE):
+            return f"{place} is {show_reported(self.name, self.reported)}, more than the truth {show(self.name, self.theory.truth)}"
+        if self.reported.high is not None and self.reported.high * (1 + LATENCY_SHARE) < self.theory.truth:
+            return f"{place} is at most {show(self.name, self.reported.high)}, less than the truth {show(self.name, self.theory.truth)}"
         return None
 
 
@@ -355,7 +355,7 @@ def rows_of_trial(
 ) -> dict[str, Row]:
     """A trial's figures beside the theory that fits them best."""
     fits = [
-        {name: Row(case, name, theory[name], told) for name, told in trial.items()}
+        {name: Row(case, name, theory[name], reported) for name, reported in trial.items()}
         for theory in possible
     ]
     return min(fits, key=lambda rows: max(misfit(row) for row in rows.values()))
@@ -367,7 +367,7 @@ def median_rows(case: Case, trials: list[Trial], possible: list[Theory]) -> list
     names = [name for name in (*PERCENTILES, *COUNTED) if name != "failed" or case.errors]
     rows = []
     for name in names:
-        ordered = sorted((rows[name] for rows in fitted), key=lambda row: row.told.value)
+        ordered = sorted((rows[name] for rows in fitted), key=lambda row: row.reported.value)
         rows.append(ordered[(len(ordered) - 1) // 2])
     return rows
 
@@ -412,11 +412,11 @@ def write_component(folder: pathlib.Path, case: Case, program: pathlib.Path) -> 
 
 
 def call(command: list[str | pathlib.Path]) -> str:
-    """What a command prints; its own words and an exit when it fails."""
+    """The output of a command. Exits with the command's output when it fails."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
-        words = " ".join(map(str, command))
-        sys.exit(f"truth: `{words}` ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        line = " ".join(map(str, command))
+        sys.exit(f"truth: `{line}` ended with {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -451,11 +451,11 @@ def read_trial(app: str, row: dict) -> Trial:
     if row["planned"] != row["completed"] + row["failed"] + row["censored"]:
         sys.exit(f"truth: planned is not completed + failed + censored: {row}")
     trial = {
-        name: Told(row[f"{column}_ns"] / 1e9, row[f"{column}_is_bound"], seconds_of(row.get(f"{column}_high_ns")))
+        name: Reported(row[f"{column}_ns"] / 1e9, row[f"{column}_is_bound"], seconds_of(row.get(f"{column}_high_ns")))
         for name, column in LATENCY_COLUMNS.items()
     }
-    trial["achieved"] = Told(row["achieved_rps"])
-    return trial | {name: Told(row[name]) for name in ("censored", "failed")}
+    trial["achieved"] = Reported(row["achieved_rps"])
+    return trial | {name: Reported(row[name]) for name in ("censored", "failed")}
 
 
 def measure_ours(
@@ -554,7 +554,7 @@ def read_oha(text: str) -> Tool:
 
 
 def run_oha(program: pathlib.Path, cpu: int, url: str, qps: int, seconds: int, is_corrected: bool) -> Tool:
-    """What oha itself tells of an open loop, with or without its latency correction."""
+    """The figures of oha itself for an open loop, with or without its latency correction."""
     command = ["taskset", "-c", cpu, program, "loader", "--drained-after", "1h", "--unfinished", os.devnull, "--", "-z", f"{seconds}s", "-q", qps, "-c", CONNECTIONS]
     command += ["--latency-correction"] if is_corrected else []
     command += ["--no-tui", "--disable-compression", "--output-format", "json", url]
@@ -575,7 +575,7 @@ def read_wrk(text: str) -> Tool:
 
 
 def run_wrk(cpu: int, url: str, seconds: int) -> Tool:
-    """What wrk tells of its own load: a closed loop, as fast as answers come."""
+    """The figures of wrk for its own load: a closed loop, as fast as answers come."""
     command = ["taskset", "-c", cpu, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", url]
     return read_wrk(call(command))
 
@@ -584,17 +584,17 @@ TOOLS = ("oha corrected", "oha plain", "wrk (closed loop)")
 
 
 def measure_tools(case: Case, program: pathlib.Path, seconds: int) -> dict[str, Tool]:
-    """What other tools tell of the same target, started for each of them anew."""
+    """The figures of other tools for the same target, restarted for each of them."""
     cpus = sorted(os.sched_getaffinity(0))
     loader, target = cpus[0], cpus[-1]
-    told = {}
+    reported = {}
     for tool in TOOLS:
         with Target(case, program, target) as url:
             if tool.startswith("wrk"):
-                told[tool] = run_wrk(loader, url, seconds)
+                reported[tool] = run_wrk(loader, url, seconds)
             else:
-                told[tool] = run_oha(program, loader, url, case.qps, seconds, tool == "oha corrected")
-    return told
+                reported[tool] = run_oha(program, loader, url, case.qps, seconds, tool == "oha corrected")
+    return reported
 
 
 # Telling
@@ -617,14 +617,14 @@ def show_theory(name: str, figure: Figure) -> str:
     return low if figure.is_number else f"{low} to {high}"
 
 
-def show_told(name: str, told: Told) -> str:
+def show_reported(name: str, reported: Reported) -> str:
     """A figure of ours, `>` before a bound."""
-    return f"{'> ' if told.is_bound else ''}{show(name, told.value)}"
+    return f"{'> ' if reported.is_bound else ''}{show(name, reported.value)}"
 
 
 def show_error(row: Row) -> str:
-    """The told figure's relative difference from the theory, or from its lower end."""
-    error = row.told.value - row.expected if row.told.is_bound or row.theory.is_number else row.difference
+    """The reported figure's relative difference from the theory, or from its lower end."""
+    error = row.reported.value - row.expected if row.reported.is_bound or row.theory.is_number else row.difference
     if row.expected == 0:
         return "0.0 %" if error == 0 else "-"
     return f"{error / row.expected * 100:+.1f} %"
@@ -639,7 +639,7 @@ def cells(row: Row, alone: Theory, tools: dict[str, Tool]) -> list[str]:
     return [
         row.case.title, str(row.case.qps), row.name, show_theory(row.name, alone[row.name]),
         show_theory(row.name, row.theory),
-        show_told(row.name, row.told), show_error(row), *own,
+        show_reported(row.name, row.reported), show_error(row), *own,
     ]  # fmt: skip
 
 
@@ -654,14 +654,14 @@ def print_table(lines: list[list[str]]) -> None:
 def far_off(case: Case, overall: Theory, tools: dict[str, Tool]) -> list[str]:
     """Which latencies of other tools are wrong by a factor, against what is true without a deadline."""
     found = []
-    for tool, told in tools.items():
+    for tool, reported in tools.items():
         for name in PERCENTILES:
-            value, truth = told.get(name), overall[name].truth
+            value, truth = reported.get(name), overall[name].truth
             if value and not truth / FAR_OFF <= value <= truth * FAR_OFF:
                 factor = max(value / truth, truth / value)
                 way = "over" if value > truth else "under"
                 found.append(
-                    f"{case.title} at {case.qps}/s: {tool} tells {name} {show(name, value)}, "
+                    f"{case.title} at {case.qps}/s: {tool} reports {name} {show(name, value)}, "
                     f"{factor:.0f} times {way} {show(name, truth)}"
                 )
     return found
@@ -830,15 +830,15 @@ def test_errors() -> None:
     assert_close("p99", theory["p99"].low, 1e-3, 1e-6)
 
 
-def told_as(theory: Theory) -> Trial:
-    """The trial that a faultless perf-api would tell."""
-    def told(name: str, figure: Figure) -> Told:
+def reported_as(theory: Theory) -> Trial:
+    """The trial that a correct perf-api would report."""
+    def reported(name: str, figure: Figure) -> Reported:
         if name not in PERCENTILES:
-            return Told(round(figure.low))
+            return Reported(round(figure.low))
         is_interval = not figure.is_number and math.isfinite(figure.high)
-        return Told(figure.low, not figure.is_number, figure.high if is_interval else None)
+        return Reported(figure.low, not figure.is_number, figure.high if is_interval else None)
 
-    return {name: told(name, figure) for name, figure in theory.items()}
+    return {name: reported(name, figure) for name, figure in theory.items()}
 
 
 def test_judgement() -> None:
@@ -846,20 +846,20 @@ def test_judgement() -> None:
     for case in CASES:
         _, possible = theories(case, 4)
         for theory in possible[:: max(1, len(possible) // 5)]:
-            rows = median_rows(case, [told_as(theory)] * 3, possible)
+            rows = median_rows(case, [reported_as(theory)] * 3, possible)
             complaints = [complaint for row in rows if (complaint := row.complaint())]
             assert not complaints, complaints
     _, possible = theories(by_name("fixed-5ms"), 4)
-    for name, told in {"p50": Told(6e-3), "p90": Told(5e-3, True), "p99": Told(4e-3), "achieved": Told(970)}.items():
-        trial = told_as(possible[0]) | {name: told}
+    for name, reported in {"p50": Reported(6e-3), "p90": Reported(5e-3, True), "p99": Reported(4e-3), "achieved": Reported(970)}.items():
+        trial = reported_as(possible[0]) | {name: reported}
         rows = median_rows(by_name("fixed-5ms"), [trial], possible)
         assert [row.name for row in rows if row.complaint()] == [name], name
     _, possible = theories(by_name("overload"), 4)
-    survivors = {"p50": Told(0.667), "p99": Told(1.32), "censored": Told(100)}
-    rows = median_rows(by_name("overload"), [told_as(possible[0]) | survivors], possible)
+    survivors = {"p50": Reported(0.667), "p99": Reported(1.32), "censored": Reported(100)}
+    rows = median_rows(by_name("overload"), [reported_as(possible[0]) | survivors], possible)
     assert [row.name for row in rows if row.complaint()] == list(survivors), rows
-    too_low = {"p50": dataclasses.replace(told_as(possible[0])["p50"], high=0.9 * possible[0]["p50"].truth)}
-    rows = median_rows(by_name("overload"), [told_as(possible[0]) | too_low], possible)
+    too_low = {"p50": dataclasses.replace(reported_as(possible[0])["p50"], high=0.9 * possible[0]["p50"].truth)}
+    rows = median_rows(by_name("overload"), [reported_as(possible[0]) | too_low], possible)
     assert [row.name for row in rows if row.complaint()] == ["p50"], rows
 
 
@@ -868,13 +868,13 @@ def test_any_host() -> None:
     case = by_name("stall-400ms")
     _, possible = theories(case, 4)
     for theory in possible:
-        told = told_as(theory)
-        late = {name: Told(told[name].value * 3 + 0.1) for name in PERCENTILES} | {"achieved": Told(100)}
-        for trial in (told, told | late):
+        reported = reported_as(theory)
+        late = {name: Reported(reported[name].value * 3 + 0.1) for name in PERCENTILES} | {"achieved": Reported(100)}
+        for trial in (reported, reported | late):
             rows = rows_of_trial(case, trial, possible, lambda row: row.impossibility).values()
             assert not [complaint for row in rows if (complaint := row.impossible())], trial
-        # What a loader tells that waits out a stall before it sends.
-        trial = told | {name: Told(1.2e-3) for name in PERCENTILES}
+        # The report of a loader that waits for the end of a stall before it sends.
+        trial = reported | {name: Reported(1.2e-3) for name in PERCENTILES}
         rows = rows_of_trial(case, trial, possible, lambda row: row.impossibility).values()
         assert {"p90", "p99"} <= {row.name for row in rows if row.impossible()}, rows
 
@@ -883,8 +883,8 @@ def test_medians() -> None:
     """The trial in the middle speaks for each figure."""
     case = by_name("fixed-5ms")
     _, possible = theories(case, 4)
-    trials = [told_as(possible[0]) | {"p50": Told(value)} for value in (9e-3, 5.1e-3, 5e-3)]
-    assert median_rows(case, trials, possible)[0].told == Told(5.1e-3)
+    trials = [reported_as(possible[0]) | {"p50": Reported(value)} for value in (9e-3, 5.1e-3, 5e-3)]
+    assert median_rows(case, trials, possible)[0].reported == Reported(5.1e-3)
 
 
 OHA_EXAMPLE = """{"summary": {"successRate": 1.0, "requestsPerSec": 999.5},

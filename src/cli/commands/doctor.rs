@@ -11,7 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::floors::{Floor, Floors, Setting, forget};
 use crate::cli::output::{print, table};
 use crate::clock::Clock;
-use crate::host::{Asked, Topology, examine, fingerprint, raise_open_file_limit};
+use crate::host::{CheckInput, Topology, examine, fingerprint, raise_open_file_limit};
 use crate::launch::{connect, version};
 use crate::load::{LoadDriver, OhaLoad};
 use crate::model::{Check, State};
@@ -41,7 +41,7 @@ pub(in crate::cli) async fn look(
 ) -> Result<Vec<Check>, CliError> {
     let loader = OhaLoad.name();
     let (name, release) = loader.split_once(' ').unwrap_or((&loader, ""));
-    let asked = Asked {
+    let asked = CheckInput {
         open_files: raise_open_file_limit()?,
         connections,
         docker: match engine {

@@ -17,8 +17,8 @@ use crate::host::{
 };
 use crate::id::RunId;
 use crate::launch::{
-    ContainerLauncher, FakeLauncher, LaunchError, Launcher, Origin, ProcessLauncher, Way, connect,
-    cpus, ensure_image,
+    ContainerLauncher, FakeLauncher, LaunchError, Launcher, NetworkPath, Origin, ProcessLauncher,
+    connect, cpus, ensure_image,
 };
 use crate::load::{FakeLoad, LoadDriver, OhaLoad};
 use crate::model::{
@@ -67,7 +67,7 @@ pub(super) enum Backend {
 #[derive(Debug)]
 pub(super) struct Engine {
     docker: Docker,
-    way: Way,
+    way: NetworkPath,
     /// Components whose images could not be had.
     refused: BTreeMap<ComponentName, Unavailable>,
 }
@@ -86,7 +86,7 @@ impl Backend {
             return Ok(Self::Fake(fake.clone()));
         }
         let has_images = has_images(experiment, bundle);
-        let way = if is_published { Way::Published } else { Way::Unknown };
+        let way = if is_published { NetworkPath::Published } else { NetworkPath::Unknown };
         let engine = |docker| Self::Containers(Engine { docker, way, refused: BTreeMap::new() });
         let world = match choice {
             LauncherChoice::Process => Ok(Self::Processes),
@@ -174,7 +174,7 @@ impl Backend {
 
     /// Whether containers are to be loaded through published ports.
     pub(super) fn is_published(&self) -> bool {
-        matches!(self, Self::Containers(engine) if engine.way == Way::Published)
+        matches!(self, Self::Containers(engine) if engine.way == NetworkPath::Published)
     }
 
     /// The CPUs that can be divided.

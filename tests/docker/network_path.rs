@@ -1,5 +1,5 @@
-//! How the load reaches a container: by its own address, or through a published port where the host
-//! cannot reach that.
+//! The network path of the load to a container: its own address, or a published port if the host cannot
+//! reach that address.
 
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -7,14 +7,14 @@ use std::process::Stdio;
 use crate::engine::{Engine, answer};
 use crate::system::{command, perf_api};
 
-/// A group that nobody is in but the run whose packets are dropped.
+/// A group with only the run whose packets are dropped.
 const GROUP: u32 = 12_345;
 
-/// The firewall keeps processes of a group away from where Docker puts networks, until it is dropped.
-/// Docker's own proxy is not of that group.
-struct Wall;
+/// Drops packets from processes of a group to Docker's networks, until it is dropped. Docker's own proxy is
+/// not in that group.
+struct FirewallRule;
 
-impl Wall {
+impl FirewallRule {
     fn change(order: &str) -> bool {
         let rule = format!(
             "{order} OUTPUT -m owner --gid-owner {GROUP} -d 172.16.0.0/12,192.168.0.0/16 -j DROP"
@@ -22,13 +22,13 @@ impl Wall {
         command("iptables").args(rule.split(' ')).status().is_ok_and(|status| status.success())
     }
 
-    fn raise() -> Self {
-        assert!(Self::change("-I"), "iptables refused");
+    fn insert() -> Self {
+        assert!(Self::change("-I"), "iptables failed");
         Self
     }
 }
 
-impl Drop for Wall {
+impl Drop for FirewallRule {
     fn drop(&mut self) {
         Self::change("-D");
     }
@@ -49,12 +49,12 @@ fn where_containers_cannot_be_reached_a_port_is_published_and_trials_say_so() {
         }
         let output = run.stdout(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let told = answer(results.path(), PUBLISHED);
+        let paths = answer(results.path(), PUBLISHED);
         assert!(engine.nothing_is_left());
-        told
+        paths
     };
     assert_eq!(quick(None, &[]), "published,served\nfalse,true\n");
     assert_eq!(quick(None, &["--publish"]), "published,served\ntrue,true\n");
-    let _wall = Wall::raise();
+    let _rule = FirewallRule::insert();
     assert_eq!(quick(Some(GROUP), &[]), "published,served\ntrue,true\n");
 }
