@@ -16,8 +16,11 @@ pub(in crate::cli) struct Completions {
 
 pub(in crate::cli) fn completions(
     args: &Completions,
-    mut command: Command,
+    command: Command,
 ) -> Result<ExitCode, CliError> {
+    // Shells would offer hidden commands.
+    let visible = command.get_subcommands().filter(|one| !one.is_hide_set()).cloned();
+    let mut command = Command::new("perf-api").version("").subcommands(visible);
     let mut script = Vec::new();
     generate(args.shell, &mut command, "perf-api", &mut script);
     print(&String::from_utf8_lossy(&script))?;
