@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::LEVEL;
 use crate::model::{
-    Case, Histogram, LatencyFigure, QUANTILES, TrialRow, by_quantile, is_supported,
+    Case, Flag, Histogram, LatencyFigure, QUANTILES, TrialRow, by_quantile, is_supported,
 };
 use crate::stats::{Pool, bootstrap_mean};
 use crate::units::Nanos;
 
 /// Points of a distribution for each factor of ten of the requests beyond it.
-const POINTS_A_DECADE: i32 = 16;
+pub const POINTS_PER_DECADE: i32 = 16;
 
 /// A mean over repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -59,8 +59,8 @@ pub struct CaseAnalysis {
     pub valid: usize,
     /// How many failed.
     pub failures: usize,
-    /// Every flag that one of them has.
-    pub flags: Vec<String>,
+    /// Every flag that one of them has, in the order of their names.
+    pub flags: Vec<Flag>,
     /// Completed requests per second.
     pub rate: Option<Estimate>,
     /// Latency percentiles, in the order of [`QUANTILES`].
@@ -86,7 +86,7 @@ pub struct CaseAnalysis {
 /// The share of requests at the `place`th point of a distribution.
 #[must_use]
 pub fn share_at(place: i32) -> f64 {
-    1.0 - 10_f64.powf(-f64::from(place) / f64::from(POINTS_A_DECADE))
+    1.0 - 10_f64.powf(-f64::from(place) / f64::from(POINTS_PER_DECADE))
 }
 
 impl LatencyEstimate {
@@ -106,23 +106,18 @@ impl CaseAnalysis {
             used.iter().filter_map(|trial| histograms.get(&trial.trial)).collect();
         let pool = Pool::new(&own);
         let mut latency = [None; QUANTILES.len()];
-        for (index, (estimate, (q, _))) in latency.iter_mut().zip(QUANTILES).enumerate() {
+        for (index, (estimate, quantile)) in latency.iter_mut().zip(QUANTILES).enumerate() {
             let repetitions: Vec<LatencyFigure> =
                 used.iter().filter_map(|trial| trial.latency[index]).collect();
-            *estimate = percentile(&pool, q, &repetitions);
+            *estimate = percentile(&pool, quantile.share, &repetitions);
         }
         let sum =
             |of: fn(&TrialRow) -> Option<u64>| used.iter().filter_map(|trial| of(trial)).sum();
         let mean = |of: &dyn Fn(&TrialRow) -> Option<f64>| {
             estimate(&used.iter().filter_map(|trial| of(trial)).collect::<Vec<f64>>())
         };
-        let mut flags: Vec<String> = trials
-            .iter()
-            .flat_map(|trial| trial.flags.split(','))
-            .filter(|flag| !flag.is_empty())
-            .map(str::to_owned)
-            .collect();
-        flags.sort_unstable();
+        let mut flags: Vec<Flag> = trials.iter().flat_map(|trial| trial.flags.clone()).collect();
+        flags.sort_unstable_by_key(|flag| flag.as_str());
         flags.dedup();
         Self {
             case: trials[0].case.clone(),
@@ -202,7 +197,7 @@ fn distribution(pool: &Pool) -> Vec<Nanos> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Bucket, RowFailure, Stack};
+    use crate::model::{Bucket, RowFailure, Stack, Stage};
     use crate::units::Rps;
 
     /// A trial that achieved so much, with all its latencies in one bucket.
@@ -219,7 +214,7 @@ mod tests {
         };
         let row = TrialRow {
             is_valid,
-            flags: if is_valid { String::new() } else { "host_busy,pacer_late".to_owned() },
+            flags: if is_valid { vec![] } else { vec![Flag::PacerLate, Flag::HostBusy] },
             achieved_rps: Some(rate),
             latency: [Some(LatencyFigure::exact(value)); QUANTILES.len()],
             app_cpu_s: Some(0.5),
@@ -245,7 +240,7 @@ mod tests {
         let rate = case.rate.unwrap();
         assert_eq!((rate.value, rate.low, rate.high), (995.0, Some(990.0), Some(1000.0)));
         assert_eq!((case.trials, case.valid, case.planned), (3, 2, 2000));
-        assert_eq!(case.flags, ["host_busy", "pacer_late"]);
+        assert_eq!(case.flags, [Flag::HostBusy, Flag::PacerLate]);
         let p50 = case.latency[0].unwrap();
         assert_eq!((p50.value_ns, p50.low_ns), (Nanos(2_000_000), Some(Nanos(2_000_000))));
         assert_eq!(p50.high_ns, Some(Nanos(3_000_000)));
@@ -259,11 +254,8 @@ mod tests {
     #[test]
     fn where_no_trial_is_valid_those_that_were_measured_are_shown() {
         let (mut failed, _) = trial(1, 0.0, 1, false);
-        failed.failure = Some(RowFailure {
-            stage: "load".to_owned(),
-            reason: "it died".to_owned(),
-            log: String::new(),
-        });
+        failed.failure =
+            Some(RowFailure { reason: "it died".to_owned(), ..RowFailure::at(Stage::Load) });
         failed.achieved_rps = None;
         let case = studied(vec![trial(0, 500.0, 2, false), (failed, Histogram::default())]);
         assert!(!case.is_ranked());

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use cases::{CaseAnalysis, Estimate, LatencyEstimate};
+pub use cases::{CaseAnalysis, Estimate, LatencyEstimate, POINTS_PER_DECADE};
 pub use sustained::{Held, Hold, LatencyLimit, PercentileEnds, held};
 
 use crate::model::{Case, ComponentName, Histogram, QUANTILES, TrialRow};
-use crate::stats::{KEPT, Knee, Usl, fit_usl, knee, latency_quantile_ends};
+use crate::stats::{KEPT, Knee, Pool, Usl, fit_usl, knee};
 use crate::units::Rps;
 
 /// The level of the intervals.
@@ -82,9 +82,12 @@ pub fn analyse(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> An
 /// Where the percentiles of a trial lie. Of a bound the distribution tells more than the figure.
 fn ends(trial: &TrialRow, histogram: Option<&Histogram>) -> PercentileEnds {
     let mut ends = trial.latency.map(|figure| figure.map(|one| (one.value, Some(one.value))));
-    for (index, (q, _)) in QUANTILES.iter().enumerate() {
-        if trial.latency[index].is_some_and(|figure| figure.is_bound) {
-            ends[index] = histogram.and_then(|own| latency_quantile_ends(own, *q));
+    if trial.latency.iter().flatten().any(|figure| figure.is_bound) {
+        let pool = histogram.map(|own| Pool::new(&[own]));
+        for (index, quantile) in QUANTILES.iter().enumerate() {
+            if trial.latency[index].is_some_and(|figure| figure.is_bound) {
+                ends[index] = pool.as_ref().and_then(|own| own.quantile_ends(quantile.share));
+            }
         }
     }
     ends

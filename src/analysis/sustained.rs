@@ -83,8 +83,7 @@ pub type PercentileEnds = [Option<(Nanos, Option<Nanos>)>; QUANTILES.len()];
 
 fn hold(trials: &[&(&TrialRow, &PercentileEnds)], limit: LatencyLimit) -> Hold {
     let breaks = |trial: &TrialRow| {
-        let load = Stage::Load.as_str();
-        trial.failure.as_ref().is_some_and(|failure| failure.stage == load)
+        trial.failure.as_ref().is_some_and(|failure| failure.stage == Stage::Load)
     };
     let valid = trials.iter().filter(|(trial, _)| trial.is_valid);
     let told: Vec<Hold> = valid.map(|(trial, ends)| hold_of(trial, ends, limit)).collect();
@@ -114,7 +113,7 @@ impl LatencyLimit {
     /// The percentile's name in columns, such as `p99_9`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        QUANTILES[self.percentile].1
+        QUANTILES[self.percentile].name
     }
 }
 
@@ -172,11 +171,8 @@ mod tests {
         assert_eq!(told(&trials), (Some(1000), Some((2000, Hold::Unknown))));
         // One that breaks under the load is a miss, whatever the others did; one that does not start
         // says nothing.
-        let failed = |stage: Stage| RowFailure {
-            stage: stage.as_str().to_owned(),
-            reason: "it died".to_owned(),
-            log: String::new(),
-        };
+        let failed =
+            |stage: Stage| RowFailure { reason: "it died".to_owned(), ..RowFailure::at(stage) };
         unranked.failure = Some(failed(Stage::Load));
         let broken = [trial(2000, 1000, 5), unranked.clone()];
         assert_eq!(told(&broken), (None, Some((2000, Hold::Missed))));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{QUANTILES, Stack};
+use super::{QUANTILES, Quantile, Stack};
 use crate::units::{HumanDuration, Nanos, Rps};
 
 /// Limits that hold together.
@@ -74,7 +74,7 @@ impl FromStr for Slo {
 
 /// What limits look like, and what may be limited.
 fn form() -> String {
-    let figures: Vec<String> = QUANTILES.iter().map(|(_, name)| name.replace('_', ".")).collect();
+    let figures: Vec<String> = QUANTILES.iter().map(Quantile::label).collect();
     format!(
         "limits separated by commas, such as `p99<50ms,errors<0.1%`, each of them one of {} below a latency or errors below a share from 0.0001% to 100%",
         figures.join(", ")
@@ -102,7 +102,7 @@ fn limit(text: &str) -> Result<Limit, String> {
             .ok_or_else(|| format!("`{}` is not such a share", below.escape_debug()));
     }
     let named = figure.replace('.', "_");
-    let known = QUANTILES.iter().map(|&(_, name)| name).find(|name| *name == named);
+    let known = QUANTILES.iter().map(|one| one.name).find(|name| *name == named);
     let figure = known.ok_or_else(|| format!("`{}` cannot be limited", figure.escape_debug()))?;
     let latency: Option<HumanDuration> = below.parse().ok();
     let latency = latency.filter(|latency| !latency.0.is_zero()).ok_or_else(|| {

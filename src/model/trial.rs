@@ -103,7 +103,7 @@ pub struct TimelineSecond {
 }
 
 /// Latencies of the answers of one second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineLatency {
     /// Median.
     pub p50: Nanos,

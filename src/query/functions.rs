@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 
 use crate::model::{Bucket, Histogram};
-use crate::stats::{latency_quantile, latency_quantile_ends};
+use crate::stats::Pool;
 use crate::store::Names;
 use crate::units::Nanos;
 
@@ -235,13 +235,14 @@ impl Question {
     }
 
     fn of(self, histogram: &Histogram, q: f64) -> Option<u64> {
+        let pool = || Pool::new(&[histogram]);
         match self {
             Self::Quantile => {
-                let figure = latency_quantile(histogram, q)?;
+                let figure = pool().quantile(q)?;
                 (!figure.is_bound).then_some(figure.value.0)
             }
-            Self::QuantileLow => Some(latency_quantile_ends(histogram, q)?.0.0),
-            Self::QuantileHigh => Some(latency_quantile_ends(histogram, q)?.1?.0),
+            Self::QuantileLow => Some(pool().quantile_ends(q)?.0.0),
+            Self::QuantileHigh => Some(pool().quantile_ends(q)?.1?.0),
             Self::Count => Some(histogram.completed()),
             Self::Censored => Some(histogram.censored()),
         }

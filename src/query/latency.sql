@@ -1,3 +1,3 @@
--- Every bucket, in the order of the file: by trial and latency, if it is as it should be.
-SELECT trial, low_ns, high_ns, count, censored, coalesce(served, 0) AS served
+-- Every bucket of every trial, in the order of the file: by trial and latency.
+SELECT * EXCLUDE (dataset)
 FROM latency

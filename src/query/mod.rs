@@ -10,26 +10,29 @@ mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, StringArray, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, UInt64Array,
 };
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Float64Type, UInt64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 
 pub use functions::{FUNCTIONS, Function};
+#[cfg(test)]
+pub(crate) use session::table_doc;
 pub use session::{ColumnDoc, Limits, Rows, Session, TableDoc, Trust, table_docs};
 pub use verify::{Verified, verify};
 
 use crate::id::DatasetId;
 use crate::model::{
-    Bucket, Case, ComponentName, Figure, Flag, Histogram, LatencyFigure, Metric, Part, QUANTILES,
-    ResourceSample, RowFailure, Sample, Stack, TimelineLatency, TimelineSecond, TrialRow,
+    Bucket, Case, ComponentName, Figure, Flag, Histogram, Metric, Part, ResourceSample, Sample,
+    Stack, TimelineSecond, TrialRow, Value,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{self, Declaration, Store, StoreError};
 use crate::units::{Nanos, Rps};
 
 /// What goes wrong when a dataset is asked.
@@ -51,17 +54,17 @@ pub enum QueryError {
     #[error("`{0}` gives no columns")]
     NoColumns(String),
     /// A question could not be answered.
-    #[error("cannot ask {question}")]
+    #[error("cannot ask {question}.sql")]
     Ask {
-        /// The file of the question.
+        /// The name of the query.
         question: &'static str,
         /// Why not.
         source: Box<DataFusionError>,
     },
     /// An answer has not the form that was asked for.
-    #[error("{question} answered no usable `{column}`")]
+    #[error("{question}.sql answered no usable `{column}`")]
     Answer {
-        /// The file of the question.
+        /// The name of the query.
         question: &'static str,
         /// The column.
         column: String,
@@ -128,15 +131,39 @@ fn is_computing(error: &ArrowError) -> bool {
     )
 }
 
-/// The questions whose answers are drawn, by name; each is asked of one dataset.
-pub const SHOWN: [(&str, &str); 6] = [
-    ("cases", include_str!("cases.sql")),
-    ("distribution", include_str!("distribution.sql")),
-    ("trials", include_str!("trials.sql")),
-    ("timeline", include_str!("timeline.sql")),
-    ("resources", include_str!("resources.sql")),
-    ("drift", include_str!("drift.sql")),
-];
+/// A query of this program.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// The name of its file, without `.sql`.
+    pub name: &'static str,
+    /// What is asked.
+    pub sql: &'static str,
+}
+
+/// The query in a file beside this one.
+macro_rules! query {
+    ($name:literal) => {
+        Query { name: $name, sql: include_str!(concat!($name, ".sql")) }
+    };
+}
+
+/// All trials.
+pub const TRIALS: Query = query!("trials");
+/// The distribution of each trial.
+pub const LATENCY: Query = query!("latency");
+/// The seconds of each trial.
+pub const TIMELINE: Query = query!("timeline");
+/// What the parts of each trial used.
+pub const RESOURCES: Query = query!("resources");
+/// How far each trial is from its case.
+pub const DRIFT: Query = query!("drift");
+const SAMPLES: Query = query!("samples");
+const DISTRIBUTION: Query = query!("distribution");
+const ORPHAN_ROWS: Query = query!("orphan_rows");
+const VERIFY: Query = query!("verify");
+
+/// The queries that a report is made from, each asked once of its dataset.
+pub const SHOWN: [Query; 5] = [TRIALS, LATENCY, TIMELINE, RESOURCES, DRIFT];
 
 /// How far a trial is from the others of its case.
 #[derive(Clone, Debug, PartialEq)]
@@ -163,8 +190,8 @@ impl Dataset {
         Ok(Self { session: Session::open_one(store, id, trust, Limits::of(1)).await? })
     }
 
-    async fn ask(&self, question: &'static str, sql: &str) -> Result<Answers, QueryError> {
-        Answers::new(question, &self.session.ask(question, sql).await?)
+    async fn ask(&self, query: Query) -> Result<Answers, QueryError> {
+        Answers::new(query, &self.session.ask(query).await?)
     }
 
     /// Every trial, in the order of cases and blocks.
@@ -172,7 +199,8 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn trials(&self) -> Result<Vec<TrialRow>, QueryError> {
-        self.ask("trials.sql", include_str!("trials.sql")).await?.rows(trial_row)
+        let answers = self.ask(TRIALS).await?;
+        answers.read(&store::trials(Duration::ZERO), trial_of_case)
     }
 
     /// The latencies of each measured trial.
@@ -180,8 +208,7 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read, or its buckets are out of order.
     pub async fn histograms(&self) -> Result<BTreeMap<u64, Histogram>, QueryError> {
-        let answer =
-            |_| QueryError::Answer { question: "latency.sql", column: "low_ns".to_owned() };
+        let answer = |_| QueryError::Answer { question: LATENCY.name, column: "low_ns".to_owned() };
         verify::histograms(&self.session).await?.map_err(answer)
     }
 
@@ -190,29 +217,7 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn timeline(&self) -> Result<Vec<(u64, TimelineSecond)>, QueryError> {
-        let answers = self.ask("timeline.sql", include_str!("timeline.sql")).await?;
-        answers.rows(|row| {
-            let nanos = |column| Ok::<_, QueryError>(row.maybe_count(column)?.map(Nanos));
-            let latency = match (
-                nanos("latency_p50_ns")?,
-                nanos("latency_p95_ns")?,
-                nanos("latency_p99_ns")?,
-                nanos("latency_max_ns")?,
-            ) {
-                (Some(p50), Some(p95), Some(p99), Some(max)) => {
-                    Some(TimelineLatency { p50, p95, p99, max })
-                }
-                _ => None,
-            };
-            let second = TimelineSecond {
-                second: row.small_count("second")?,
-                planned: row.count("planned")?,
-                completed: row.count("completed")?,
-                failed: row.count("failed")?,
-                latency,
-            };
-            Ok((row.count("trial")?, second))
-        })
+        self.ask(TIMELINE).await?.read(&store::timeline(), |_| Ok(Default::default()))
     }
 
     /// What the parts of each trial had used from moment to moment, by trial and part.
@@ -220,19 +225,14 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn resources(&self) -> Result<Vec<(u64, ResourceSample)>, QueryError> {
-        let answers = self.ask("resources.sql", include_str!("resources.sql")).await?;
-        answers.rows(|row| {
-            let part = row.text("part")?;
-            let part = Part::ALL.into_iter().find(|known| known.as_str() == part);
-            let sample = ResourceSample {
-                part: part.ok_or_else(|| row.unusable("part"))?,
-                offset: Nanos(row.count("offset_ns")?),
-                cpu: Nanos(row.count("cpu_ns")?),
-                memory_bytes: row.count("memory_bytes")?,
-                throttled: row.maybe_count("throttled_ns")?.map(Nanos),
-            };
-            Ok((row.count("trial")?, sample))
-        })
+        let empty = ResourceSample {
+            part: Part::Loader,
+            offset: Nanos(0),
+            cpu: Nanos(0),
+            memory_bytes: 0,
+            throttled: None,
+        };
+        self.ask(RESOURCES).await?.read(&store::resources(), |_| Ok((0, empty)))
     }
 
     /// What each trial tells a comparison, in the order of cases and blocks; only those for which
@@ -241,10 +241,9 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read, or the condition is none.
     pub async fn samples(&self, condition: Option<&str>) -> Result<Vec<Sample>, QueryError> {
-        let (question, sql) = ("samples.sql", include_str!("samples.sql"));
-        let Some(condition) = condition else { return self.ask(question, sql).await?.rows(sample) };
-        let batches = self.session.ask_where(question, sql, condition).await?;
-        Answers::new(question, &batches)?.rows(sample)
+        let Some(condition) = condition else { return self.ask(SAMPLES).await?.rows(sample) };
+        let batches = self.session.ask_where(SAMPLES, condition).await?;
+        Answers::new(SAMPLES, &batches)?.rows(sample)
     }
 
     /// The latencies of a case over its valid trials.
@@ -258,9 +257,8 @@ impl Dataset {
             "app = '{}' AND store = '{}' AND workers = {} AND concurrency = {concurrency} AND target_rps = {target_rps}",
             stack.app, stack.store, stack.workers
         );
-        let (question, sql) = ("distribution.sql", include_str!("distribution.sql"));
-        let batches = self.session.ask_where(question, sql, &condition).await?;
-        let buckets = Answers::new(question, &batches)?.rows(|row| {
+        let batches = self.session.ask_where(DISTRIBUTION, &condition).await?;
+        let buckets = Answers::new(DISTRIBUTION, &batches)?.rows(|row| {
             Ok(Bucket {
                 low: Nanos(row.count("low_ns")?),
                 high: Nanos(row.count("high_ns")?),
@@ -278,7 +276,7 @@ impl Dataset {
     /// # Errors
     /// When the dataset cannot be read.
     pub async fn residuals(&self) -> Result<Vec<Residual>, QueryError> {
-        let answers = self.ask("drift.sql", include_str!("drift.sql")).await?;
+        let answers = self.ask(DRIFT).await?;
         answers.rows(|row| {
             Ok(Residual {
                 position: row.count("position")?,
@@ -289,47 +287,18 @@ impl Dataset {
     }
 }
 
-fn trial_row(row: &Row<'_>) -> Result<TrialRow, QueryError> {
-    let mut latency = [None; QUANTILES.len()];
-    for (figure, (_, name)) in latency.iter_mut().zip(QUANTILES) {
-        let bound = format!("latency_{name}_is_bound");
-        if let Some(value) = row.maybe_count(&format!("latency_{name}_ns"))? {
-            let high = row.maybe_count(&format!("latency_{name}_high_ns"))?.map(Nanos);
-            let is_bound = row.truth(&bound)?;
-            *figure = Some(LatencyFigure { value: Nanos(value), is_bound, high });
-        }
-    }
-    let failure = match row.has("failure_stage")? {
-        true => Some(RowFailure {
-            stage: row.text("failure_stage")?,
-            reason: row.text("failure_reason")?,
-            log: row.text("failure_log")?,
-        }),
-        false => None,
-    };
-    Ok(TrialRow {
-        trial: row.count("trial")?,
-        position: row.count("position")?,
-        block: row.count("block")?,
-        case: row.case()?,
-        is_valid: row.truth("is_valid")?,
-        flags: row.text("flags")?,
-        failure,
-        planned: row.maybe_count("planned")?,
-        sent: row.maybe_count("sent")?,
-        completed: row.maybe_count("completed")?,
-        drained: row.maybe_count("drained")?,
-        failed: row.maybe_count("failed")?,
-        censored: row.maybe_count("censored")?,
-        achieved_rps: row.number("achieved_rps")?,
-        latency,
-        app_cpu_s: row.number("app_cpu_s")?,
-        store_cpu_s: row.number("store_cpu_s")?,
-        loader_cpu_s: row.number("loader_cpu_s")?,
-        app_throttled_s: row.number("app_throttled_s")?,
-        app_peak_memory_bytes: row.maybe_count("app_peak_memory_bytes")?,
-        store_peak_memory_bytes: row.maybe_count("store_peak_memory_bytes")?,
-    })
+/// A trial of which nothing but the case is known yet.
+fn trial_of_case(row: &Row<'_>) -> Result<TrialRow, QueryError> {
+    Ok(TrialRow::new(row.case()?))
+}
+
+/// The rows of `trials`, as they are declared, in an answer.
+#[cfg(test)]
+pub(crate) fn trial_rows(
+    table: &Declaration<crate::model::TrialRecord, TrialRow>,
+    batches: &[RecordBatch],
+) -> Result<Vec<TrialRow>, QueryError> {
+    Answers::new(TRIALS, batches)?.read(table, trial_of_case)
 }
 
 fn sample(row: &Row<'_>) -> Result<Sample, QueryError> {
@@ -364,7 +333,7 @@ struct Answers {
 impl Answers {
     /// Brings the columns into the few types that rows are read as: all of it at once, since a cast
     /// for each cell would take the square of the time.
-    fn new(question: &'static str, batches: &[RecordBatch]) -> Result<Self, QueryError> {
+    fn new(query: Query, batches: &[RecordBatch]) -> Result<Self, QueryError> {
         let setup = |error: ArrowError| QueryError::Setup(error.into());
         // A negative count is an error, never a missing one.
         let exact = CastOptions { safe: false, ..CastOptions::default() };
@@ -383,7 +352,30 @@ impl Answers {
             )
         };
         let batches = batches.iter().map(plain).collect::<Result<_, _>>().map_err(setup)?;
-        Ok(Self { question, batches })
+        Ok(Self { question: query.name, batches })
+    }
+
+    /// Reads each row into what `empty` gives for it: column by column, as the table is declared.
+    fn read<R, W>(
+        &self,
+        table: &Declaration<R, W>,
+        empty: impl Fn(&Row<'_>) -> Result<W, QueryError>,
+    ) -> Result<Vec<W>, QueryError> {
+        let mut all = Vec::new();
+        for batch in &self.batches {
+            let row = |index| Row { question: self.question, batch, index };
+            let mut rows =
+                (0..batch.num_rows()).map(|i| empty(&row(i))).collect::<Result<Vec<W>, _>>()?;
+            for column in table.columns.iter().filter(|column| column.is_read()) {
+                let unusable = || row(0).unusable(&column.name);
+                let values = batch.column_by_name(&column.name).ok_or_else(unusable)?;
+                for (index, one) in rows.iter_mut().enumerate() {
+                    column.put(one, value(values, index)).ok_or_else(unusable)?;
+                }
+            }
+            all.append(&mut rows);
+        }
+        Ok(all)
     }
 
     fn rows<T>(
@@ -398,6 +390,19 @@ impl Answers {
         }
         Ok(rows)
     }
+}
+
+/// A value of an answer's column; `None` where there is none, or where its type is another.
+fn value(values: &ArrayRef, index: usize) -> Option<Value> {
+    if values.is_null(index) {
+        return None;
+    }
+    Some(match values.data_type() {
+        DataType::UInt64 => Value::Count(values.as_primitive_opt::<UInt64Type>()?.value(index)),
+        DataType::Float64 => Value::Number(values.as_primitive_opt::<Float64Type>()?.value(index)),
+        DataType::Boolean => Value::Truth(values.as_boolean_opt()?.value(index)),
+        _ => Value::Text(values.as_string_opt::<i32>()?.value(index).to_owned()),
+    })
 }
 
 /// One row of an answer.

@@ -26,11 +26,11 @@ use object_store::ObjectStore;
 use serde::Serialize;
 
 use super::table::{DATASET, DatasetTable, Entry};
-use super::{QueryError, checked, functions, is_computing, statement};
+use super::{Query, QueryError, checked, functions, is_computing, statement};
 use crate::id::DatasetId;
 use crate::store::{
-    Condition, FILE_NAMES, Listed, Manifest, Names, SCHEMA_VERSION, Store, StoreError,
-    VerifiedObjects, arrow_schemas, tables,
+    Condition, FILE_NAMES, Listed, Manifest, Names, SCHEMA_VERSION, Store, StoreError, Table,
+    VerifiedObjects, arrow_schemas, tables, unit_of,
 };
 
 /// Under this name the tables' files are known to DataFusion, wherever they are.
@@ -181,29 +181,26 @@ impl Session {
     }
 
     /// All rows that a question of this program gives.
-    pub(super) async fn ask(
-        &self,
-        question: &'static str,
-        sql: &str,
-    ) -> Result<Vec<RecordBatch>, QueryError> {
+    pub(super) async fn ask(&self, query: Query) -> Result<Vec<RecordBatch>, QueryError> {
+        let question = query.name;
         let told = |error| {
             self.told(error, |source| QueryError::Ask { question, source: Box::new(source) })
         };
-        let frame = self.context.sql(sql).await.map_err(told)?;
+        let frame = self.context.sql(query.sql).await.map_err(told)?;
         frame.collect().await.map_err(told)
     }
 
     /// The rows of a question of this program for which a condition holds that somebody typed.
     pub(super) async fn ask_where(
         &self,
-        question: &'static str,
-        sql: &str,
+        query: Query,
         condition: &str,
     ) -> Result<Vec<RecordBatch>, QueryError> {
+        let question = query.name;
         let told = |error| {
             self.told(error, |source| QueryError::Ask { question, source: Box::new(source) })
         };
-        let frame = self.context.sql(sql).await.map_err(told)?;
+        let frame = self.context.sql(query.sql).await.map_err(told)?;
         let condition = self.context.parse_sql_expr(condition, frame.schema());
         let condition = condition.map_err(|error| self.told(error, QueryError::Sql))?;
         let kept = frame.filter(condition).map_err(|error| self.told(error, QueryError::Sql))?;
@@ -272,45 +269,39 @@ pub struct ColumnDoc {
     pub nullable: bool,
 }
 
-/// The units behind the last part of a column's name.
-const UNITS: [(&str, &str); 5] =
-    [("_ns", "ns"), ("_s", "s"), ("_bytes", "bytes"), ("_rps", "1/s"), ("started", "time, UTC")];
-
 /// Every table that SQL knows, in words.
 #[must_use]
 pub fn table_docs() -> Vec<TableDoc> {
-    let column = |name: &str, kind: &DataType, doc: &str, nullable: bool| ColumnDoc {
+    let datasets = dataset_columns(&[], &Names::default());
+    let columns = datasets
+        .iter()
+        .map(|c| column_doc(c.name, c.values.data_type(), c.doc, c.may_be_missing()))
+        .collect();
+    let datasets = TableDoc { name: "datasets", doc: "one dataset, as its manifest says", columns };
+    let tables = tables(Duration::ZERO, &[]);
+    std::iter::once(datasets).chain(tables.iter().map(table_doc)).collect()
+}
+
+/// A table of datasets in words, with the column that says of which dataset a row is.
+pub(crate) fn table_doc(table: &Table) -> TableDoc {
+    let dataset = column_doc(DATASET, &DataType::Utf8, "the dataset's id", false);
+    let columns = table.columns.iter();
+    let columns = columns.map(|c| column_doc(&c.name, c.values.data_type(), &c.doc, c.nullable));
+    TableDoc {
+        name: table.name,
+        doc: table.doc,
+        columns: std::iter::once(dataset).chain(columns).collect(),
+    }
+}
+
+fn column_doc(name: &str, kind: &DataType, doc: &str, nullable: bool) -> ColumnDoc {
+    ColumnDoc {
         name: name.to_owned(),
         kind: kind.to_string(),
-        unit: UNITS.iter().find(|(end, _)| name.ends_with(end)).map_or("", |(_, unit)| unit),
+        unit: unit_of(name),
         doc: doc.to_owned(),
         nullable,
-    };
-    let datasets = dataset_columns(&[], &Names::default());
-    let datasets = datasets
-        .iter()
-        .map(|c| column(c.name, c.values.data_type(), c.doc, c.may_be_missing()))
-        .collect();
-    let mut docs = vec![TableDoc {
-        name: "datasets",
-        doc: "one dataset, as its manifest says",
-        columns: datasets,
-    }];
-    docs.extend(tables(Duration::ZERO, &[]).iter().map(|table| {
-        TableDoc {
-            name: table.name,
-            doc: table.doc,
-            columns: std::iter::once(column(DATASET, &DataType::Utf8, "the dataset's id", false))
-                .chain(
-                    table
-                        .columns
-                        .iter()
-                        .map(|c| column(&c.name, c.values.data_type(), &c.doc, c.nullable)),
-                )
-                .collect(),
-        }
-    }));
-    docs
+    }
 }
 
 /// The files that the manifests list, hashed before they are used.

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch};
+use datafusion::arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use futures::{StreamExt, TryStreamExt};
 
 use super::order::{Place, wrong_order};
-use super::{Answers, Limits, QueryError, Row, Session, Trust};
+use super::{Answers, LATENCY, Limits, ORPHAN_ROWS, QueryError, Row, Session, Trust, VERIFY};
 use crate::id::DatasetId;
-use crate::model::{Bucket, Flag, Histogram, QUANTILES, SERVICE_QUANTILES, with_causes};
+use crate::model::{Bucket, Flag, Histogram, QUANTILES, Quantile, SERVICE_QUANTILES, with_causes};
 use crate::stats::{latency_figures, service_figures};
-use crate::store::{FILE_NAMES, Manifest, Store, StoreError, TRIALS_FILE, arrow_schemas};
+use crate::store::{
+    FILE_NAMES, LatencyColumns, Manifest, Store, StoreError, TRIALS_FILE, arrow_schemas,
+};
 use crate::units::Nanos;
 
 /// A dataset that is what it says.
@@ -47,7 +49,7 @@ pub async fn verify(store: &Store, id: DatasetId) -> Result<Verified, StoreError
 
 /// The latencies of a dataset, or what is wrong with it.
 async fn check(session: &Session, manifest: &Manifest) -> Result<Checked, QueryError> {
-    let orphan_rows = session.ask("orphan_rows.sql", include_str!("orphan_rows.sql")).await?;
+    let orphan_rows = session.ask(ORPHAN_ROWS).await?;
     if orphan_rows.iter().any(|batch| batch.num_rows() > 0) {
         let wrong = "a table has rows of a trial that `trials` has not measured";
         return Ok(Err(wrong.to_owned()));
@@ -56,9 +58,7 @@ async fn check(session: &Session, manifest: &Manifest) -> Result<Checked, QueryE
         Ok(histograms) => histograms,
         Err(wrong) => return Ok(Err(wrong)),
     };
-    let question = "verify.sql";
-    let batches = session.ask(question, include_str!("verify.sql")).await?;
-    let answers = Answers::new(question, &batches)?;
+    let answers = Answers::new(VERIFY, &session.ask(VERIFY).await?)?;
     let columns = trials_columns(manifest.schema_version);
     let found: Vec<Option<String>> = answers.rows(|row| {
         let own = histograms.get(&row.count("trial")?);
@@ -183,30 +183,28 @@ fn wrong_latency(
 ) -> Result<Option<String>, QueryError> {
     let figures = latency_figures(histogram);
     let is_known = |column: &str| columns.column_with_name(column).is_some();
-    for name in std::iter::once("mean").chain(QUANTILES.iter().map(|&(_, name)| name)) {
-        let column = format!("latency_{name}_ns");
+    for name in std::iter::once("mean").chain(QUANTILES.iter().map(|one| one.name)) {
+        let LatencyColumns { value: column, is_bound, high } = LatencyColumns::of(name);
         if !is_known(&column) {
             continue;
         }
-        let bound = format!("latency_{name}_is_bound");
-        let told = match row.has(&bound)? {
-            true => Some((row.maybe_count(&column)?, row.truth(&bound)?)),
+        let told = match row.has(&is_bound)? {
+            true => Some((row.maybe_count(&column)?, row.truth(&is_bound)?)),
             false => None,
         };
         let expected = figures.get(name).map(|figure| (Some(figure.value.0), figure.is_bound));
         if told != expected {
             return Ok(Some(format!("`{column}` does not follow from `latency`")));
         }
-        let upper_end = format!("latency_{name}_high_ns");
-        if is_known(&upper_end) {
+        if is_known(&high) {
             let expected = figures.get(name).and_then(|figure| figure.high);
-            if row.maybe_count(&upper_end)?.map(Nanos) != expected {
-                return Ok(Some(format!("`{upper_end}` does not follow from `latency`")));
+            if row.maybe_count(&high)?.map(Nanos) != expected {
+                return Ok(Some(format!("`{high}` does not follow from `latency`")));
             }
         }
     }
     let served = service_figures(histogram);
-    for (_, name) in SERVICE_QUANTILES {
+    for Quantile { name, .. } in SERVICE_QUANTILES {
         let column = format!("{name}_ns");
         if is_known(&column)
             && row.maybe_count(&column)? != served.get(name).map(|figure| figure.value.0)
@@ -224,7 +222,7 @@ type Checked = Result<BTreeMap<u64, Histogram>, String>;
 pub(super) async fn histograms(session: &Session) -> Result<Checked, QueryError> {
     let mut histograms: BTreeMap<u64, Histogram> = BTreeMap::new();
     let mut batches = Vec::new();
-    for plan in session.plans(include_str!("latency.sql")).await? {
+    for plan in session.plans(LATENCY.sql).await? {
         batches.push(session.run(plan).await?.batches);
     }
     let mut batches = futures::stream::iter(batches).flatten();
@@ -248,6 +246,7 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
         ["low_ns", "high_ns", "count", "censored", "served"].map(count);
     let (low, high) = (low.ok_or_else(missing)?, high.ok_or_else(missing)?);
     let (answered, censored) = (answered.ok_or_else(missing)?, censored.ok_or_else(missing)?);
+    // Missing before version 3.
     let served = served.ok_or_else(missing)?;
     let number = |trial: u64, column: &Int64Array, row: usize| {
         let negative = |_| format!("trial {trial}: a bucket has a negative number");
@@ -266,7 +265,7 @@ fn add(histograms: &mut BTreeMap<u64, Histogram>, batch: &RecordBatch) -> Result
                 high: Nanos(number(id, high, row)?),
                 count: number(id, answered, row)?,
                 censored: number(id, censored, row)?,
-                served: number(id, served, row)?,
+                served: if served.is_null(row) { 0 } else { number(id, served, row)? },
             };
             let follows = own.last().is_none_or(|last| last.high < bucket.low);
             if is_back

@@ -13,6 +13,7 @@ use plotly::{Bar, HeatMap, Plot, Scatter, Trace};
 use serde::Serialize;
 
 use crate::model::{ComponentName, Order, Part};
+use crate::query::{self, Query};
 use crate::store::Manifest;
 
 /// A chart with the words around it.
@@ -23,8 +24,8 @@ pub(super) struct Chart {
     pub title: &'static str,
     /// What to look for.
     pub caption: &'static str,
-    /// The question that its numbers answer: a file of `query`.
-    pub question: &'static str,
+    /// The query that its numbers come from.
+    pub query: Query,
     /// Figure and series as JSON, safe inside a script element.
     pub figure: String,
 }
@@ -70,7 +71,7 @@ pub(super) fn first_chart(manifest: &Manifest) -> Chart {
         id: "latency",
         title: "Latency against target rate",
         caption: "The hockey stick: where a line leaves the ground, queues form. An open triangle is a lower bound, since unfinished requests hide the value; the truth lies above it. A filled one has an interval without an upper end.",
-        question: "cases",
+        query: query::LATENCY,
         figure: latency(manifest),
     }
 }
@@ -94,49 +95,49 @@ fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
             id: "rate",
             title: "Achieved against target rate",
             caption: "Where a line leaves the diagonal, the stack is full. A star marks the highest rate beyond that: the knee, from which on every target is missed by more than 5 %.",
-            question: "cases",
+            query: query::TRIALS,
             figure: rate(manifest),
         },
         Chart {
             id: "workers",
             title: "Achieved rate against workers",
             caption: "Dotted: as many times the rate of one worker, where that missed its target. Dashed: the Universal Scalability Law, drawn where it fits within 10 % and every number of workers missed its target.",
-            question: "cases",
+            query: query::TRIALS,
             figure: workers(manifest),
         },
         Chart {
             id: "stores",
             title: "Stores against each other",
             caption: "At the most workers that are chosen. A store with one thread is the limit where more workers do not help.",
-            question: "cases",
+            query: query::TRIALS,
             figure: stores(manifest),
         },
         Chart {
             id: "tradeoff",
             title: "Latency against achieved rate",
             caption: "Each line is a stack, from its lowest target to its highest. To the right and below is better: a line that has all others above or left of it dominates them.",
-            question: "cases",
+            query: query::LATENCY,
             figure: tradeoff(manifest),
         },
         Chart {
             id: "percentiles",
             title: "Latency by percentile",
             caption: "All repetitions together. Each step to the right has a tenth of the requests beyond it; a line ends where unfinished requests hide the value.",
-            question: "distribution",
+            query: query::LATENCY,
             figure: percentiles(manifest),
         },
         Chart {
             id: "cpu",
             title: "CPU time for 1,000 requests",
             caption: "What the same work costs: seconds of CPU time of app and store. Less is better, at any rate.",
-            question: "cases",
+            query: query::TRIALS,
             figure: cpu(),
         },
         Chart {
             id: "drift",
             title: "Did the host drift?",
             caption: "The median latency of each valid trial over that of its case, in the order of execution. A slope is the host’s doing; where one stack lies above another all along, the order has favoured somebody.",
-            question: "drift",
+            query: query::DRIFT,
             figure: drift(manifest),
         },
     ]
@@ -149,14 +150,14 @@ pub(super) fn trial_charts() -> Vec<Chart> {
             id: "timeline",
             title: "One trial, second by second",
             caption: "Requests that were offered and answered, the latency of the answers that arrived (unfinished requests are not in it), and the CPUs in use. Throttled is how long a quota kept a part from its CPUs.",
-            question: "timeline",
+            query: query::TIMELINE,
             figure: timeline(),
         },
         Chart {
             id: "heat",
             title: "Latency over time",
             caption: "Every repetition of this trial’s case, second by second. A bright column is the host’s or the clock’s doing, a bright cell chance, a bright row a bad start.",
-            question: "timeline",
+            query: query::TIMELINE,
             figure: heat(),
         },
     ]

@@ -1,8 +1,10 @@
-//! The data that a page draws, in columns: each number stands once.
+//! The data that a page draws, in columns: each number is there once.
 //!
 //! A column is a text: its type, a colon, and its values in little-endian bytes as base64. `log` is for
 //! latencies and sizes: a 16-bit code c > 0 stands for e^(0.0005 (c − 1)), which is exact to 0.025 %
 //! from 1 to 10¹⁴; 0 stands for none.
+
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -11,11 +13,13 @@ use serde::{Serialize, Serializer};
 use super::Report;
 use super::charts::title;
 use super::summary::Answer;
-use crate::analysis::{CaseAnalysis, Estimate, LineKnee, Scaling};
+use crate::analysis::{CaseAnalysis, Estimate, LEVEL, LineKnee, POINTS_PER_DECADE, Scaling};
 use crate::model::{
-    Case, ComponentName, Part, QUANTILES, ResourceSample, TimelineSecond, TrialRow, min_requests,
+    Case, ComponentName, Part, QUANTILES, Quantile, ResourceSample, TrialRecord, TrialRow,
+    flag_names, min_requests,
 };
 use crate::stats::KEPT;
+use crate::store::{self, Declaration, PageColumn, PageValues};
 use crate::units::{Nanos, Rps};
 
 /// Beyond so many seconds of all trials together a page has no timelines: it would be too large to
@@ -37,6 +41,7 @@ pub(super) struct Embedded<'a> {
     percentiles: Vec<String>,
     /// How many requests each of them needs.
     min_requests: Vec<u64>,
+    constants: Constants,
     answers: &'a [Answer],
     cases: Vec<(String, Packed)>,
     /// Each case's distribution: how many points, and all of them.
@@ -44,18 +49,33 @@ pub(super) struct Embedded<'a> {
     knees: &'a [LineKnee],
     scalings: &'a [Scaling],
     trials: Vec<(String, Packed)>,
+    /// The columns of `trials` that its table lists beside those that it knows.
+    listed: Vec<String>,
     /// What `flags` counts in.
-    flag_sets: Vec<&'a str>,
+    flag_sets: Vec<String>,
     /// Stage and reason of trials that failed, by number.
     failures: Vec<(u64, String)>,
-    timeline: Vec<(&'static str, Packed)>,
+    timeline: Vec<(String, Packed)>,
     resources: Vec<(&'static str, Packed)>,
     /// The factors of drift, in the order of execution.
     residuals: Vec<(&'static str, Packed)>,
-    /// The share of a target below which it is missed.
-    kept: f64,
     /// Whether there are too many seconds to show.
     is_cut: bool,
+}
+
+/// What the page's script has to know as the program does.
+#[derive(Serialize)]
+struct Constants {
+    /// The step between two codes of a `log` column.
+    log_step: f64,
+    /// Points of a distribution for each factor of ten of the requests beyond it.
+    points_per_decade: i32,
+    /// The level of the intervals.
+    level: f64,
+    /// The share of a target below which it is missed.
+    kept: f64,
+    /// The parts, in the order in which `resources` counts them.
+    parts: [Part; Part::ALL.len()],
 }
 
 #[derive(Serialize)]
@@ -148,13 +168,15 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         names.iter().map(|name| (name.to_string(), title(&report.manifest, name))).collect()
     };
     let (apps, stores) = (named(&experiment.apps), named(&experiment.stores));
-    let mut flag_sets: Vec<&str> = report.trials.iter().map(|one| one.flags.as_str()).collect();
+    let mut flag_sets: Vec<String> =
+        report.trials.iter().map(|one| flag_names(&one.flags)).collect();
     flag_sets.sort_unstable();
     flag_sets.dedup();
     let failure = |trial: &TrialRow| {
         let failure = trial.failure.as_ref()?;
-        Some((trial.trial, format!("{}: {}", failure.stage, failure.reason)))
+        Some((trial.trial, format!("{}: {}", failure.stage.as_str(), failure.reason)))
     };
+    let table = store::trials(Duration::ZERO);
     let is_cut = report.timeline.len() > MAX_SECONDS;
     let empty = is_cut.then_some(0);
     let data = Embedded {
@@ -164,20 +186,30 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         workers: sorted(&experiment.workers),
         connections: sorted(&experiment.concurrency),
         targets: report.targets(),
-        percentiles: QUANTILES.iter().map(|(_, name)| name.replace('_', ".")).collect(),
-        min_requests: QUANTILES.iter().map(|&(q, _)| min_requests(q)).collect(),
+        percentiles: QUANTILES.iter().map(Quantile::label).collect(),
+        min_requests: QUANTILES.iter().map(|one| min_requests(one.share)).collect(),
+        constants: Constants {
+            log_step: LOG_STEP,
+            points_per_decade: POINTS_PER_DECADE,
+            level: LEVEL,
+            kept: KEPT,
+            parts: Part::ALL,
+        },
         answers,
         cases: cases(report),
         distributions: distributions(&report.analysis.cases),
         knees: &report.analysis.knees,
         scalings: &report.analysis.scalings,
-        trials: trials(report, &flag_sets),
+        trials: trials(report, &table, &flag_sets),
+        listed: page_columns(&table).filter(|one| one.is_listed).map(name).collect(),
         failures: report.trials.iter().filter_map(failure).collect(),
-        timeline: timeline(&report.timeline[..empty.unwrap_or(report.timeline.len())]),
+        timeline: pack(
+            &store::timeline(),
+            &report.timeline[..empty.unwrap_or(report.timeline.len())],
+        ),
         resources: resources(&report.resources[..empty.unwrap_or(report.resources.len())]),
         residuals: residuals(report),
         flag_sets,
-        kept: KEPT,
         is_cut,
     };
     serde_json::to_string(&data)
@@ -228,8 +260,8 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
         add("_high", |one| one.high);
         add("_sd", |one| one.stddev);
     }
-    for (index, (_, name)) in QUANTILES.iter().enumerate() {
-        let name = name.replace('_', ".");
+    for (index, quantile) in QUANTILES.iter().enumerate() {
+        let name = quantile.label();
         let nanos = |of: &dyn Fn(&crate::analysis::LatencyEstimate) -> Option<Nanos>| {
             let value = |case: &CaseAnalysis| case.latency[index].as_ref().and_then(of);
             Packed::log(cases.iter().map(|case| value(case).map(|nanos| nanos.0)))
@@ -265,67 +297,42 @@ fn distributions(cases: &[CaseAnalysis]) -> [Packed; 2] {
     [Packed::counts(lengths), Packed::log(points)]
 }
 
-fn trials(report: &Report, flag_sets: &[&str]) -> Vec<(String, Packed)> {
+fn trials(
+    report: &Report,
+    table: &Declaration<TrialRecord, TrialRow>,
+    flag_sets: &[String],
+) -> Vec<(String, Packed)> {
     let trials = &report.trials;
     let mut columns = factors(report, trials.iter().map(|one| &one.case));
-    let mut add = |name: &str, column| columns.push((name.to_owned(), column));
-    let counts = |of: fn(&TrialRow) -> Option<u64>| {
-        Packed::counts(trials.iter().map(|trial| of(trial).unwrap_or(0)))
-    };
-    // Exact: they are saved as CSV.
-    let numbers = |of: fn(&TrialRow) -> Option<f64>| {
-        Packed::F64(trials.iter().map(|trial| of(trial).unwrap_or(f64::NAN)).collect())
-    };
-    add("trial", counts(|trial| Some(trial.trial)));
-    add("position", counts(|trial| Some(trial.position)));
-    add("block", counts(|trial| Some(trial.block)));
-    add("is_valid", counts(|trial| Some(trial.is_valid.into())));
-    add("has_failed", counts(|trial| Some(trial.failure.is_some().into())));
-    let flags = |trial: &TrialRow| flag_sets.binary_search(&trial.flags.as_str()).unwrap_or(0);
-    add("flags", Packed::counts(trials.iter().map(|trial| flags(trial) as u64)));
-    add("planned", counts(|trial| trial.planned));
-    add("completed", counts(|trial| trial.completed));
-    add("failed", counts(|trial| trial.failed));
-    add("censored", counts(|trial| trial.censored));
-    add("rate", numbers(|trial| trial.achieved_rps));
-    add("app_cpu", numbers(|trial| trial.per_thousand(trial.app_cpu_s)));
-    add("store_cpu", numbers(|trial| trial.per_thousand(trial.store_cpu_s)));
-    for (index, (_, name)) in QUANTILES.iter().enumerate() {
-        let name = name.replace('_', ".");
-        #[expect(clippy::cast_precision_loss, reason = "latencies stay below 2^53")]
-        let value = |trial: &TrialRow| {
-            trial.latency[index].map_or(f64::NAN, |figure| figure.value.0 as f64)
-        };
-        #[expect(clippy::cast_precision_loss, reason = "latencies stay below 2^53")]
-        let upper = |trial: &TrialRow| {
-            let upper = trial.latency[index].and_then(|figure| figure.high);
-            upper.map_or(f64::NAN, |upper| upper.0 as f64)
-        };
-        let bound = |trial: &TrialRow| trial.latency[index].is_some_and(|one| one.is_bound);
-        columns.push((name.clone(), Packed::F64(trials.iter().map(value).collect())));
-        let bounds = Packed::counts(trials.iter().map(|trial| bound(trial).into()));
-        columns.push((format!("{name}_bound"), bounds));
-        columns.push((format!("{name}_upper"), Packed::F64(trials.iter().map(upper).collect())));
-    }
+    let place = |trial: &TrialRow| flag_sets.binary_search(&flag_names(&trial.flags)).unwrap_or(0);
+    let flags = Packed::counts(trials.iter().map(|trial| place(trial) as u64));
+    columns.push(("flags".to_owned(), flags));
+    columns.extend(pack(table, trials));
     columns
 }
 
-fn timeline(rows: &[(u64, TimelineSecond)]) -> Vec<(&'static str, Packed)> {
-    let counts = |of: fn(&TimelineSecond) -> u64| Packed::counts(rows.iter().map(|(_, s)| of(s)));
-    let latency = |of: fn(crate::model::TimelineLatency) -> Nanos| {
-        Packed::log(rows.iter().map(|(_, second)| second.latency.map(|one| of(one).0)))
+/// What a page has of the columns of a table, in the order of their declarations.
+fn page_columns<R, W>(table: &Declaration<R, W>) -> impl Iterator<Item = &PageColumn<W>> {
+    table.columns.iter().flat_map(|column| &column.page)
+}
+
+fn name<W>(column: &PageColumn<W>) -> String {
+    column.name.clone().into_owned()
+}
+
+/// The rows of a table in the page's columns, as they are declared.
+fn pack<R, W>(table: &Declaration<R, W>, rows: &[W]) -> Vec<(String, Packed)> {
+    let packed = |column: &PageColumn<W>| match &column.values {
+        PageValues::Counts(of) => Packed::counts(rows.iter().map(|row| of(row).unwrap_or(0))),
+        // Exact: they are saved as CSV.
+        PageValues::Numbers(of) => {
+            Packed::F64(rows.iter().map(|row| of(row).unwrap_or(f64::NAN)).collect())
+        }
+        PageValues::Latencies(of) => {
+            Packed::log(rows.iter().map(|row| of(row).map(|latency| latency.0)))
+        }
     };
-    vec![
-        ("trial", Packed::counts(rows.iter().map(|(trial, _)| *trial))),
-        ("second", counts(|second| second.second.into())),
-        ("planned", counts(|second| second.planned)),
-        ("completed", counts(|second| second.completed)),
-        ("failed", counts(|second| second.failed)),
-        ("p50", latency(|one| one.p50)),
-        ("p95", latency(|one| one.p95)),
-        ("p99", latency(|one| one.p99)),
-        ("max", latency(|one| one.max)),
-    ]
+    page_columns(table).map(|column| (name(column), packed(column))).collect()
 }
 
 /// What each part used between two readings: CPUs in use and CPUs kept away, in thousandths.
@@ -377,7 +384,65 @@ fn residuals(report: &Report) -> Vec<(&'static str, Packed)> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::prelude::SessionContext;
+
     use super::*;
+    use crate::model::{Flag, Stage};
+    use crate::query;
+    use crate::store::SCHEMA_VERSION;
+
+    /// A trial that failed at its first step.
+    fn failed_trial() -> TrialRecord {
+        serde_json::from_value(serde_json::json!({
+            "trial": {
+                "id": 7, "position": 0, "block": 0, "app": "express", "store": "redis",
+                "workers": 1, "concurrency": 100, "target_rps": 1000,
+            },
+            "started": 0,
+            "placement": { "loader": "0", "app": "1", "store": "2", "shared": false },
+            "flags": ["cpus_shared", "host_busy"],
+            "figures": {},
+            "outcome": { "failed": { "stage": "warm-up", "reason": "slow", "log_tail": [] } },
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_column_is_added_by_declaring_it() {
+        let (name, doc) = ("interrupts_s", "time that interrupts took from its CPUs");
+        let mut table = store::trials(Duration::from_secs(1));
+        table.since = SCHEMA_VERSION;
+        table.maybe_f64(name, doc, |record| Some(f64::from(record.trial.id.0) + 0.5)).listed();
+
+        // The Arrow schema, from its version on.
+        let written = table.fill(&[failed_trial()]);
+        let has = |version| written.arrow_schema_of(version).column_with_name(name).is_some();
+        assert!(has(SCHEMA_VERSION) && !has(SCHEMA_VERSION - 1));
+
+        // What `perf-api schema` prints.
+        let words = query::table_doc(&written);
+        let column = words.columns.iter().find(|column| column.name == name).unwrap();
+        assert_eq!((&*column.doc, column.unit, column.nullable), (doc, "s", true));
+
+        // The report's own query, and the row that is read from its answer.
+        let context = SessionContext::new();
+        context.register_batch("written", written.batch().unwrap()).unwrap();
+        let view = "CREATE VIEW trials AS SELECT 'x' AS dataset, * FROM written";
+        context.sql(view).await.unwrap();
+        let answer = context.sql(query::TRIALS.sql).await.unwrap().collect().await.unwrap();
+        let rows = query::trial_rows(&table, &answer).unwrap();
+        assert_eq!(rows[0].trial, 7);
+        assert_eq!(rows[0].flags, [Flag::CpusShared, Flag::HostBusy]);
+        assert_eq!(rows[0].failure.as_ref().unwrap().stage, Stage::WarmUp);
+        assert_eq!(serde_json::to_value(&rows[0]).unwrap()[name], 7.5);
+
+        // The data of the page, with what its table of trials lists.
+        let packed = pack(&table, &rows);
+        let (_, column) = packed.iter().find(|(own, _)| own == name).unwrap();
+        assert!(matches!(column, Packed::F64(values) if values == &[7.5]));
+        let listed = page_columns(&table).filter(|one| one.is_listed);
+        assert_eq!(listed.map(super::name).collect::<Vec<_>>(), [name]);
+    }
 
     #[test]
     fn columns_are_bytes_with_their_type() {

@@ -14,8 +14,8 @@ use super::summary::{
 };
 use super::text::{UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
 use crate::analysis::CaseAnalysis;
-use crate::model::{Check, Flag, Order, QUANTILES, TrialRow};
-use crate::query::SHOWN;
+use crate::model::{Check, Flag, Order, QUANTILES, TrialRow, flag_names};
+use crate::query::{Query, SHOWN};
 use crate::store::Manifest;
 use crate::units::Rps;
 
@@ -57,7 +57,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
         chart: first_chart(manifest),
         case_charts: case_charts(manifest),
         trial_charts: trial_charts(),
-        shown: SHOWN.map(|(name, sql)| Shown { name, sql }).into(),
+        shown: &SHOWN,
         rows: report.analysis.cases.iter().map(row).collect(),
         unsupported: UNSUPPORTED_MEANING,
         failures: report.trials.iter().filter_map(failure).collect(),
@@ -91,7 +91,7 @@ struct Page<'a> {
     chart: Chart,
     case_charts: Vec<Chart>,
     trial_charts: Vec<Chart>,
-    shown: Vec<Shown>,
+    shown: &'static [Query],
     rows: Vec<CaseRow>,
     /// What marks a percentile that too few requests stand for.
     unsupported: &'static str,
@@ -146,17 +146,11 @@ impl Filters {
             percentiles: QUANTILES
                 .iter()
                 .enumerate()
-                .map(|(place, (_, name))| (place, name.replace('_', ".")))
+                .map(|(place, one)| (place, one.label()))
                 .collect(),
             limits: limits.into_iter().map(|limit| (limit.0, limit_text(limit))).collect(),
         }
     }
-}
-
-/// A query that gives what charts show.
-struct Shown {
-    name: &'static str,
-    sql: &'static str,
 }
 
 struct CaseRow {
@@ -178,7 +172,7 @@ struct CaseRow {
 struct FailureRow {
     trial: u64,
     case: String,
-    stage: String,
+    stage: &'static str,
     reason: String,
     log: String,
 }
@@ -344,7 +338,7 @@ fn row(one: &CaseAnalysis) -> CaseRow {
         failed: one.failed,
         censored: one.censored,
         valid: format!("{} of {}", one.valid, one.trials),
-        flags: one.flags.join(", "),
+        flags: flag_names(&one.flags).replace(',', ", "),
     }
 }
 
@@ -353,7 +347,7 @@ fn failure(trial: &TrialRow) -> Option<FailureRow> {
     Some(FailureRow {
         trial: trial.trial,
         case: trial.case.to_string(),
-        stage: failure.stage.clone(),
+        stage: failure.stage.as_str(),
         reason: failure.reason.clone(),
         log: failure.log.clone(),
     })

@@ -37,7 +37,7 @@ pub fn markdown(report: &Report) -> String {
     }
     for trial in &report.trials {
         let Some(failure) = &trial.failure else { continue };
-        let (id, case, stage) = (trial.trial, &trial.case, &failure.stage);
+        let (id, case, stage) = (trial.trial, &trial.case, failure.stage.as_str());
         let reason = inline(&failure.reason);
         put(&mut text, &format!("\n- trial {id} ({case}) failed at {stage}: {reason}"));
     }
@@ -56,7 +56,7 @@ pub fn markdown(report: &Report) -> String {
 }
 
 fn case_table(text: &mut String, report: &Report) {
-    let names = TOLD.map(|place| QUANTILES[place].1).join(" | ");
+    let names = TOLD.map(|place| QUANTILES[place].name).join(" | ");
     put(
         text,
         &format!(

@@ -79,8 +79,7 @@ impl Report {
     /// How many trials have a flag.
     #[must_use]
     pub fn carried(&self, flag: Flag) -> usize {
-        let has = |trial: &&TrialRow| trial.flags.split(',').any(|name| name == flag.as_str());
-        self.trials.iter().filter(has).count()
+        self.trials.iter().filter(|trial| trial.flags.contains(&flag)).count()
     }
 }
 

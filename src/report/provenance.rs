@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Report;
-use crate::model::{ComponentName, Experiment, Order, joined};
+use crate::model::{ComponentName, Experiment, Flag, Order, joined};
 use crate::store::{Manifest, PinnedComponent};
 use crate::units::{HumanDuration, Rps};
 
@@ -70,7 +70,7 @@ pub(super) fn reproduce(report: &Report) -> (String, String) {
     let manifest = &report.manifest;
     let experiment = &manifest.experiment;
     let launcher = if manifest.launcher == "docker" { "docker" } else { "process" };
-    let shares = report.trials.iter().any(|trial| trial.flags.contains("cpus_shared"));
+    let shares = report.trials.iter().any(|trial| trial.flags.contains(&Flag::CpusShared));
     let fit = if shares { " --fit" } else { "" };
     let command = match manifest.order {
         Order::Search => {

@@ -1,7 +1,9 @@
 //! Figures in words, the same on the page and on the terminal. Those in brackets are not ranked.
 
 use crate::analysis::CaseAnalysis;
-use crate::model::{Capacity, LatencyFigure, Outcome, QUANTILES, TrialRecord, is_supported};
+use crate::model::{
+    Capacity, LatencyFigure, Outcome, QUANTILES, Quantile, TrialRecord, is_supported,
+};
 
 /// The place of p95 among the percentiles.
 pub const P95: usize = 2;
@@ -41,7 +43,7 @@ pub fn percentile_text(case: &CaseAnalysis, place: usize) -> String {
 /// A percentile of one trial, by its place in [`QUANTILES`], as [`p95_text`].
 #[must_use]
 pub fn trial_percentile_text(record: &TrialRecord, place: usize) -> String {
-    let (q, name) = QUANTILES[place];
+    let Quantile { share: q, name, .. } = QUANTILES[place];
     match (&record.outcome, record.figures.get(name)) {
         (Outcome::Measured(measured), Some(&figure)) => {
             let requests = measured.latency.completed() + measured.latency.censored();
@@ -91,10 +93,9 @@ mod tests {
         assert_eq!(marked(open, is_supported(0.5, 19)), "> 9.60 ms†");
         let interval = LatencyFigure { high: Some(Nanos(10_200_000)), ..open };
         assert_eq!(marked(interval, is_supported(0.5, 20)), "9.6–10.2 ms");
-        for (q, name) in QUANTILES {
+        for (place, Quantile { share: q, name, .. }) in QUANTILES.into_iter().enumerate() {
             // 10/(1−q): 20, 100, 200, 1,000, 10,000, 100,000.
             let needed = [20, 100, 200, 1_000, 10_000, 100_000];
-            let place = QUANTILES.iter().position(|one| one.1 == name).unwrap();
             assert!(
                 is_supported(q, needed[place]) && !is_supported(q, needed[place] - 1),
                 "{name}"

@@ -70,7 +70,7 @@ fn is_sustained(measured: &Measurement) -> bool {
 /// of which that is known: an unfinished one that had not waited so long says nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
 fn is_below(measured: &Measurement, figure: &str, below: Nanos) -> bool {
-    let share = QUANTILES.iter().find(|(_, name)| *name == figure).map_or(1.0, |(share, _)| *share);
+    let share = QUANTILES.iter().find(|one| one.name == figure).map_or(1.0, |one| one.share);
     let (mut within, mut known) = (0, 0);
     for bucket in &measured.latency.buckets {
         let is_within = bucket.high < below;

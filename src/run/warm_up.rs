@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Runner, StackContext};
 use crate::launch::RunningStack;
 use crate::model::{Failure, Limits, Measurement, Stage};
-use crate::stats::latency_quantile;
+use crate::stats::Pool;
 
 /// A window of the warm-up; it is doubled until an app that is slow has answered in one.
 const SECOND: Duration = Duration::from_secs(1);
@@ -72,7 +72,8 @@ fn silent(last: &Measurement, passed: Duration, live: &dyn RunningStack) -> Fail
 fn are_alike(before: &Measurement, now: &Measurement) -> bool {
     let differ = |a: f64, b: f64, share: f64, by: f64| (a - b).abs() > (a.max(b) * share).max(by);
     let median = |window: &Measurement| {
-        latency_quantile(&window.latency, 0.5).map_or(0.0, |figure| figure.value.0 as f64)
+        let median = Pool::new(&[&window.latency]).quantile(0.5);
+        median.map_or(0.0, |figure| figure.value.0 as f64)
     };
     let rate = |window: &Measurement| window.counts.completed_in_window() as f64;
     !differ(rate(before), rate(now), ALIKE_RATE, 1.0)

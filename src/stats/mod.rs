@@ -20,9 +20,7 @@ pub use moderated::{Estimated, Prior, Scatter, fit_prior, moderate, t_quantile};
 pub use multiple::{adjusted, simes};
 pub use noise::smallest_ratio;
 pub use pool::Pool;
-pub use quantile::{
-    latency_figures, latency_mean, latency_quantile, latency_quantile_ends, service_figures,
-};
+pub use quantile::{latency_figures, latency_mean, service_figures};
 pub use ranks::{rank_sum_p, signed_rank_p};
 pub use scaling::{KEPT, Knee, Usl, fit_usl, knee};
 pub use search::{Interval, Ladder, Tried, interval, next_place};

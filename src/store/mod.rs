@@ -54,7 +54,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
 pub use archive::Incoming;
-pub use column::{Column, Table};
+pub use column::{Column, Declaration, FilledColumn, PageColumn, PageValues, Table, unit_of};
 pub use error::{Condition, StoreError};
 pub use follow::Follower;
 pub use journal::{Entry, Header, Journal, JournalContent, count_failure};
@@ -62,7 +62,10 @@ pub use location::Location;
 pub use manifest::{Manifest, TableFile};
 pub use names::Names;
 pub use pinned::{Difference, PinnedBundle, PinnedComponent};
-pub use schema::{FILE_NAMES, SCHEMA_VERSION, TRIALS_FILE, arrow_schemas, tables};
+pub use schema::{
+    FILE_NAMES, LatencyColumns, SCHEMA_VERSION, TRIALS_FILE, arrow_schemas, resources, tables,
+    timeline, trials,
+};
 pub use verified::VerifiedObjects;
 
 use crate::id::{ContentHash, DatasetId, RunId};

@@ -1,6 +1,5 @@
 //! Tables as Parquet bytes: the same table, the same bytes.
 
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
@@ -15,9 +14,7 @@ pub(super) fn encode(table: &Table) -> Result<Vec<u8>, StoreError> {
         table: table.name,
         message: error.to_string(),
     };
-    let schema = table.arrow_schema();
-    let values = table.columns.iter().map(|column| column.values.clone()).collect();
-    let batch = RecordBatch::try_new(schema.clone(), values).map_err(|error| wrap(&error))?;
+    let batch = table.batch().map_err(|error| wrap(&error))?;
     let mut properties = WriterProperties::builder();
     for column in table.columns.iter().filter(|column| column.is_ascending) {
         // Numbers that grow: their differences are a fifth of the size.
@@ -32,8 +29,8 @@ pub(super) fn encode(table: &Table) -> Result<Vec<u8>, StoreError> {
         .set_created_by("perf-api".to_owned())
         .build();
     let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(|error| wrap(&error))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))
+        .map_err(|error| wrap(&error))?;
     writer.write(&batch).map_err(|error| wrap(&error))?;
     writer.close().map_err(|error| wrap(&error))?;
     Ok(bytes)

@@ -121,7 +121,7 @@ test("links inside the page lead to their place and keep what was chosen", () =>
     await choose(page, "percentile", "p99");
     const [before, parts] = [await seenOf(page), await partsOf(page)];
     for (const [click, place] of [
-      [() => page.locator('.card[data-chart="rate"] a[href^="#sql-"]').click(), "sql-cases"],
+      [() => page.locator('.card[data-chart="rate"] a[href^="#sql-"]').click(), "sql-trials"],
       [() => page.evaluate(() => (location.hash = "#method")), "method"],
     ]) {
       await click();

@@ -253,11 +253,10 @@ test("axes are linear or logarithmic as chosen", () =>
     assert.deepEqual(await types(), Array(6).fill("log"));
   }));
 
-test("rates and CPU time are what the question answers", () =>
+test("rates and CPU time are those that SQL computes", () =>
   withDrawn(context, examplePage(), async (page) => {
     const titles = titlesIn(await dataOf(page));
-    const question = await page.locator("#sql-cases pre").textContent();
-    const answers = sql(question);
+    const answers = sql("--file", "docs/cases.sql");
     assert.equal(answers.length, 24);
     const { rate, cpu } = await chartsOf(page);
     for (const row of answers) {

@@ -84,7 +84,9 @@ pub fn assert_fits(
         // Without properties it is described elsewhere.
         let known = schema["properties"].as_object();
         for (name, field) in fields.iter().filter(|_| known.is_some()) {
-            let schema = known.and_then(|known| known.get(name));
+            let schema = known
+                .and_then(|known| known.get(name))
+                .or_else(|| schema.get("additionalProperties"));
             assert!(schema.is_some(), "{place}.{name} is not in the schema");
             assert_fits(field, schema.unwrap(), root, &format!("{place}.{name}"));
         }

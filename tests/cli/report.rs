@@ -13,9 +13,9 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The answers of a question, row by row.
-fn ask(env: &TestEnv, question: &str) -> Vec<Value> {
-    let file = format!("{}/src/query/{question}.sql", env!("CARGO_MANIFEST_DIR"));
+/// The answers to the query in a file, row by row.
+fn ask(env: &TestEnv, file: &str) -> Vec<Value> {
+    let file = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
     let output = env.good(&["sql", "--dataset", "latest", "--file", &file, "--format", "json"]);
     output.lines().map(json).collect()
 }
@@ -33,7 +33,7 @@ fn what_a_page_shows_is_what_its_questions_answer() {
     env.good(&RUN);
     let output = json(&env.good(&["report", "--format", "json"]));
     let cases = output["cases"].as_array().unwrap();
-    let answers = ask(&env, "cases");
+    let answers = ask(&env, "docs/cases.sql");
     assert_eq!((cases.len(), answers.len()), (16, 16));
     let mut bounds = 0;
     for (case, answer) in cases.iter().zip(&answers) {
@@ -61,7 +61,7 @@ fn what_a_page_shows_is_what_its_questions_answer() {
         }
     }
     assert!((10..80).contains(&bounds), "{bounds} of 96 percentiles are bounds");
-    let trials = ask(&env, "trials");
+    let trials = ask(&env, "src/query/trials.sql");
     assert_eq!(trials.len(), output["trials"].as_array().unwrap().len());
     for (ours, answer) in output["trials"].as_array().unwrap().iter().zip(&trials) {
         assert!(is_near(&ours["achieved_rps"], &answer["achieved_rps"]), "{answer}");

@@ -8,7 +8,7 @@ use super::conclude::conclude;
 use super::run::execute;
 use crate::cli::args;
 use crate::cli::error::CliError;
-use crate::model::{Experiment, Limit, Order, QUANTILES, is_supported, min_requests};
+use crate::model::{Experiment, Limit, Order, QUANTILES, Quantile, is_supported, min_requests};
 use crate::plan::{DURATION, MAX_REQUESTS, capacity_spec};
 use crate::units::{HumanDuration, Rps};
 
@@ -70,11 +70,12 @@ fn check_samples(experiment: &Experiment) -> Result<(), CliError> {
     };
     let duration = experiment.duration;
     let planned = lowest.offered(duration.0);
-    let quantile = |figure: &str| QUANTILES.into_iter().find(|(_, name)| *name == figure);
+    let quantile = |figure: &str| QUANTILES.into_iter().find(|one| one.name == figure);
     for slo in &experiment.slos {
         for limit in &slo.limits {
             let Limit::Latency { figure, .. } = limit else { continue };
-            let Some((q, name)) = quantile(figure).filter(|(q, _)| !is_supported(*q, planned))
+            let Some(Quantile { share: q, name, .. }) =
+                quantile(figure).filter(|one| !is_supported(one.share, planned))
             else {
                 continue;
             };

@@ -133,8 +133,8 @@ fn note_failures(trials: &[TrialRow]) {
     let mut reasons: BTreeMap<(String, &str, &str), (usize, &str)> = BTreeMap::new();
     for trial in trials {
         let Some(failure) = &trial.failure else { continue };
-        if failure.stage != Stage::GivenUp.as_str() {
-            let key = (trial.case.stack.to_string(), &*failure.stage, &*failure.reason);
+        if failure.stage != Stage::GivenUp {
+            let key = (trial.case.stack.to_string(), failure.stage.as_str(), &*failure.reason);
             let (count, log) = reasons.entry(key).or_default();
             *count += 1;
             *log = &failure.log;

@@ -15,7 +15,7 @@ use crate::model::{Case, Histogram, Metric};
 use crate::report::DistributionPair;
 use crate::report::charts::figure;
 use crate::report::findings::{change_text, interval_text};
-use crate::stats::latency_quantile;
+use crate::stats::Pool;
 use crate::units::{Nanos, percent};
 
 /// The changes of all cases in one metric.
@@ -292,9 +292,10 @@ pub(super) fn distribution_chart((number, pair): (u32, &DistributionPair)) -> Di
 fn percentiles(histogram: &Histogram) -> Vec<(f64, Nanos)> {
     #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
     let most = (total(histogram).max(1) as f64).log10();
+    let pool = Pool::new(&[histogram]);
     let known = (0..LINE_POINTS).filter_map(|step| {
         let x = 10_f64.powf(most * f64::from(step) / f64::from(LINE_POINTS - 1));
-        let latency = latency_quantile(histogram, 1.0 - 1.0 / x)?;
+        let latency = pool.quantile(1.0 - 1.0 / x)?;
         // There is no zero on a log scale.
         (!latency.is_bound && latency.value > Nanos(0)).then_some((x, latency.value))
     });

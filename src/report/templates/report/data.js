@@ -3,8 +3,8 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
+const { constants } = data;
 const TYPES = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array, f64: Float64Array, log: Uint16Array };
-const LOG_STEP = 0.0005;
 
 // A function from row to value; null for none.
 const column = (text) => {
@@ -19,7 +19,7 @@ const column = (text) => {
     values = new TYPES[kind](bytes.buffer);
     return values;
   };
-  const of = kind === "log" ? (code) => (code ? Math.exp(LOG_STEP * (code - 1)) : null) : (value) => (Number.isNaN(value) ? null : value);
+  const of = kind === "log" ? (code) => (code ? Math.exp(constants.log_step * (code - 1)) : null) : (value) => (Number.isNaN(value) ? null : value);
   const read = (row) => of(decoded()[row]);
   Object.defineProperty(read, "rows", { get: () => decoded().length });
   return read;

@@ -45,9 +45,10 @@ const latency = () => {
     },
   };
 };
+const LEVEL = `${Math.round(constants.level * 100)} %`;
 const number = (value) => (value >= 1000 ? grouped(value) : value.toPrecision(4));
 const spread = (low, high, deviation, told) => {
-  const interval = low === null ? "" : ` (95 %: ${told(low)} to ${high === Infinity ? "beyond what is known" : told(high)})`;
+  const interval = low === null ? "" : ` (${LEVEL}: ${told(low)} to ${high === Infinity ? "beyond what is known" : told(high)})`;
   return interval + (deviation === null ? "" : `, σ ${told(deviation)}`);
 };
 const whatItIs = (row) => `${plain(stackName(row))}<br>target ${exact(cases.target(row))}/s, ${grouped(cases.connections(row))} connections`;
@@ -108,7 +109,7 @@ const connectionsText = () => `${grouped(state.connections)} connections`;
 const targetText = () => `target ${exact(state.target)}/s`;
 const ink = () => colour("--ink");
 const hasIntervals = rowsOf(cases).some((row) => cases.rate_low(row) !== null);
-const BARS = hasIntervals ? "bars: 95 % interval" : "one repetition: no interval";
+const BARS = hasIntervals ? `bars: ${LEVEL} interval` : "one repetition: no interval";
 
 const charts = {
   latency: {
@@ -159,8 +160,8 @@ const charts = {
       const rows = shown(atTarget).filter((row) => ofSeries(series, row) && cases.rate(row) !== null);
       const one = rows.find((row) => cases.workers(row) === 1);
       // A target that is met says nothing of what more workers are good for.
-      const isFull = one !== undefined && cases.valid(one) > 0 && cases.rate(one) < state.target * data.kept;
-      const atLeast = (row) => (cases.rate(row) < state.target * data.kept ? "" : "at least ");
+      const isFull = one !== undefined && cases.valid(one) > 0 && cases.rate(one) < state.target * constants.kept;
+      const atLeast = (row) => (cases.rate(row) < state.target * constants.kept ? "" : "at least ");
       const efficiency = (row) => (!isFull || !cases.valid(row) ? "" : `, efficiency ${atLeast(row)}${Math.round((cases.rate(row) / cases.rate(one) / cases.workers(row)) * 100)} %`);
       const words = (row) => `${whatItIs(row)}<br>${rate.words(row)}${efficiency(row)}<br>${validity(row)}`;
       if (series.kind === "cases") return put(trace, rows, plainAxis((row) => cases.workers(row)), rate, words);
@@ -205,7 +206,7 @@ const charts = {
       const row = shown(atTarget).find((row) => ofSeries(series, row));
       if (row === undefined || !cases.valid(row)) return false;
       const points = distribution(row);
-      trace.x = points.map((_, i) => 10 ** (i / 16));
+      trace.x = points.map((_, i) => 10 ** (i / constants.points_per_decade));
       trace.y = points.map((ns) => ns / MS);
       trace.hovertext = points.map((ns, i) => `${plain(stackName(row))}<br>${percent(i)} ≤ ${time(ns)}`);
       return points.length > 0;
@@ -275,7 +276,7 @@ function untold() {
   return scope(hidden && `${hidden} not drawn: at this target unfinished requests hide it`, unranked && `${unranked} not ranked and not drawn`);
 }
 function percent(place) {
-  const beyond = 100 * 10 ** (-place / 16);
+  const beyond = 100 * 10 ** (-place / constants.points_per_decade);
   return `${(100 - beyond).toFixed(Math.max(0, Math.ceil(-Math.log10(beyond)) + 2))} %`;
 }
 
@@ -292,7 +293,7 @@ function secondsOf(trace, kind) {
 }
 function usageOf(trace, kind) {
   const [part, throttled] = kind.split("_");
-  const place = ["loader", "app", "store"].indexOf(part);
+  const place = constants.parts.indexOf(part);
   const rows = rowsOfTrial(resources, state.trial).filter((row) => resources.part(row) === place);
   trace.x = rows.map((row) => resources.start_ms(row) / 1000);
   trace.y = rows.map((row) => (throttled ? resources.throttled_milli(row) : resources.cpus_milli(row)) / 1000);

@@ -85,6 +85,7 @@ const COLUMNS = [
   { name: "censored", title: "unfinished", key: (row) => (trials.has_failed(row) ? null : trials.censored(row)) },
   { name: "app_cpu", title: "app CPU s/1,000", key: trials.app_cpu, told: (row) => trials.app_cpu(row)?.toPrecision(3) ?? "–" },
   { name: "store_cpu", title: "store CPU s/1,000", key: trials.store_cpu, told: (row) => trials.store_cpu(row)?.toPrecision(3) ?? "–" },
+  ...data.listed.map((name) => ({ name, key: trials[name] })),
   { name: "is_valid", title: "valid", key: trials.is_valid, told: (row) => (trials.is_valid(row) ? "yes" : "no") },
   { name: "flags", key: verdict, isText: true },
 ];

@@ -1,6 +1,7 @@
--- Each case over its repetitions: rate, latency and CPU time. Percentiles are those of the merged
--- distributions, never averages. The figures are those of the valid trials; a case that has none shows
--- those that were measured, and is not ranked.
+-- The figures of each case, as a report has them: rate, latency and CPU time over its repetitions.
+-- A report computes them from trials.sql and latency.sql; a test compares them with these.
+-- Percentiles are those of the merged distributions, never averages. The figures are those of the
+-- valid trials; a case that has none shows those that were measured, and is not ranked.
 WITH judged AS (
   SELECT
     *,
