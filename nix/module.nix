@@ -38,7 +38,7 @@ in
       type = lib.types.listOf lib.types.str;
       default = [ ];
       example = [
-        "--fit"
+        "--allow-shared-cpus"
         "--launcher=process"
       ];
       description = "More arguments of `perf-api run`.";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::LEVEL;
+use crate::model::rules::CONFIDENCE_LEVEL;
 use crate::model::{
     Case, Flag, Histogram, LatencyFigure, QUANTILES, TrialRow, by_quantile, is_supported,
 };
@@ -78,6 +78,9 @@ pub struct CaseAnalysis {
     pub failed: u64,
     /// Requests that were unfinished.
     pub censored: u64,
+    /// Whether answers did not keep pace with the schedule in most trials that are used.
+    #[serde(skip)]
+    pub is_missed: bool,
     /// The merged distribution: latencies at [`share_at`] 0, 1, …, up to where it is known.
     #[serde(skip)]
     pub distribution: Vec<Nanos>,
@@ -133,6 +136,8 @@ impl CaseAnalysis {
             completed: sum(|trial| trial.completed),
             failed: sum(|trial| trial.failed),
             censored: sum(|trial| trial.censored),
+            // Seconds are not looked at here.
+            is_missed: false,
             distribution: distribution(&pool),
         }
     }
@@ -149,7 +154,7 @@ fn estimate(repetitions: &[f64]) -> Option<Estimate> {
     let n = repetitions.len() as f64;
     let value = repetitions.iter().sum::<f64>() / n;
     let squares: f64 = repetitions.iter().map(|one| (one - value).powi(2)).sum();
-    let interval = bootstrap_mean(repetitions, LEVEL);
+    let interval = bootstrap_mean(repetitions, CONFIDENCE_LEVEL);
     (!repetitions.is_empty()).then(|| Estimate {
         value,
         low: interval.map(|(low, _)| low),
@@ -161,7 +166,7 @@ fn estimate(repetitions: &[f64]) -> Option<Estimate> {
 #[expect(clippy::cast_precision_loss, reason = "latencies stay below 2^53")]
 fn percentile(pool: &Pool, q: f64, repetitions: &[LatencyFigure]) -> Option<LatencyEstimate> {
     let figure = pool.quantile(q)?;
-    let interval = pool.interval(q, LEVEL);
+    let interval = pool.interval(q, CONFIDENCE_LEVEL);
     let is_known = repetitions.iter().all(|one| !one.is_bound);
     let values: Vec<f64> = repetitions.iter().map(|one| one.value.0 as f64).collect();
     Some(LatencyEstimate {

@@ -1,5 +1,5 @@
 //! What one dataset shows: each case with its intervals, where lines level off, how stacks scale with
-//! their workers, and which load each stack holds.
+//! their workers, and which load each stack sustains.
 //!
 //! Trials in, estimates out: no I/O, no clock. The repetition is the unit everywhere.
 
@@ -11,14 +11,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use cases::{CaseAnalysis, Estimate, LatencyEstimate, POINTS_PER_DECADE};
-pub use sustained::{Held, Hold, LatencyLimit, PercentileEnds, held};
+pub use sustained::{Evidence, LatencyLimit, PercentileEnds, SustainedLoad, sustained_loads};
 
-use crate::model::{Case, ComponentName, Histogram, QUANTILES, TrialRow};
-use crate::stats::{KEPT, Knee, Pool, Usl, fit_usl, knee};
+use crate::model::{Case, ComponentName, Histogram, QUANTILES, TimelineSecond, TrialRow};
+use crate::stats::{Knee, LoadPoint, Pool, Sustained, Usl, Votes, fit_usl, keeps_pace, knee};
 use crate::units::Rps;
 
-/// The level of the intervals.
-pub const LEVEL: f64 = 0.95;
 /// A law that misses a point by more than this share is not shown.
 const MAX_ERROR: f64 = 0.1;
 
@@ -31,9 +29,9 @@ pub struct Analysis {
     pub knees: Vec<LineKnee>,
     /// How stacks scale with their workers.
     pub scalings: Vec<Scaling>,
-    /// The latencies between which the percentiles of each trial lie, in the order of trials.
+    /// What shows whether each trial sustained its load, in the order of trials.
     #[serde(skip)]
-    pub ends: Vec<PercentileEnds>,
+    pub evidence: Vec<Evidence>,
 }
 
 /// Where the rate of one stack levels off at one number of connections.
@@ -65,18 +63,42 @@ pub struct Scaling {
     pub points: usize,
 }
 
-/// Studies the trials of a dataset, given in the order of their cases, with the latencies of those that
-/// were measured, by trial.
+/// Analyses the trials of a dataset, given in the order of their cases, with the latencies of those that
+/// were measured, by trial, and with their seconds, in the order of trials and seconds.
 #[must_use]
-pub fn analyse(trials: &[TrialRow], histograms: &BTreeMap<u64, Histogram>) -> Analysis {
-    let cases: Vec<CaseAnalysis> = trials
-        .chunk_by(|a, b| a.case == b.case)
-        .map(|trials| CaseAnalysis::of(trials, histograms))
-        .collect();
+pub fn analyse(
+    trials: &[TrialRow],
+    histograms: &BTreeMap<u64, Histogram>,
+    timeline: &[(u64, TimelineSecond)],
+) -> Analysis {
+    let paces = paces(timeline);
+    let pace = |trial: &TrialRow| paces.get(&trial.trial).copied();
+    let evidence = trials.iter().map(|trial| Evidence {
+        keeps_pace: pace(trial),
+        percentiles: ends(trial, histograms.get(&trial.trial)),
+    });
+    let evidence = evidence.collect();
+    let case = |trials: &[TrialRow]| {
+        let one = CaseAnalysis::of(trials, histograms);
+        let used = trials.iter().filter(|trial| trial.is_used(one.is_ranked()));
+        let kept =
+            used.filter_map(pace).map(|kept| if kept { Sustained::Yes } else { Sustained::No });
+        CaseAnalysis { is_missed: kept.collect::<Votes>().verdict() == Sustained::No, ..one }
+    };
+    let cases: Vec<CaseAnalysis> = trials.chunk_by(|a, b| a.case == b.case).map(case).collect();
     let knees = knees(&cases);
     let scalings = scalings(&cases);
-    let ends = trials.iter().map(|trial| ends(trial, histograms.get(&trial.trial))).collect();
-    Analysis { cases, knees, scalings, ends }
+    Analysis { cases, knees, scalings, evidence }
+}
+
+/// Whether answers kept pace with the schedule, by trial.
+fn paces(timeline: &[(u64, TimelineSecond)]) -> BTreeMap<u64, bool> {
+    let own = timeline.chunk_by(|(a, _), (b, _)| a == b);
+    let pace = |own: &[(u64, TimelineSecond)]| {
+        let seconds: Vec<TimelineSecond> = own.iter().map(|(_, second)| second.clone()).collect();
+        (own[0].0, keeps_pace(&seconds))
+    };
+    own.map(pace).collect()
 }
 
 /// Where the percentiles of a trial lie. Of a bound the distribution tells more than the figure.
@@ -99,16 +121,17 @@ fn knees(cases: &[CaseAnalysis]) -> Vec<LineKnee> {
         a.case.stack == b.case.stack && a.case.concurrency == b.case.concurrency
     };
     let knee_of = |line: &[CaseAnalysis]| {
-        let ranked: Vec<(&CaseAnalysis, f64)> = line
-            .iter()
-            .filter(|one| one.is_ranked())
-            .filter_map(|one| Some((one, one.rate.as_ref()?.value)))
-            .collect();
-        let points: Vec<(Rps, f64)> =
-            ranked.iter().map(|(one, rate)| (one.case.target_rps, *rate)).collect();
+        let ranked = line.iter().filter(|one| one.is_ranked());
+        let point = |one: &CaseAnalysis| {
+            Some(LoadPoint {
+                target_rps: one.case.target_rps,
+                achieved_rps: one.rate.as_ref()?.value,
+                is_missed: one.is_missed,
+            })
+        };
+        let points: Vec<LoadPoint> = ranked.clone().filter_map(point).collect();
         let knee = knee(&points)?;
-        let is_first = |(one, _): &&(&CaseAnalysis, f64)| one.case.target_rps == knee.missed_rps;
-        let (first, _) = ranked.iter().find(is_first)?;
+        let first = ranked.clone().find(|one| one.case.target_rps == knee.missed_rps)?;
         Some(LineKnee { case: first.case.clone(), knee })
     };
     cases.chunk_by(is_line).filter_map(knee_of).collect()
@@ -140,8 +163,7 @@ fn scalings(cases: &[CaseAnalysis]) -> Vec<Scaling> {
 fn saturated(cases: &[&CaseAnalysis]) -> Option<Vec<(f64, f64)>> {
     let point = |one: &&CaseAnalysis| {
         let rate = one.rate.as_ref().filter(|_| one.is_ranked())?.value;
-        let is_missed = rate < one.case.target_rps.as_f64() * KEPT;
-        is_missed.then(|| (f64::from(one.case.stack.workers), rate))
+        one.is_missed.then(|| (f64::from(one.case.stack.workers), rate))
     };
     cases.iter().map(point).collect()
 }

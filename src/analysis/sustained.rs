@@ -1,112 +1,102 @@
-//! Which load each stack holds.
+//! Which load each stack sustains.
 
 use serde::Serialize;
 
-use crate::model::{QUANTILES, Stack, Stage, TrialRow};
+use crate::model::{Flag, QUANTILES, Stack, Stage, TrialRow};
+use crate::stats::{Sustained, Votes};
 use crate::units::{Nanos, Rps};
 
-/// A load is held when at least this share of it is completed.
-pub const COMPLETED: f64 = 0.99;
-
-/// What has to be kept.
+/// A percentile and the latency that it has to stay below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct LatencyLimit {
     /// Which percentile, by its place in [`QUANTILES`].
     pub percentile: usize,
-    /// Its longest latency.
+    /// The latency.
     pub longest: Nanos,
-}
-
-/// What is known of one target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Hold {
-    /// It is held in every repetition that counts.
-    Held,
-    /// It is not held in one of them, or a trial broke under it.
-    Missed,
-    /// No trial of it may be ranked, or unfinished requests hide its percentile.
-    Unknown,
-}
-
-/// How much one stack holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Held {
-    /// The stack.
-    pub stack: Stack,
-    /// The highest target that it holds, with all those below; `None` when it holds not the lowest.
-    pub rps: Option<Rps>,
-    /// The next higher target, and what is known of it; `None` when there is none.
-    pub next: Option<(Rps, Hold)>,
-}
-
-impl Held {
-    /// Whether it is known that it holds no more.
-    #[must_use]
-    pub fn is_most(&self) -> bool {
-        matches!(self.next, Some((_, Hold::Missed)))
-    }
-}
-
-/// How much each stack holds at one number of connections: each valid trial completed 99 % of what was
-/// planned and kept the limit, and none broke under the load. What does not start says nothing of what
-/// it would hold. Trials are given in the order of their cases, with the latencies between which
-/// their percentiles lie.
-#[must_use]
-pub fn held(
-    trials: &[(&TrialRow, &PercentileEnds)],
-    concurrency: u32,
-    limit: LatencyLimit,
-) -> Vec<Held> {
-    let own: Vec<&(&TrialRow, &PercentileEnds)> =
-        trials.iter().filter(|(trial, _)| trial.case.concurrency == concurrency).collect();
-    own.chunk_by(|a, b| a.0.case.stack == b.0.case.stack)
-        .map(|trials| {
-            let mut held = Held { stack: trials[0].0.case.stack.clone(), rps: None, next: None };
-            for case in trials.chunk_by(|a, b| a.0.case == b.0.case) {
-                let target = case[0].0.case.target_rps;
-                match hold(case, limit) {
-                    Hold::Held => held.rps = Some(target),
-                    other => {
-                        held.next = Some((target, other));
-                        break;
-                    }
-                }
-            }
-            held
-        })
-        .collect()
 }
 
 /// The latencies between which each percentile of a trial lies, in the order of [`QUANTILES`]; the
 /// second is missing where it may be any.
 pub type PercentileEnds = [Option<(Nanos, Option<Nanos>)>; QUANTILES.len()];
 
-fn hold(trials: &[&(&TrialRow, &PercentileEnds)], limit: LatencyLimit) -> Hold {
-    let breaks = |trial: &TrialRow| {
-        trial.failure.as_ref().is_some_and(|failure| failure.stage == Stage::Load)
-    };
-    let valid = trials.iter().filter(|(trial, _)| trial.is_valid);
-    let told: Vec<Hold> = valid.map(|(trial, ends)| hold_of(trial, ends, limit)).collect();
-    match () {
-        () if trials.iter().any(|(trial, _)| breaks(trial)) => Hold::Missed,
-        () if told.contains(&Hold::Missed) => Hold::Missed,
-        () if told.is_empty() || told.contains(&Hold::Unknown) => Hold::Unknown,
-        () => Hold::Held,
+/// What shows whether a trial sustained its load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
+    /// Whether answers kept pace with the schedule; `None` where nothing was measured.
+    pub keeps_pace: Option<bool>,
+    /// Where its percentiles lie.
+    pub percentiles: PercentileEnds,
+}
+
+/// The load that one stack sustains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SustainedLoad {
+    /// The stack.
+    pub stack: Stack,
+    /// The highest target that it sustains, with all those below; `None` when not even the lowest.
+    pub rps: Option<Rps>,
+    /// The next higher target, and what is known of it; `None` when there is none.
+    pub next: Option<(Rps, Sustained)>,
+}
+
+impl SustainedLoad {
+    /// Whether it is known that the stack sustains no more.
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        matches!(self.next, Some((_, Sustained::No)))
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
-fn hold_of(trial: &TrialRow, ends: &PercentileEnds, limit: LatencyLimit) -> Hold {
-    let (completed, planned) =
-        (trial.completed_in_window().unwrap_or(0), trial.planned.unwrap_or(0));
-    if (completed as f64) < planned as f64 * COMPLETED {
-        return Hold::Missed;
+/// The load that each stack sustains at one number of connections, by the rule of [`Sustained`]: the
+/// rule of a search. Trials are given in the order of their cases.
+///
+/// A trial counts when it is valid, or invalid by its own failed requests alone; one that breaks under
+/// the load counts as not sustained, and one that does not start says nothing.
+#[must_use]
+pub fn sustained_loads(
+    trials: &[(&TrialRow, &Evidence)],
+    concurrency: u32,
+    limit: LatencyLimit,
+) -> Vec<SustainedLoad> {
+    let own: Vec<&(&TrialRow, &Evidence)> =
+        trials.iter().filter(|(trial, _)| trial.case.concurrency == concurrency).collect();
+    own.chunk_by(|a, b| a.0.case.stack == b.0.case.stack)
+        .map(|trials| {
+            let stack = trials[0].0.case.stack.clone();
+            let mut load = SustainedLoad { stack, rps: None, next: None };
+            for case in trials.chunk_by(|a, b| a.0.case == b.0.case) {
+                let target = case[0].0.case.target_rps;
+                let repetitions =
+                    case.iter().filter_map(|(trial, of)| repetition(trial, of, limit));
+                match repetitions.collect::<Votes>().verdict() {
+                    Sustained::Yes => load.rps = Some(target),
+                    other => {
+                        load.next = Some((target, other));
+                        break;
+                    }
+                }
+            }
+            load
+        })
+        .collect()
+}
+
+/// What one trial says; `None` when it does not count.
+fn repetition(trial: &TrialRow, evidence: &Evidence, limit: LatencyLimit) -> Option<Sustained> {
+    if let Some(failure) = &trial.failure {
+        return (failure.stage == Stage::Load).then_some(Sustained::No);
     }
-    match ends[limit.percentile] {
-        Some((low, _)) if low > limit.longest => Hold::Missed,
-        Some((_, Some(high))) if high <= limit.longest => Hold::Held,
-        _ => Hold::Unknown,
+    let has = |flag: Flag| trial.flags.contains(&flag);
+    let has_failed_requests = has(Flag::RequestsFailed);
+    let is_disturbed = Flag::ALL
+        .into_iter()
+        .any(|flag| flag.forbids_ranking() && flag != Flag::RequestsFailed && has(flag));
+    if is_disturbed || !(trial.is_valid || has_failed_requests) {
+        return None;
     }
+    let Some(keeps_pace) = evidence.keeps_pace else { return Some(Sustained::Unknown) };
+    let of_limit = Sustained::of_latency(evidence.percentiles[limit.percentile], limit.longest);
+    Some(Sustained::of_limits(keeps_pace && !has_failed_requests, [of_limit]))
 }
 
 impl LatencyLimit {
@@ -122,7 +112,8 @@ mod tests {
     use super::*;
     use crate::model::{Case, LatencyFigure, RowFailure};
 
-    fn trial(target: u32, completed: u64, ms: u64) -> TrialRow {
+    /// A trial of a target whose percentiles are so many milliseconds, and whether answers kept pace.
+    fn trial(target: u32, keeps_pace: bool, ms: u64) -> (TrialRow, bool) {
         let figure = LatencyFigure::exact(Nanos(ms * 1_000_000));
         let case = Case {
             stack: Stack {
@@ -133,62 +124,72 @@ mod tests {
             concurrency: 100,
             target_rps: Rps::whole(target),
         };
-        TrialRow {
-            completed: Some(completed),
-            latency: [Some(figure); QUANTILES.len()],
-            ..TrialRow::of(0, case)
-        }
+        let latency = [Some(figure); QUANTILES.len()];
+        (TrialRow { latency, ..TrialRow::of(0, case) }, keeps_pace)
     }
 
-    /// As it is told: each percentile lies where the trial's own figure says, or anywhere above.
-    fn told(trials: &[TrialRow]) -> (Option<u64>, Option<(u64, Hold)>) {
+    /// The sustained rate and what follows: each percentile lies where the trial's own figure says, or
+    /// anywhere above.
+    fn found(trials: &[(TrialRow, bool)]) -> (Option<u64>, Option<(u64, Sustained)>) {
         let end = |figure: LatencyFigure| (figure.value, figure.longest());
-        let ends: Vec<PercentileEnds> =
-            trials.iter().map(|trial| trial.latency.map(|figure| figure.map(end))).collect();
-        let trials: Vec<_> = trials.iter().zip(&ends).collect();
+        let evidence: Vec<Evidence> = trials
+            .iter()
+            .map(|(trial, keeps_pace)| Evidence {
+                keeps_pace: Some(*keeps_pace),
+                percentiles: trial.latency.map(|figure| figure.map(end)),
+            })
+            .collect();
+        let trials: Vec<_> = trials.iter().map(|(trial, _)| trial).zip(&evidence).collect();
         let limit = LatencyLimit { percentile: 2, longest: Nanos(20_000_000) };
-        assert!(held(&trials, 7, limit).is_empty(), "of other connections there is nothing");
-        let held = held(&trials, 100, limit);
+        assert!(sustained_loads(&trials, 7, limit).is_empty(), "no trial has these connections");
+        let loads = sustained_loads(&trials, 100, limit);
         let whole = |rate: Rps| rate.as_whole().unwrap();
-        (held[0].rps.map(whole), held[0].next.map(|(rate, hold)| (whole(rate), hold)))
+        (loads[0].rps.map(whole), loads[0].next.map(|(rate, known)| (whole(rate), known)))
     }
 
     #[test]
-    fn a_load_is_held_when_every_repetition_keeps_it() {
-        let kept = [trial(1000, 1000, 5), trial(1000, 990, 20), trial(2000, 1000, 6)];
-        assert_eq!(told(&kept), (Some(2000), None));
-        let slow = [trial(1000, 1000, 5), trial(2000, 1000, 6), trial(2000, 1000, 21)];
-        assert_eq!(told(&slow), (Some(1000), Some((2000, Hold::Missed))));
-        let lost = [trial(1000, 989, 5), trial(2000, 1000, 6)];
-        assert_eq!(told(&lost), (None, Some((1000, Hold::Missed))));
+    fn a_load_is_sustained_when_most_repetitions_keep_pace_and_the_limit() {
+        let kept = [trial(1000, true, 5), trial(1000, true, 19), trial(2000, true, 6)];
+        assert_eq!(found(&kept), (Some(2000), None));
+        let once = [trial(1000, true, 5), trial(1000, true, 6), trial(1000, true, 20)];
+        assert_eq!(found(&once), (Some(1000), None));
+        let slow = [trial(1000, true, 5), trial(2000, true, 6), trial(2000, true, 20)];
+        assert_eq!(found(&slow), (Some(1000), Some((2000, Sustained::No))));
+        let behind = [trial(1000, false, 5), trial(2000, true, 6)];
+        assert_eq!(found(&behind), (None, Some((1000, Sustained::No))));
     }
 
     #[test]
-    fn what_cannot_be_ranked_is_not_known() {
-        let mut unranked = trial(2000, 1000, 5);
-        unranked.is_valid = false;
-        let trials = [trial(1000, 1000, 5), unranked.clone(), trial(5000, 1000, 5)];
-        assert_eq!(told(&trials), (Some(1000), Some((2000, Hold::Unknown))));
-        // One that breaks under the load is a miss, whatever the others did; one that does not start
-        // says nothing.
+    fn trials_that_do_not_count_show_nothing() {
+        let mut unranked = trial(2000, true, 5);
+        unranked.0.is_valid = false;
+        let trials = [trial(1000, true, 5), unranked.clone(), trial(5000, true, 5)];
+        assert_eq!(found(&trials), (Some(1000), Some((2000, Sustained::Unknown))));
+        // Failed requests are the stack's own, unless something else disturbed the trial.
+        unranked.0.flags = vec![Flag::CpusShared, Flag::RequestsFailed];
+        assert_eq!(found(&[unranked.clone()]), (None, Some((2000, Sustained::No))));
+        unranked.0.flags = vec![Flag::RequestsFailed, Flag::HostBusy];
+        assert_eq!(found(&[unranked.clone()]), (None, Some((2000, Sustained::Unknown))));
+        // One that breaks under the load does not sustain it; one that does not start says nothing.
         let failed =
             |stage: Stage| RowFailure { reason: "it died".to_owned(), ..RowFailure::at(stage) };
-        unranked.failure = Some(failed(Stage::Load));
-        let broken = [trial(2000, 1000, 5), unranked.clone()];
-        assert_eq!(told(&broken), (None, Some((2000, Hold::Missed))));
-        unranked.failure = Some(failed(Stage::Launch));
-        assert_eq!(told(&[trial(2000, 1000, 5), unranked.clone()]), (Some(2000), None));
-        assert_eq!(told(&[unranked]), (None, Some((2000, Hold::Unknown))));
+        unranked.0.failure = Some(failed(Stage::Load));
+        let broken = [trial(2000, true, 5), unranked.clone()];
+        assert_eq!(found(&broken), (None, Some((2000, Sustained::No))));
+        unranked.0.failure = Some(failed(Stage::Launch));
+        assert_eq!(found(&[trial(2000, true, 5), unranked.clone()]), (Some(2000), None));
+        assert_eq!(found(&[unranked]), (None, Some((2000, Sustained::Unknown))));
     }
 
     #[test]
-    fn a_bound_is_missed_above_the_limit_and_unknown_below() {
+    fn a_lower_bound_is_not_sustained_above_the_limit_and_unknown_below() {
         let bounded = |ms: u64| {
             let value = Nanos(ms * 1_000_000);
             let figure = LatencyFigure { value, is_bound: true, high: None };
-            [TrialRow { latency: [Some(figure); QUANTILES.len()], ..trial(1000, 1000, 1) }]
+            let (row, keeps_pace) = trial(1000, true, 1);
+            [(TrialRow { latency: [Some(figure); QUANTILES.len()], ..row }, keeps_pace)]
         };
-        assert_eq!(told(&bounded(5)), (None, Some((1000, Hold::Unknown))));
-        assert_eq!(told(&bounded(21)), (None, Some((1000, Hold::Missed))));
+        assert_eq!(found(&bounded(5)), (None, Some((1000, Sustained::Unknown))));
+        assert_eq!(found(&bounded(20)), (None, Some((1000, Sustained::No))));
     }
 }

@@ -8,9 +8,9 @@ use super::output::note;
 use crate::clock::UnixMillis;
 use crate::host::Topology;
 use crate::load::{CeilingRequest, LoadDriver};
-use crate::model::{Ceiling, Fingerprint, Placement, Plan};
+use crate::model::{Ceiling, Fingerprint, Placement, Plan, rules};
 use crate::plan::stacks;
-use crate::run::{Event, LoaderLimit, MAX_CEILING_SHARE, driven_rps, loader_limit, placement};
+use crate::run::{Event, LoaderLimit, driven_rps, loader_limit, placement};
 use crate::units::{CpuSet, Rps};
 
 /// The ceiling for each pair of CPU sets that loader and app have in a plan, as far as it is known.
@@ -28,7 +28,7 @@ pub(super) async fn ceilings(
         clippy::cast_sign_loss,
         reason = "`as` saturates, and no loader drives as much"
     )]
-    let enough_rps = (highest.as_f64() / MAX_CEILING_SHARE).ceil() as u32;
+    let enough_rps = (highest.as_f64() / rules::MAX_CEILING_SHARE).ceil() as u32;
     let mut found = BTreeMap::new();
     for stack in stacks(&plan.experiment) {
         let Placement { loader, app, .. } = placement(topology, plan, &stack);

@@ -1,6 +1,7 @@
 //! Errors as words on the screen: `error: …`, then hints that can be typed.
 
 use std::io::ErrorKind;
+use std::process::ExitCode;
 
 use datafusion::error::DataFusionError;
 
@@ -9,6 +10,7 @@ use crate::bundle::BundleError;
 use crate::file::folder_of;
 use crate::host::HostError;
 use crate::launch::LaunchError;
+use crate::model::rules::Exit;
 use crate::model::{INSTALLED_FACT, with_causes};
 use crate::plan::SpecError;
 use crate::process::ProcessError;
@@ -17,41 +19,28 @@ use crate::report::ReportError;
 use crate::run::RunError;
 use crate::store::{Condition, StoreError};
 
-/// Wrong input, or a system that refuses.
-pub(super) const USER_ERROR: u8 = 1;
-/// At least one trial failed.
-pub(super) const TRIALS_FAILED: u8 = 3;
-/// What `--fail-on` names was found.
-pub(super) const REGRESSED: u8 = 4;
-/// A dataset is not what its hashes say.
-const CORRUPT: u8 = 5;
-/// A file of a dataset is not there.
-const MISSING: u8 = 6;
-/// A dataset cannot be read.
-const UNREADABLE: u8 = 7;
-/// A dataset was written by a newer version.
-const TOO_NEW: u8 = 8;
-/// A defect of this program.
-pub(super) const DEFECT: u8 = 70;
-/// Interrupted by Ctrl-C or another signal.
-pub(super) const INTERRUPTED: u8 = 130;
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.number())
+    }
+}
 
 /// What is told to the person at the terminal.
 #[derive(Debug)]
 pub(super) struct CliError {
     pub message: String,
     pub hints: Vec<String>,
-    pub code: u8,
+    pub code: Exit,
 }
 
 impl CliError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new(), code: USER_ERROR }
+        Self { message: message.into(), hints: Vec::new(), code: Exit::Error }
     }
 
     /// A signal ended the command.
     pub(super) fn interrupted(message: impl Into<String>) -> Self {
-        Self::new(message).with_code(INTERRUPTED)
+        Self::new(message).with_code(Exit::Interrupted)
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -59,7 +48,7 @@ impl CliError {
         self
     }
 
-    fn with_code(mut self, code: u8) -> Self {
+    fn with_code(mut self, code: Exit) -> Self {
         self.code = code;
         self
     }
@@ -129,26 +118,26 @@ impl From<&StoreError> for CliError {
             StoreError::Tagged { .. } => told.hint("`--force` removes it with its tags"),
             StoreError::Exists(_) => told.hint("name a file that is not there yet"),
             StoreError::Archive { .. } => told
-                .with_code(CORRUPT)
+                .with_code(Exit::Corrupt)
                 .hint("`perf-api results export DATASET FILE.tar.zst` makes one"),
             StoreError::Corrupt { .. } => told
-                .with_code(CORRUPT)
+                .with_code(Exit::Corrupt)
                 .hint("`perf-api results pull PLACE DATASET` gets it from where it is intact")
                 .hint("`--unverified` of `report` and `sql` looks all the same"),
             StoreError::Missing { .. } => told
-                .with_code(MISSING)
+                .with_code(Exit::Missing)
                 .hint("`perf-api results pull PLACE DATASET` gets it from where it is intact"),
             StoreError::Unreadable { object, .. } if object.contains("://") => told
-                .with_code(UNREADABLE)
+                .with_code(Exit::Unreadable)
                 .hint("settings and credentials come from the environment, such as AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT"),
-            StoreError::Unreadable { .. } => told.with_code(UNREADABLE),
+            StoreError::Unreadable { .. } => told.with_code(Exit::Unreadable),
             StoreError::TooNew { .. } => {
-                told.with_code(TOO_NEW).hint("a newer perf-api reads it")
+                told.with_code(Exit::TooNew).hint("a newer perf-api reads it")
             }
-            StoreError::Journal { line, .. } => told.with_code(CORRUPT).hint(format!(
+            StoreError::Journal { line, .. } => told.with_code(Exit::Corrupt).hint(format!(
                 "what stands before line {line} is whole: cut off the rest, and its trials are run again"
             )),
-            StoreError::Encode { .. } => told.with_code(DEFECT),
+            StoreError::Encode { .. } => told.with_code(Exit::Defect),
             StoreError::Io { path, source, .. } if is_full(source.kind()) => {
                 told.hint(format!("free space on the disk of {}", folder_of(path).display()))
             }
@@ -163,13 +152,13 @@ fn is_full(kind: ErrorKind) -> bool {
 }
 
 /// The exit code that tells one condition of a dataset from another.
-pub(super) fn condition_code(condition: Condition) -> u8 {
+pub(super) fn condition_code(condition: Condition) -> Exit {
     match condition {
-        Condition::Intact => 0,
-        Condition::Corrupt => CORRUPT,
-        Condition::Missing => MISSING,
-        Condition::Unreadable => UNREADABLE,
-        Condition::TooNew => TOO_NEW,
+        Condition::Intact => Exit::Success,
+        Condition::Corrupt => Exit::Corrupt,
+        Condition::Missing => Exit::Missing,
+        Condition::Unreadable => Exit::Unreadable,
+        Condition::TooNew => Exit::TooNew,
     }
 }
 
@@ -224,9 +213,9 @@ impl From<QueryError> for CliError {
         match error {
             QueryError::Store(error) => error.into(),
             QueryError::Refused(error) => error.as_ref().into(),
-            QueryError::Ask { .. } if is_damage => told.with_code(CORRUPT).hint(DAMAGED),
+            QueryError::Ask { .. } if is_damage => told.with_code(Exit::Corrupt).hint(DAMAGED),
             QueryError::Answer { .. } | QueryError::Ask { .. } | QueryError::Setup(_) => {
-                told.with_code(DEFECT)
+                told.with_code(Exit::Defect)
             }
             QueryError::Sql(ref source)
                 if matches!(source.find_root(), DataFusionError::ResourcesExhausted(_)) =>
@@ -235,7 +224,7 @@ impl From<QueryError> for CliError {
                     .hint("ask fewer datasets at once, such as `where dataset = dataset('latest')`")
             }
             QueryError::Sql(_) if is_damage => {
-                Self::new(error.to_string()).with_code(CORRUPT).hint(DAMAGED)
+                Self::new(error.to_string()).with_code(Exit::Corrupt).hint(DAMAGED)
             }
             QueryError::Sql(_) if is_no_query => Self::new(format!(
                 "a query only reads: nothing is written, changed or set ({error})"
@@ -254,6 +243,6 @@ impl From<QueryError> for CliError {
 
 impl From<ReportError> for CliError {
     fn from(error: ReportError) -> Self {
-        Self::of(&error).with_code(DEFECT)
+        Self::of(&error).with_code(Exit::Defect)
     }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod docker;
 mod error;
 mod floors;
+mod help;
 mod location;
 mod open;
 mod output;
@@ -15,22 +16,25 @@ mod verdicts;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use args::{Args, Command};
 use error::CliError;
 
+use crate::model::rules::Exit;
+
 /// Runs the program as its arguments say.
 #[must_use]
 pub fn main() -> ExitCode {
-    let command = Args::parse().command;
+    let matches = help::command().get_matches();
+    let Args { command } = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     // A panic has told its words by now, and what it unwound has ended its children.
     match std::panic::catch_unwind(|| dispatch(command)) {
-        Err(_) => ExitCode::from(error::DEFECT),
+        Err(_) => Exit::Defect.into(),
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             error.print();
-            ExitCode::from(error.code)
+            error.code.into()
         }
     }
 }
@@ -54,6 +58,8 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Sql(args) => commands::sql::sql(&args),
         Command::Schema(args) => commands::schema::schema(&args),
         Command::Bundle(args) => commands::bundle::bundle(&args),
+        Command::Completions(args) => commands::completions::completions(&args, help::command()),
+        Command::Man(args) => commands::man::man(&args, help::command()),
         Command::Ask(args) => commands::ask::ask(&args),
         Command::Supervise(args) => Ok(ExitCode::from(crate::process::supervise(&args.into())?)),
         Command::Pin(args) => Err(crate::process::become_pinned(&args.into()).into()),

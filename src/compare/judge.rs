@@ -8,12 +8,11 @@ use super::{
     Basis, Broken, CaseFinding, Comparison, Doubt, Factor, Finding, GroupFinding, Known, Rules,
     Side, Unjudged, Verdict, alarm, gate,
 };
+use crate::model::rules::POWER;
 use crate::model::{Case, Flag, Metric, Sample, Stack};
 use crate::stats::{Estimated, Prior, Scatter, adjusted, fit_prior, moderate, simes, t_quantile};
 use crate::units::Rps;
 
-/// The chance with which the smallest change that could have been seen is seen.
-const POWER: f64 = 0.8;
 /// Without a calibration a change has to be larger than this, as a ratio.
 pub const MIN_UNCALIBRATED: f64 = 1.2;
 /// Fewer repetitions may be alike by luck, where starts are of two kinds: the variance of a case is then

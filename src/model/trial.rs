@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rules::{Flag, MAX_FAILED_SHARE};
 use super::{Histogram, Part, Placement, Trial};
 use crate::clock::UnixMillis;
 use crate::process::Usage;
@@ -32,7 +33,7 @@ impl Counts {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
     pub fn too_many_failed(&self) -> bool {
-        self.failed_total() as f64 > self.planned as f64 * MAX_FAILED
+        self.failed_total() as f64 > self.planned as f64 * MAX_FAILED_SHARE
     }
 
     /// Requests that were answered as expected within the window: what rates and costs are made of.
@@ -100,6 +101,15 @@ pub struct TimelineSecond {
     pub failed: u64,
     /// Latency quantiles and maximum of the expected answers; `None` when there were none.
     pub latency: Option<TimelineLatency>,
+}
+
+impl TimelineSecond {
+    /// The seconds of the window, without those of the drain, in which the schedule offers nothing.
+    #[must_use]
+    pub fn window(timeline: &[Self]) -> &[Self] {
+        let last = timeline.iter().rposition(|second| second.planned > 0);
+        &timeline[..last.map_or(0, |last| last + 1)]
+    }
 }
 
 /// Latencies of the answers of one second.
@@ -216,8 +226,7 @@ impl Measurement {
     /// The seconds of the window, without those of the drain, in which the schedule offers nothing.
     #[must_use]
     pub fn window(&self) -> &[TimelineSecond] {
-        let last = self.timeline.iter().rposition(|second| second.planned > 0);
-        &self.timeline[..last.map_or(0, |last| last + 1)]
+        TimelineSecond::window(&self.timeline)
     }
 
     /// What `part` used over the trial; `None` when it was not sampled.
@@ -271,122 +280,6 @@ pub struct Failure {
     pub reason: String,
     /// The last lines that the parts wrote.
     pub log_tail: Vec<String>,
-}
-
-/// A mark on a trial: what a reader must know before trusting its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Flag {
-    /// Parts shared CPUs, or had fewer than they want.
-    CpusShared,
-    /// The loader came through a published port.
-    PathPublished,
-    /// More than one request in a hundred was answered wrongly or refused.
-    RequestsFailed,
-    /// The loader was near the most that it can drive.
-    LoaderLimited,
-    /// The loader released requests too late.
-    PacerLate,
-    /// Rate or latency had a trend.
-    NotSteady,
-    /// Others used the trial's CPUs.
-    HostBusy,
-    /// The CPUs became slower.
-    HostSlowed,
-    /// Memory went to swap, or came from it.
-    HostSwapped,
-    /// The loader's record contradicts itself.
-    Inconsistent,
-}
-
-/// The share of failed requests above which a trial is not ranked.
-const MAX_FAILED: f64 = 0.01;
-
-impl Flag {
-    /// Every flag.
-    pub const ALL: [Self; 10] = [
-        Self::CpusShared,
-        Self::PathPublished,
-        Self::RequestsFailed,
-        Self::LoaderLimited,
-        Self::PacerLate,
-        Self::NotSteady,
-        Self::HostBusy,
-        Self::HostSlowed,
-        Self::HostSwapped,
-        Self::Inconsistent,
-    ];
-
-    /// The flag's name in columns.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CpusShared => "cpus_shared",
-            Self::PathPublished => "path_published",
-            Self::RequestsFailed => "requests_failed",
-            Self::LoaderLimited => "loader_limited",
-            Self::PacerLate => "pacer_late",
-            Self::NotSteady => "not_steady",
-            Self::HostBusy => "host_busy",
-            Self::HostSlowed => "host_slowed",
-            Self::HostSwapped => "host_swapped",
-            Self::Inconsistent => "inconsistent",
-        }
-    }
-
-    /// Whether a trial with this flag is left out of rankings.
-    #[must_use]
-    pub fn forbids_ranking(self) -> bool {
-        match self {
-            // The disturbance is the same for every case, and a small host has no other way.
-            // So is the way, and some hosts have no other.
-            Self::CpusShared | Self::PathPublished => false,
-            // What answers wrongly is fast: its latency is no merit. The others are not the app's.
-            Self::RequestsFailed
-            | Self::LoaderLimited
-            | Self::PacerLate
-            | Self::NotSteady
-            | Self::HostBusy
-            | Self::HostSlowed
-            | Self::HostSwapped
-            | Self::Inconsistent => true,
-        }
-    }
-
-    /// What it means, in one line.
-    #[must_use]
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::CpusShared => {
-                "loader, app and store shared CPUs, so each may have slowed the others"
-            }
-            Self::PathPublished => {
-                "the load went through a published port, which costs rate and latency of its own"
-            }
-            Self::RequestsFailed => {
-                "more than 1 % of the requests failed, so rate and latency are not those of the work"
-            }
-            Self::LoaderLimited => {
-                "the loader was late at over 80 % of the rate that it can drive, or a CPU of its own was over 85 % busy"
-            }
-            Self::PacerLate => {
-                "one request in a hundred left the loader later than 2 ms and 5 % of the p99 after its time"
-            }
-            Self::NotSteady => {
-                "rate or latency changed by a fifth or more from beginning to end, beyond chance (told from 8 s on)"
-            }
-            Self::HostBusy => {
-                "other processes took over 10 % of the trial's CPUs, the hypervisor over 1 %, or another run measured on them"
-            }
-            Self::HostSlowed => {
-                "the CPUs lost over a tenth of their frequency from the first half to the second, or were throttled by heat"
-            }
-            Self::HostSwapped => "more than 1 MiB of memory went to swap or came from it",
-            Self::Inconsistent => {
-                "requests in flight are not rate times service time (Little's law): the record is wrong"
-            }
-        }
-    }
 }
 
 /// How a trial ended.

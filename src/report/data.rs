@@ -13,12 +13,11 @@ use serde::{Serialize, Serializer};
 use super::Report;
 use super::charts::title;
 use super::summary::Answer;
-use crate::analysis::{CaseAnalysis, Estimate, LEVEL, LineKnee, POINTS_PER_DECADE, Scaling};
+use crate::analysis::{CaseAnalysis, Estimate, LineKnee, POINTS_PER_DECADE, Scaling};
 use crate::model::{
     Case, ComponentName, Part, QUANTILES, Quantile, ResourceSample, TrialRecord, TrialRow,
-    flag_names, min_requests,
+    flag_names, min_requests, rules,
 };
-use crate::stats::KEPT;
 use crate::store::{self, Declaration, PageColumn, PageValues};
 use crate::units::{Nanos, Rps};
 
@@ -72,8 +71,6 @@ struct Constants {
     points_per_decade: i32,
     /// The level of the intervals.
     level: f64,
-    /// The share of a target below which it is missed.
-    kept: f64,
     /// The parts, in the order in which `resources` counts them.
     parts: [Part; Part::ALL.len()],
 }
@@ -191,8 +188,7 @@ pub(super) fn page_data(report: &Report, answers: &[Answer]) -> Result<String, s
         constants: Constants {
             log_step: LOG_STEP,
             points_per_decade: POINTS_PER_DECADE,
-            level: LEVEL,
-            kept: KEPT,
+            level: rules::CONFIDENCE_LEVEL,
             parts: Part::ALL,
         },
         answers,
@@ -244,6 +240,7 @@ fn cases(report: &Report) -> Vec<(String, Packed)> {
     let counts = |of: fn(&CaseAnalysis) -> u64| Packed::counts(cases.iter().map(of));
     columns.push(("trials".to_owned(), counts(|case| case.trials as u64)));
     columns.push(("valid".to_owned(), counts(|case| case.valid as u64)));
+    columns.push(("is_missed".to_owned(), counts(|case| case.is_missed.into())));
     type Of = fn(&CaseAnalysis) -> Option<Estimate>;
     let estimates: [(&str, Of); 3] = [
         ("rate", |case| case.rate),

@@ -10,14 +10,15 @@ use super::charts::{Chart, case_charts, first_chart, safe, title, trial_charts};
 use super::data::page_data;
 use super::provenance::{ComponentRow, Step, chain, components, reproduce};
 use super::summary::{
-    Answer, HeldRow, Question, answer, grouped, headline, held_rows, limit_text, questions,
+    Answer, Question, SustainedRow, answer, grouped, headline, limit_text, questions,
+    sustained_rows,
 };
 use super::text::{UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
 use crate::analysis::CaseAnalysis;
-use crate::model::{Check, Flag, Order, QUANTILES, TrialRow, flag_names};
+use crate::model::{Check, Flag, Order, QUANTILES, TrialRow, flag_names, rules};
 use crate::query::{Query, SHOWN};
 use crate::store::Manifest;
-use crate::units::Rps;
+use crate::units::{Rps, percent};
 
 /// Why a page could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
         first: questions.first().map(|&question| First {
             question,
             workers: sorted(&manifest.experiment.workers),
-            rows: held_rows(report, question),
+            rows: sustained_rows(report, question),
         }),
         filters: Filters::of(report, &questions),
         chart: first_chart(manifest),
@@ -60,6 +61,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
         shown: &SHOWN,
         rows: report.analysis.cases.iter().map(row).collect(),
         unsupported: UNSUPPORTED_MEANING,
+        limits: RuleText::new(),
         failures: report.trials.iter().filter_map(failure).collect(),
         flags: flags(report),
         chain: chain(report),
@@ -95,6 +97,7 @@ struct Page<'a> {
     rows: Vec<CaseRow>,
     /// What marks a percentile that too few requests stand for.
     unsupported: &'static str,
+    limits: RuleText,
     failures: Vec<FailureRow>,
     flags: Vec<FlagRow>,
     chain: Vec<Step>,
@@ -109,11 +112,28 @@ struct Page<'a> {
     report: &'a Report,
 }
 
+/// The rules that the page explains, in percent.
+struct RuleText {
+    sustained: String,
+    failed: String,
+    confidence: String,
+}
+
+impl RuleText {
+    fn new() -> Self {
+        Self {
+            sustained: percent(rules::MIN_SUSTAINED_SHARE),
+            failed: percent(rules::MAX_FAILED_SHARE),
+            confidence: percent(rules::CONFIDENCE_LEVEL),
+        }
+    }
+}
+
 /// The question that the first screen answers.
 struct First {
     question: Question,
     workers: Vec<u32>,
-    rows: Vec<HeldRow>,
+    rows: Vec<SustainedRow>,
 }
 
 /// What a reader can choose.
@@ -179,7 +199,7 @@ struct FailureRow {
 
 struct FlagRow {
     name: &'static str,
-    meaning: &'static str,
+    meaning: String,
     trials: usize,
     is_ranked: bool,
 }
@@ -298,7 +318,7 @@ fn notes(report: &Report) -> Vec<String> {
     let shared = flags(report).into_iter().filter(|row| row.is_ranked);
     shared
         .map(|row| {
-            let meaning = row.meaning;
+            let meaning = &row.meaning;
             format!(
                 "In {} of {} trials {meaning}. Compare figures within this run, as ratios.",
                 row.trials,

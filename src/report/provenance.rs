@@ -71,13 +71,13 @@ pub(super) fn reproduce(report: &Report) -> (String, String) {
     let experiment = &manifest.experiment;
     let launcher = if manifest.launcher == "docker" { "docker" } else { "process" };
     let shares = report.trials.iter().any(|trial| trial.flags.contains(&Flag::CpusShared));
-    let fit = if shares { " --fit" } else { "" };
+    let share = if shares { " --allow-shared-cpus" } else { "" };
     let command = match manifest.order {
         Order::Search => {
             let slos: Vec<String> =
                 experiment.slos.iter().map(|slo| format!("--slo '{slo}'")).collect();
             format!(
-                "perf-api capacity {} --apps {} --stores {} --workers {} --concurrency {} --qps {} --duration {} --seed {} --launcher {launcher}{fit}",
+                "perf-api capacity {} --apps {} --stores {} --workers {} --concurrency {} --qps {} --duration {} --seed {} --launcher {launcher}{share}",
                 slos.join(" "),
                 joined(&experiment.apps, ","),
                 joined(&experiment.stores, ","),
@@ -89,7 +89,7 @@ pub(super) fn reproduce(report: &Report) -> (String, String) {
             )
         }
         order => format!(
-            "perf-api run again.toml{} --launcher {launcher}{fit}",
+            "perf-api run again.toml{} --launcher {launcher}{share}",
             match order {
                 Order::Blocked => " --order blocked",
                 Order::Sequential => " --order sequential",

@@ -1,12 +1,13 @@
-//! The answer in words: which stack holds which load.
+//! The answer in words: which stack sustains which load.
 
 use serde::Serialize;
 
 use super::Report;
 use super::charts::title;
 use super::text::{P95, capacity_text};
-use crate::analysis::{Held, Hold, LatencyLimit, held};
+use crate::analysis::{LatencyLimit, SustainedLoad, sustained_loads};
 use crate::model::{Capacity, ComponentName, Order, QUANTILES, Stack};
+use crate::stats::Sustained;
 use crate::store::Manifest;
 use crate::units::{Nanos, Rps};
 
@@ -15,17 +16,17 @@ const LIMITS_MS: [u64; 10] = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
 /// The limit that is asked first, where something keeps it.
 const USUAL_LIMIT: Nanos = Nanos(20_000_000);
 
-/// What is asked: which load is held at so many connections under a limit.
+/// What is asked: which load is sustained at so many connections under a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Question {
-    /// What is to be kept.
+    /// The limit.
     #[serde(flatten)]
     pub limit: LatencyLimit,
     /// Connections of the loader.
     pub connections: u32,
 }
 
-/// What each stack holds.
+/// The load that each stack sustains.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Answer {
     /// What was asked.
@@ -33,24 +34,24 @@ pub(super) struct Answer {
     pub question: Question,
     /// In a sentence.
     pub words: String,
-    /// How much each stack holds, in the order of stacks.
+    /// The load that each stack sustains, in the order of stacks.
     pub cells: Vec<String>,
 }
 
-/// One app on one store, in a table of what is held.
-pub(super) struct HeldRow {
+/// One app on one store, in the table of sustained loads.
+pub(super) struct SustainedRow {
     /// The app's place in the experiment.
     pub app: usize,
     /// The store's place in the experiment.
     pub store: usize,
     /// Both by name.
     pub name: String,
-    /// How much it holds, by workers in ascending order.
-    pub cells: Vec<HeldCell>,
+    /// What it sustains, by workers in ascending order.
+    pub cells: Vec<SustainedCell>,
 }
 
-/// What one stack holds.
-pub(super) struct HeldCell {
+/// What one stack sustains.
+pub(super) struct SustainedCell {
     /// Its place in [`Answer::cells`].
     pub place: usize,
     pub workers: u32,
@@ -79,7 +80,7 @@ pub(super) fn questions(report: &Report) -> Vec<Question> {
             && one.limit.percentile == P95
             && one.limit.longest >= USUAL_LIMIT
     };
-    let is_kept = |one: &&Question| held_by(report, **one).iter().any(|held| held.rps.is_some());
+    let is_kept = |one: &&Question| loads(report, **one).iter().any(|load| load.rps.is_some());
     let mut candidates = questions.iter().filter(usual);
     let first = candidates.clone().find(is_kept).or_else(|| candidates.next()).copied();
     questions.sort_by_key(|one| Some(*one) != first);
@@ -88,17 +89,17 @@ pub(super) fn questions(report: &Report) -> Vec<Question> {
 
 /// The answer to a question.
 pub(super) fn answer(report: &Report, question: Question) -> Answer {
-    let held = held_by(report, question);
+    let loads = loads(report, question);
     Answer {
         question,
-        words: words(&report.manifest, &held, question),
-        cells: held.iter().map(cell).collect(),
+        words: words(&report.manifest, &loads, question),
+        cells: loads.iter().map(cell).collect(),
     }
 }
 
-fn held_by(report: &Report, question: Question) -> Vec<Held> {
-    let trials: Vec<_> = report.trials.iter().zip(&report.analysis.ends).collect();
-    held(&trials, question.connections, question.limit)
+fn loads(report: &Report, question: Question) -> Vec<SustainedLoad> {
+    let trials: Vec<_> = report.trials.iter().zip(&report.analysis.evidence).collect();
+    sustained_loads(&trials, question.connections, question.limit)
 }
 
 /// What was found, in a sentence.
@@ -109,23 +110,23 @@ pub(super) fn headline(report: &Report) -> String {
     }
 }
 
-/// The table of what is held.
-pub(super) fn held_rows(report: &Report, question: Question) -> Vec<HeldRow> {
+/// The table of sustained loads.
+pub(super) fn sustained_rows(report: &Report, question: Question) -> Vec<SustainedRow> {
     let manifest = &report.manifest;
-    let held = held_by(report, question);
+    let loads = loads(report, question);
     let place = |names: &[ComponentName], name: &ComponentName| {
         names.iter().position(|one| one == name).unwrap_or(0)
     };
-    let all: Vec<(usize, &Held)> = held.iter().enumerate().collect();
+    let all: Vec<(usize, &SustainedLoad)> = loads.iter().enumerate().collect();
     all.chunk_by(|(_, a), (_, b)| pair(&a.stack) == pair(&b.stack))
         .map(|own| {
             let stack = &own[0].1.stack;
-            let cell = |&(place, held): &(usize, &Held)| HeldCell {
+            let cell = |&(place, load): &(usize, &SustainedLoad)| SustainedCell {
                 place,
-                workers: held.stack.workers,
-                text: cell(held),
+                workers: load.stack.workers,
+                text: cell(load),
             };
-            HeldRow {
+            SustainedRow {
                 app: place(&manifest.experiment.apps, &stack.app),
                 store: place(&manifest.experiment.stores, &stack.store),
                 name: name(manifest, stack),
@@ -137,11 +138,11 @@ pub(super) fn held_rows(report: &Report, question: Question) -> Vec<HeldRow> {
 
 /// `5,000`; behind `≥` where more was not offered or is not known, `< 1,000` where the lowest is too
 /// much already, `?` where nothing is known.
-fn cell(held: &Held) -> String {
-    match (held.rps, held.next) {
-        (Some(rps), Some((_, Hold::Missed))) => grouped(&rps),
+fn cell(load: &SustainedLoad) -> String {
+    match (load.rps, load.next) {
+        (Some(rps), Some((_, Sustained::No))) => grouped(&rps),
         (Some(rps), _) => format!("≥ {}", grouped(&rps)),
-        (None, Some((target, Hold::Missed))) => format!("< {}", grouped(&target)),
+        (None, Some((target, Sustained::No))) => format!("< {}", grouped(&target)),
         (None, _) => "?".to_owned(),
     }
 }
@@ -163,25 +164,25 @@ pub(super) fn grouped(number: &impl ToString) -> String {
     groups.join(",") + fraction
 }
 
-/// The best: of the highest rate that is held, those with the fewest workers.
-fn best<'a>(held: &[&'a Held]) -> Vec<&'a Held> {
-    let key = |one: &Held| (one.rps, std::cmp::Reverse(one.stack.workers));
-    let most = held.iter().map(|one| key(one)).max();
-    held.iter().copied().filter(|one| one.rps.is_some() && Some(key(one)) == most).collect()
+/// The best: of the highest rate that is sustained, those with the fewest workers.
+fn best<'a>(loads: &[&'a SustainedLoad]) -> Vec<&'a SustainedLoad> {
+    let key = |one: &SustainedLoad| (one.rps, std::cmp::Reverse(one.stack.workers));
+    let most = loads.iter().map(|one| key(one)).max();
+    loads.iter().copied().filter(|one| one.rps.is_some() && Some(key(one)) == most).collect()
 }
 
-fn words(manifest: &Manifest, held: &[Held], question: Question) -> String {
+fn words(manifest: &Manifest, loads: &[SustainedLoad], question: Question) -> String {
     // No line ends between a number and its unit.
     let longest = limit_text(question.limit.longest).replace(' ', "\u{a0}");
     let mut under = format!("{} under {longest}", question.limit.name().replace('_', "."));
     if manifest.experiment.concurrency.len() > 1 {
         under.push_str(&format!(" over {} connections", grouped(&question.connections)));
     }
-    let all: Vec<&Held> = held.iter().collect();
+    let all: Vec<&SustainedLoad> = loads.iter().collect();
     let winners = best(&all);
-    let Some(first) = winners.first() else { return nobody(held, &under) };
-    let Some(rate) = first.rps else { return nobody(held, &under) };
-    let verb = if winners.len() == 1 { "holds" } else { "hold" };
+    let Some(first) = winners.first() else { return nobody(loads, &under) };
+    let Some(rate) = first.rps else { return nobody(loads, &under) };
+    let verb = if winners.len() == 1 { "sustains" } else { "sustain" };
     let mut words = format!(
         "{} {verb} {}{} requests/s at {under} with {}",
         names(manifest, &winners),
@@ -193,7 +194,8 @@ fn words(manifest: &Manifest, held: &[Held], question: Question) -> String {
         words.push_str(", the highest rate that was offered");
     }
     for app in &manifest.experiment.apps {
-        let own: Vec<&Held> = all.iter().copied().filter(|one| one.stack.app == *app).collect();
+        let own: Vec<&SustainedLoad> =
+            all.iter().copied().filter(|one| one.stack.app == *app).collect();
         if !own.is_empty() && winners.iter().all(|one| one.stack.app != *app) {
             words.push_str(&format!("; {}", other(manifest, app, &own, rate)));
         }
@@ -201,15 +203,15 @@ fn words(manifest: &Manifest, held: &[Held], question: Question) -> String {
     words
 }
 
-/// What another app holds than the one that holds the most.
-fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: Rps) -> String {
+/// What another app sustains than the one that sustains the most.
+fn other(manifest: &Manifest, app: &ComponentName, own: &[&SustainedLoad], most: Rps) -> String {
     let app = title(manifest, app);
     let best = best(own);
     let Some(first) = best.first() else {
-        let lowest = own.iter().filter(|one| one.is_most()).find_map(|one| one.next);
+        let lowest = own.iter().filter(|one| one.is_limit()).find_map(|one| one.next);
         return match lowest {
-            Some((lowest, _)) if own.iter().all(|one| one.is_most()) => {
-                format!("{app} holds not even {}", grouped(&lowest))
+            Some((lowest, _)) if own.iter().all(|one| one.is_limit()) => {
+                format!("{app} does not sustain {}", grouped(&lowest))
             }
             _ => format!("of {app} it is not known"),
         };
@@ -221,43 +223,43 @@ fn other(manifest: &Manifest, app: &ComponentName, own: &[&Held], most: Rps) -> 
         return format!("{names} {}{rate}, with {}", at_least(&best), workers(count));
     }
     let fewer_are_known =
-        own.iter().filter(|one| one.stack.workers < count).all(|one| one.is_most());
+        own.iter().filter(|one| one.stack.workers < count).all(|one| one.is_limit());
     match fewer_are_known {
         true => format!("{app} needs {}", workers(count)),
         false => format!("{app} does with {}", workers(count)),
     }
 }
 
-/// What is said where no stack is known to hold anything.
-fn nobody(held: &[Held], under: &str) -> String {
+/// What is said where no stack is known to sustain a rate.
+fn nobody(loads: &[SustainedLoad], under: &str) -> String {
     let missed: Vec<Rps> =
-        held.iter().filter(|one| one.is_most()).filter_map(|one| Some(one.next?.0)).collect();
+        loads.iter().filter(|one| one.is_limit()).filter_map(|one| Some(one.next?.0)).collect();
     match missed.iter().min() {
-        Some(&lowest) if missed.len() == held.len() => {
-            format!("No stack holds even {} requests/s at {under}", grouped(&lowest))
+        Some(&lowest) if missed.len() == loads.len() => {
+            format!("No stack sustains {} requests/s at {under}", grouped(&lowest))
         }
         Some(_) => format!(
-            "No stack is known to hold anything at {under}: {} of {} missed the lowest rate, the others could not be judged",
+            "No stack is known to sustain a rate at {under}: {} of {} missed the lowest rate, the others could not be judged",
             missed.len(),
-            held.len()
+            loads.len()
         ),
         None => "No stack could be judged: see the flags and failures of its trials".to_owned(),
     }
 }
 
-/// Where it is not known of all that they hold no more, although more was offered.
-fn at_least(held: &[&Held]) -> &'static str {
-    let may_hold_more = |one: &&Held| matches!(one.next, Some((_, Hold::Unknown)));
-    if held.iter().any(may_hold_more) { "at least " } else { "" }
+/// Where it is not known of all that they sustain no more, although more was offered.
+fn at_least(loads: &[&SustainedLoad]) -> &'static str {
+    let may_sustain_more = |one: &&SustainedLoad| matches!(one.next, Some((_, Sustained::Unknown)));
+    if loads.iter().any(may_sustain_more) { "at least " } else { "" }
 }
 
-fn names(manifest: &Manifest, held: &[&Held]) -> String {
+fn names(manifest: &Manifest, loads: &[&SustainedLoad]) -> String {
     let experiment = &manifest.experiment;
     let pairs = experiment.apps.len() * experiment.stores.len();
-    if held.len() > 2 && held.len() == pairs {
+    if loads.len() > 2 && loads.len() == pairs {
         return "All stacks".to_owned();
     }
-    let names: Vec<String> = held.iter().map(|one| name(manifest, &one.stack)).collect();
+    let names: Vec<String> = loads.iter().map(|one| name(manifest, &one.stack)).collect();
     match &names[..] {
         [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
         _ => names.concat(),
@@ -314,7 +316,7 @@ mod tests {
         "../../tests/fixtures/version-1/32eee67ad1bba445f1618e608548e34f7b23134fb9cc54b19555e9f0c2c17cc6/manifest.json"
     );
 
-    /// What two apps on two stores hold with one worker and with two, as the table has it: `5000`,
+    /// What two apps on two stores sustain with one worker and with two, as the table has it: `5000`,
     /// `>5000` where more is not known, `<1000`, `?`, and `20000!` where no more was offered.
     fn said(cells: [&str; 8]) -> String {
         let mut manifest: Manifest = serde_json::from_str(KNOWN_MANIFEST).unwrap();
@@ -329,25 +331,25 @@ mod tests {
                 places.extend([1, 2].map(|workers| (app, store, workers)));
             }
         }
-        let held: Vec<Held> = places
+        let loads: Vec<SustainedLoad> = places
             .into_iter()
             .zip(cells)
             .map(|((app, store, workers), cell)| {
                 let rate: Rps =
                     cell.trim_matches(['<', '>', '!']).parse().unwrap_or(Rps::whole(1000));
                 let (rps, next) = match cell.as_bytes() {
-                    [b'<', ..] => (None, Some((rate, Hold::Missed))),
-                    [b'>', ..] => (Some(rate), Some((double(rate), Hold::Unknown))),
-                    [b'?'] => (None, Some((rate, Hold::Unknown))),
+                    [b'<', ..] => (None, Some((rate, Sustained::No))),
+                    [b'>', ..] => (Some(rate), Some((double(rate), Sustained::Unknown))),
+                    [b'?'] => (None, Some((rate, Sustained::Unknown))),
                     [.., b'!'] => (Some(rate), None),
-                    _ => (Some(rate), Some((double(rate), Hold::Missed))),
+                    _ => (Some(rate), Some((double(rate), Sustained::No))),
                 };
                 let [app, store] = [app, store].map(|name| name.parse().unwrap());
-                Held { stack: Stack { app, store, workers }, rps, next }
+                SustainedLoad { stack: Stack { app, store, workers }, rps, next }
             })
             .collect();
         let limit = LatencyLimit { percentile: P95, longest: USUAL_LIMIT };
-        let words = words(&manifest, &held, Question { limit, connections: 100 });
+        let words = words(&manifest, &loads, Question { limit, connections: 100 });
         words.replace('\u{a0}', " ").replace(" requests/s at p95 under 20 ms", "")
     }
 

@@ -4,34 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Ceiling, Disturbance, Flag, LatencyFigure, Measurement, Outcome, Part, TrialRecord,
+    Ceiling, Disturbance, Flag, LatencyFigure, Measurement, Outcome, Part, TrialRecord, rules,
 };
 use crate::stats::drifts;
-use crate::units::Nanos;
-
-/// The share of the loader's ceiling above which a trial says as much of the loader as of the app.
-pub const MAX_CEILING_SHARE: f64 = 0.8;
-/// The share of requests that has to be answered in a load that the loader drove.
-const MIN_DRIVEN_SHARE: f64 = 0.98;
-/// How busy the loader may be, on all of its CPUs and on each.
-const MAX_LOADER_BUSY: f64 = 0.85;
-/// How late one request in a hundred may be released: the larger of a time and of a share of the
-/// latency that as many exceed.
-const MAX_LAG: Nanos = Nanos(2_000_000);
-const MAX_LAG_SHARE: f64 = 0.05;
-/// The share of unfinished requests from which on the load is more than the stack can take.
-const SATURATED: f64 = 0.01;
-/// How much of the trial's CPUs others may use, and the hypervisor may take.
-const MAX_FOREIGN: f64 = 0.10;
-const MAX_STEAL: f64 = 0.01;
-/// How much of their frequency the CPUs have to keep from the first half of a trial to the second.
-const MIN_FREQUENCY_PERMILLE: u32 = 900;
-/// How much memory may go to swap or come from it, in bytes.
-const MAX_SWAPPED: u64 = 1 << 20;
-/// How much requests in flight may differ from rate times service time: as a share, and by half a
-/// request in any case.
-const MAX_APART: f64 = 0.05;
-const MAX_APART_REQUESTS: f64 = 0.5;
 
 /// The flags of a trial that offered load for `duration`, in the order of [`Flag::ALL`].
 pub(super) fn of(record: &TrialRecord, duration: Duration, is_published: bool) -> Vec<Flag> {
@@ -76,7 +51,7 @@ pub fn driven_rps(record: &TrialRecord) -> Option<u32> {
 pub(super) fn is_driven(measured: &Measurement, figures: &Figures) -> bool {
     let counts = &measured.counts;
     let is_answered =
-        counts.completed_in_window() as f64 >= counts.planned as f64 * MIN_DRIVEN_SHARE;
+        counts.completed_in_window() as f64 >= counts.planned as f64 * rules::MIN_DRIVEN_SHARE;
     measured.loader.is_some() && !is_late(measured, figures) && is_answered
 }
 
@@ -84,7 +59,7 @@ pub(super) fn is_driven(measured: &Measurement, figures: &Figures) -> bool {
 #[expect(clippy::cast_precision_loss, reason = "times stay below 2^53")]
 fn is_late(measured: &Measurement, figures: &Figures) -> bool {
     let p99 = figures.get("p99").map_or(0.0, |figure| figure.value.0 as f64);
-    let most = (p99 * MAX_LAG_SHARE).max(MAX_LAG.0 as f64);
+    let most = (p99 * rules::MAX_LAG_SHARE).max(rules::MAX_LAG.0 as f64);
     measured.loader.is_some_and(|loader| loader.lag_p99.0 as f64 > most)
 }
 
@@ -108,7 +83,7 @@ impl Observed<'_> {
         let target = self.record.trial.case.target_rps.as_f64();
         // A loader that kept to its schedule was not limited, whatever was measured before.
         let is_limit = |ceiling: Ceiling| {
-            !ceiling.is_bound && target > f64::from(ceiling.rps) * MAX_CEILING_SHARE
+            !ceiling.is_bound && target > f64::from(ceiling.rps) * rules::MAX_CEILING_SHARE
         };
         let is_near =
             is_late(measured, &self.record.figures) && self.record.ceiling.is_some_and(is_limit);
@@ -117,9 +92,9 @@ impl Observed<'_> {
         // Where parts share CPUs, what a CPU did says nothing of the loader.
         let busiest = measured.disturbance.and_then(|others| others.busiest_loader_cpu);
         let busiest = busiest.filter(|_| !self.record.placement.shared);
-        let most = self.duration.as_secs_f64() * MAX_LOADER_BUSY;
+        let most = self.duration.as_secs_f64() * rules::MAX_LOADER_BUSY_SHARE;
         is_near
-            || used > room * MAX_LOADER_BUSY
+            || used > room * rules::MAX_LOADER_BUSY_SHARE
             || busiest.is_some_and(|busy| busy.as_secs_f64() > most)
     }
 
@@ -137,7 +112,7 @@ impl Observed<'_> {
         // Wrong answers are in flight as well, and have no service time that is kept.
         let apart = (loader.in_flight() - expected).abs();
         measured.counts.failed_total() == 0
-            && apart > (expected * MAX_APART).max(MAX_APART_REQUESTS)
+            && apart > (expected * rules::MAX_IN_FLIGHT_SHARE).max(rules::MAX_IN_FLIGHT_REQUESTS)
     }
 }
 
@@ -146,18 +121,18 @@ impl Observed<'_> {
 fn is_busy(others: Disturbance, duration: Duration, cpus: usize) -> bool {
     let room = duration.as_secs_f64() * cpus as f64;
     others.is_beside_another_run
-        || others.foreign.as_secs_f64() > room * MAX_FOREIGN
-        || others.steal.as_secs_f64() > room * MAX_STEAL
+        || others.foreign.as_secs_f64() > room * rules::MAX_FOREIGN_SHARE
+        || others.steal.as_secs_f64() > room * rules::MAX_STEAL_SHARE
 }
 
 /// Whether memory went to swap or came from it.
 fn has_swapped(others: Disturbance) -> bool {
-    others.swapped_bytes.is_some_and(|bytes| bytes > MAX_SWAPPED)
+    others.swapped_bytes.is_some_and(|bytes| bytes > rules::MAX_SWAPPED_BYTES)
 }
 
 /// Whether the CPUs were slower at the end than at the beginning, or too hot.
 fn is_slowed(others: Disturbance) -> bool {
-    others.frequency_kept_permille.is_some_and(|kept| kept < MIN_FREQUENCY_PERMILLE)
+    others.frequency_kept_permille.is_some_and(|kept| kept < rules::MIN_FREQUENCY_PERMILLE)
         || others.thermal_throttles.is_some_and(|times| times > 0)
 }
 
@@ -165,7 +140,8 @@ fn is_slowed(others: Disturbance) -> bool {
 /// since its latency has to grow; of any other the latency.
 #[expect(clippy::cast_precision_loss, reason = "counts and times stay below 2^53")]
 fn is_unsteady(measured: &Measurement) -> bool {
-    let is_saturated = measured.counts.censored as f64 > measured.counts.planned as f64 * SATURATED;
+    let is_saturated = measured.counts.censored as f64
+        > measured.counts.planned as f64 * rules::MAX_UNFINISHED_SHARE;
     let values = measured.window().iter().filter_map(|second| match is_saturated {
         true => Some(second.completed as f64),
         false => second.latency.map(|latency| latency.p50.0 as f64),
@@ -182,7 +158,7 @@ mod tests {
         Bucket, Case, Counts, Histogram, LoaderHealth, Placement, ResourceSample, Stack,
         TimelineLatency, TimelineSecond, Trial,
     };
-    use crate::units::Rps;
+    use crate::units::{Nanos, Rps};
 
     const DURATION: Duration = Duration::from_secs(10);
     const MILLISECOND: u64 = 1_000_000;

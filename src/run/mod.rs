@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub use ceiling::{LoaderLimit, loader_limit};
 pub use differences::differences;
-pub use flags::{MAX_CEILING_SHARE, driven_rps};
+pub use flags::driven_rps;
 pub use interleave::{Interim, end_interleaved, interleave};
 
 use self::search::Judged;

@@ -8,26 +8,23 @@ use crate::model::{
     Capacity, Flag, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
 };
 use crate::plan::stacks;
-use crate::stats::{Interval, Ladder, Tried, interval, next_place};
+use crate::stats::{Interval, Ladder, Pool, Sustained, Tried, interval, keeps_pace, next_place};
 use crate::store::Entry;
-use crate::units::{Nanos, Rps};
-
-/// A rate is sustained when, after the first second, answers come at this share of it.
-const SUSTAINED: f64 = 0.99;
+use crate::units::Rps;
 
 /// What the search knows of a trial.
 #[derive(Clone, Debug)]
 pub(super) struct Judged {
-    /// Whether it held each SLO; `None` when it says nothing of the stack's capacity.
-    held: Option<Vec<bool>>,
+    /// Whether it sustained each SLO; `None` when it says nothing of the stack's capacity.
+    sustained: Option<Vec<bool>>,
     is_loader_limited: bool,
 }
 
 impl Judged {
     pub(super) fn of(record: &TrialRecord, slos: &[Slo]) -> Self {
-        let held = match &record.outcome {
+        let sustained = match &record.outcome {
             Outcome::Measured(measured) => {
-                Some(slos.iter().map(|slo| is_held(measured, slo)).collect())
+                Some(slos.iter().map(|slo| is_sustained(measured, slo)).collect())
             }
             // What breaks under a load does not sustain it; what does not start says nothing.
             Outcome::Failed(failure) => {
@@ -36,48 +33,32 @@ impl Judged {
         };
         let loader = [Flag::LoaderLimited, Flag::PacerLate];
         let is_loader_limited = record.flags.iter().any(|flag| loader.contains(flag));
-        Self { held, is_loader_limited }
+        Self { sustained, is_loader_limited }
     }
 }
 
-/// Whether a trial kept to limits: its rate was sustained, each latency is known to be below its
-/// limit, and no more requests failed than may; without a limit for that, no more than 1 %.
-fn is_held(measured: &Measurement, slo: &Slo) -> bool {
-    let failures_may_rank = slo.limits.iter().any(|limit| matches!(limit, Limit::Errors { .. }))
-        || !measured.counts.too_many_failed();
-    let keeps = |limit: &Limit| match limit {
-        Limit::Latency { figure, below } => is_below(measured, figure, *below),
+/// Whether a trial sustained its rate within limits: answers kept pace, each latency is known to be
+/// below its limit, and no more requests failed than may; without a limit for that, no more than in a
+/// trial that is ranked. What is not known counts as not sustained: a search promises nothing that was
+/// not seen.
+fn is_sustained(measured: &Measurement, slo: &Slo) -> bool {
+    let limits_failures = slo.limits.iter().any(|limit| matches!(limit, Limit::Errors { .. }));
+    let failures_are_few = limits_failures || !measured.counts.too_many_failed();
+    let of_limit = |limit: &Limit| match limit {
+        Limit::Latency { figure, below } => {
+            let quantile = QUANTILES.iter().find(|one| one.name == *figure);
+            let pool = Pool::new(&[&measured.latency]);
+            let ends = quantile.and_then(|one| pool.quantile_ends(one.share));
+            Sustained::of_latency(ends, *below)
+        }
         Limit::Errors { below_ppm } => {
-            u128::from(measured.counts.failed_total()) * 1_000_000
-                < u128::from(measured.counts.planned.max(1)) * u128::from(*below_ppm)
+            let failed = u128::from(measured.counts.failed_total()) * 1_000_000;
+            let most = u128::from(measured.counts.planned.max(1)) * u128::from(*below_ppm);
+            if failed < most { Sustained::Yes } else { Sustained::No }
         }
     };
-    is_sustained(measured) && failures_may_rank && slo.limits.iter().all(keeps)
-}
-
-/// Whether answers come as fast as requests are planned. The first second is left out: what is in
-/// flight at its end is in flight at the end of the window as well, and no backlog.
-#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
-fn is_sustained(measured: &Measurement) -> bool {
-    let window = measured.window();
-    let seconds = || window.iter().skip(usize::from(window.len() > 1));
-    let planned: u64 = seconds().map(|second| second.planned).sum();
-    let answered: u64 = seconds().map(|second| second.completed + second.failed).sum();
-    answered as f64 >= planned as f64 * SUSTAINED
-}
-
-/// Whether the share that a latency figure stands for was answered within `below`, of all requests
-/// of which that is known: an unfinished one that had not waited so long says nothing.
-#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
-fn is_below(measured: &Measurement, figure: &str, below: Nanos) -> bool {
-    let share = QUANTILES.iter().find(|one| one.name == figure).map_or(1.0, |one| one.share);
-    let (mut within, mut known) = (0, 0);
-    for bucket in &measured.latency.buckets {
-        let is_within = bucket.high < below;
-        within += if is_within { bucket.count } else { 0 };
-        known += bucket.count + if is_within { 0 } else { bucket.censored };
-    }
-    known > 0 && within as f64 >= known as f64 * share
+    let keeps_pace = keeps_pace(&measured.timeline) && failures_are_few;
+    Sustained::of_limits(keeps_pace, slo.limits.iter().map(of_limit)) == Sustained::Yes
 }
 
 /// The trials of one search: by rate, lowest first, and then by repetition.
@@ -139,7 +120,7 @@ impl Runner<'_, '_> {
         let mut tried = Vec::new();
         for (place, trials) in rungs.values().enumerate() {
             let judged = trials.iter().filter_map(|trial| self.judged.get(&trial.id));
-            tried.extend(judged.map(|judged| (place, judged.held.clone())));
+            tried.extend(judged.map(|judged| (place, judged.sustained.clone())));
         }
         tried
     }

@@ -11,6 +11,7 @@ mod quantile;
 mod ranks;
 mod scaling;
 mod search;
+mod sustained;
 mod trend;
 
 pub use bootstrap::{bootstrap_interval, bootstrap_mean};
@@ -22,6 +23,7 @@ pub use noise::smallest_ratio;
 pub use pool::Pool;
 pub use quantile::{latency_figures, latency_mean, service_figures};
 pub use ranks::{rank_sum_p, signed_rank_p};
-pub use scaling::{KEPT, Knee, Usl, fit_usl, knee};
+pub use scaling::{Knee, LoadPoint, Usl, fit_usl, knee};
 pub use search::{Interval, Ladder, Tried, interval, next_place};
+pub use sustained::{Sustained, Votes, keeps_pace};
 pub use trend::drifts;

@@ -1,10 +1,7 @@
 //! How small a difference repetitions can tell from chance.
 
 use super::t_quantile;
-
-/// The chance to see a difference that is not there, and to see one that is.
-const ALPHA: f64 = 0.05;
-const POWER: f64 = 0.8;
+use crate::model::rules::{ALPHA, POWER};
 
 /// The smallest ratio above 1 by which two sides of `repetitions` each have to differ so that a
 /// t-test at 5 % sees it four times in five, when the logarithms of single repetitions have this standard

@@ -4,8 +4,16 @@ use serde::Serialize;
 
 use crate::units::Rps;
 
-/// A target is missed when less than this share of it is achieved.
-pub const KEPT: f64 = 0.95;
+/// What became of one target of a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadPoint {
+    /// The target.
+    pub target_rps: Rps,
+    /// The rate that was achieved, in requests per second.
+    pub achieved_rps: f64,
+    /// Whether answers did not keep pace with the schedule: see [`keeps_pace`](super::keeps_pace).
+    pub is_missed: bool,
+}
 
 /// Where throughput levels off.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -18,16 +26,14 @@ pub struct Knee {
     pub missed_rps: Rps,
 }
 
-/// Where the achieved rate levels off, from (target, achieved) in ascending order of targets: from the
-/// lowest target on at which and beyond which less than 95 % is achieved each time. `None` where the
-/// highest target is achieved.
+/// Where the achieved rate levels off, from points in ascending order of targets: from the lowest target
+/// on that is missed with all higher ones. `None` where the highest target is met.
 #[must_use]
-pub fn knee(points: &[(Rps, f64)]) -> Option<Knee> {
-    let is_missed = |&&(target, achieved): &&(Rps, f64)| achieved < target.as_f64() * KEPT;
-    let missed: Vec<&(Rps, f64)> = points.iter().rev().take_while(is_missed).collect();
-    let &&(missed_rps, _) = missed.last()?;
-    let rate_rps = missed.iter().map(|(_, achieved)| *achieved).fold(0.0, f64::max);
-    let kept = points.len().checked_sub(missed.len() + 1).map(|place| points[place].0);
+pub fn knee(points: &[LoadPoint]) -> Option<Knee> {
+    let missed: Vec<&LoadPoint> = points.iter().rev().take_while(|one| one.is_missed).collect();
+    let missed_rps = missed.last()?.target_rps;
+    let rate_rps = missed.iter().map(|one| one.achieved_rps).fold(0.0, f64::max);
+    let kept = points.len().checked_sub(missed.len() + 1).map(|place| points[place].target_rps);
     Some(Knee { rate_rps, kept_rps: kept, missed_rps })
 }
 
@@ -98,9 +104,12 @@ mod tests {
     #[test]
     fn a_line_levels_off_where_it_leaves_its_targets_for_good() {
         let points = [(1000, 999.0), (2000, 1990.0), (5000, 3100.0), (10_000, 3050.0)];
-        let knee_of = |points: &[(u32, f64)]| {
-            knee(&points.iter().map(|&(rate, y)| (Rps::whole(rate), y)).collect::<Vec<_>>())
+        let point = |&(target, achieved_rps): &(u32, f64)| LoadPoint {
+            target_rps: Rps::whole(target),
+            achieved_rps,
+            is_missed: achieved_rps < f64::from(target) * 0.99,
         };
+        let knee_of = |points: &[(u32, f64)]| knee(&points.iter().map(point).collect::<Vec<_>>());
         let knee = |rate_rps, kept: Option<u32>, missed| Knee {
             rate_rps,
             kept_rps: kept.map(Rps::whole),

@@ -1,14 +1,16 @@
-//! Where on a ladder of places a goal stops being held: a search that tries few of them.
+//! Where on a ladder of places a goal stops being sustained: a search that tries few of them.
 //!
 //! After the multiple loss ratio search of FD.io (Konstantynowicz and Polak, *draft-ietf-bmwg-mlrsearch*):
-//! several goals share one search, the answer is an interval, and what stands at its ends was tried
-//! more than once, since a single short trial may be wrong.
+//! several goals share one search, the answer is an interval, and both of its ends were tried more than
+//! once, since a single short trial may be wrong.
 
-/// So many trials that agree are believed.
-const AGREE: usize = 2;
+use super::{Sustained, Votes};
 
-/// A trial: at which place of the ladder, and whether it held each goal; `None` for one that says
-/// nothing of them.
+/// So many trials that agree decide a place.
+const MIN_AGREEING: usize = 2;
+
+/// A trial: at which place of the ladder, and whether it sustained each goal; `None` for one that
+/// says nothing of them.
 pub type Tried = (usize, Option<Vec<bool>>);
 
 /// What is searched.
@@ -22,11 +24,11 @@ pub struct Ladder {
     pub most_trials: usize,
 }
 
-/// The interval of a goal, as places of the ladder: the highest that held it and the lowest above
-/// that did not. `None` where no place tried is on that side.
+/// The interval of a goal, as places of the ladder: the highest that sustained it and the lowest
+/// above that did not. `None` where no place tried is on that side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// The highest place that held the goal.
+    /// The highest place that sustained the goal.
     pub low: Option<usize>,
     /// The lowest place that did not.
     pub high: Option<usize>,
@@ -53,12 +55,16 @@ pub fn interval(tried: &[Tried], goal: usize, ladder: Ladder) -> Interval {
 }
 
 fn ends(tried: &[Tried], goal: usize) -> (Option<usize>, Option<usize>) {
-    let mut places: Vec<usize> =
-        tried.iter().filter(|(_, held)| held.is_some()).map(|(place, _)| *place).collect();
+    let mut places: Vec<usize> = tried
+        .iter()
+        .filter(|(_, sustained)| sustained.is_some())
+        .map(|(place, _)| *place)
+        .collect();
     places.sort_unstable();
     places.dedup();
-    // More load is never easier: the first place that does not hold ends the search below it.
-    let high = places.iter().copied().find(|&place| !votes(tried, goal, place).is_held());
+    // More load is never easier: the first place that is not sustained ends the search below it.
+    let is_sustained = |place| votes(tried, goal, place).verdict() == Sustained::Yes;
+    let high = places.iter().copied().find(|&place| !is_sustained(place));
     let below = places.iter().copied().filter(|&place| high.is_none_or(|high| place < high));
     (below.max(), high)
 }
@@ -73,42 +79,28 @@ fn wanted(tried: &[Tried], goal: usize, ladder: Ladder) -> Option<usize> {
         return Some(usize::midpoint(first, end));
     }
     let most = ladder.most_trials;
-    [low, high].into_iter().flatten().find(|&place| !votes(tried, goal, place).is_believed(most))
+    [low, high].into_iter().flatten().find(|&place| !is_decided(votes(tried, goal, place), most))
 }
 
 fn runs(tried: &[Tried], place: usize) -> usize {
     tried.iter().filter(|(own, _)| *own == place).count()
 }
 
+/// Whether enough trials of a place agree, or no more of them may be made.
+fn is_decided(votes: Votes, most_trials: usize) -> bool {
+    let Votes { yes, no, .. } = votes;
+    yes.max(no) >= MIN_AGREEING.min(most_trials) || yes + no >= most_trials
+}
+
 /// What the trials of a place say of a goal.
-#[derive(Clone, Copy, Debug, Default)]
-struct Votes {
-    held: usize,
-    missed: usize,
-}
-
-impl Votes {
-    /// With a tie it is not.
-    fn is_held(self) -> bool {
-        self.held > self.missed
-    }
-
-    fn is_believed(self, most_trials: usize) -> bool {
-        self.held.max(self.missed) >= AGREE.min(most_trials)
-            || self.held + self.missed >= most_trials
-    }
-}
-
 fn votes(tried: &[Tried], goal: usize, place: usize) -> Votes {
-    let mut votes = Votes::default();
-    for held in tried.iter().filter(|(own, _)| *own == place).filter_map(|(_, held)| held.as_ref())
-    {
-        match held.get(goal) {
-            Some(true) => votes.held += 1,
-            _ => votes.missed += 1,
-        }
-    }
-    votes
+    let own = tried.iter().filter(|(one, _)| *one == place);
+    own.filter_map(|(_, sustained)| sustained.as_ref())
+        .map(|sustained| match sustained.get(goal) {
+            Some(true) => Sustained::Yes,
+            _ => Sustained::No,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -117,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// Searches for goals that are held up to these places, exclusively.
+    /// Searches for goals that are sustained up to these places, exclusively.
     fn search(limits: &[usize], places: usize, most_trials: usize) -> (Vec<Tried>, Ladder) {
         let ladder = Ladder { places, goals: limits.len(), most_trials };
         let mut tried = Vec::new();

@@ -1,11 +1,9 @@
 //! Whether a series has a trend.
 
+use crate::model::rules::{MIN_DRIFT_SECONDS, MIN_DRIFT_SHARE};
+
 /// A trend that is beyond chance is one in a hundred such series of nothing but noise.
 const SIGNIFICANCE_Z: f64 = 2.575_829;
-/// How much a trend has to change the level, from end to end, to matter.
-const MATTERS: f64 = 0.2;
-/// Fewer values than this cannot show one.
-const FEWEST: usize = 8;
 
 /// Whether values, equally far apart, drift: their trend is beyond chance (two-sided test of Mann
 /// 1945, *Nonparametric Tests Against Trend*, and Kendall 1975, with the variance corrected for
@@ -13,13 +11,13 @@ const FEWEST: usize = 8;
 /// the Regression Coefficient Based on Kendall's Tau*).
 #[must_use]
 pub fn drifts(values: &[f64]) -> bool {
-    if values.len() < FEWEST || mann_kendall_z(values).abs() < SIGNIFICANCE_Z {
+    if values.len() < MIN_DRIFT_SECONDS || mann_kendall_z(values).abs() < SIGNIFICANCE_Z {
         return false;
     }
     let middle = median(values.to_vec());
     #[expect(clippy::cast_precision_loss, reason = "a trial has few seconds")]
     let span = (values.len() - 1) as f64;
-    (sen_slope(values) * span).abs() >= MATTERS * middle.abs()
+    (sen_slope(values) * span).abs() >= MIN_DRIFT_SHARE * middle.abs()
 }
 
 /// The pairs of places in a series, the earlier first.

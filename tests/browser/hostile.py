@@ -1,6 +1,6 @@
 """Makes a dataset whose every free text is hostile: hostile.py PERF_API RESULTS
 
-RESULTS has one dataset, such as `perf-api quick --fake --fixed-clock --allow-missing --fit
+RESULTS has one dataset, such as `perf-api quick --fake --fixed-clock --allow-missing --allow-shared-cpus
 --no-progress --results RESULTS` makes. Beside it comes another, in which
 
 - a trial failed, with a hostile reason and log: a journal with that trial is written, and `perf-api

@@ -12,7 +12,7 @@ import { openChromium } from "./chromium.mjs";
 import { perfApi, ROOT } from "./pages.mjs";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core");
-const RUN = ["quick", "--fake", "--fixed-clock", "--allow-missing", "--fit", "--no-progress", "--stores", "redis", "--repetitions", "5"];
+const RUN = ["quick", "--fake", "--fixed-clock", "--allow-missing", "--allow-shared-cpus", "--no-progress", "--stores", "redis", "--repetitions", "5"];
 
 const close = [];
 let context;
@@ -127,7 +127,7 @@ test("a run is seen as it goes on, and then its dataset", () =>
   withServed("/live", async (page) => {
     await page.locator("#summary", { hasText: /no run/i }).waitFor();
     // Its trials are computed and done in no time, so it is halted in the middle, until the page has shown it.
-    const running = spawn(perfApi(), ["full", "--fake", "--allow-missing", "--fit", "--no-progress", "--results", results], { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });
+    const running = spawn(perfApi(), ["full", "--fake", "--allow-missing", "--allow-shared-cpus", "--no-progress", "--results", results], { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });
     const ended = new Promise((then) => running.on("exit", then));
     try {
       await until(() => journalled() > 10);

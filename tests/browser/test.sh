@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$here/../.."
 
 compute() { # RESULTS OPTIONS…: a dataset without any app
-  "$PERF_API" quick --fake --fixed-clock --allow-missing --fit --no-progress --results "$@" >&2
+  "$PERF_API" quick --fake --fixed-clock --allow-missing --allow-shared-cpus --no-progress --results "$@" >&2
 }
 page() { # NAME OPTIONS…
   "$PERF_API" report "${@:2}" --output "$work/$1.html" >&2

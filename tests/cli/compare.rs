@@ -27,7 +27,7 @@ fn dataset(output: &str) -> String {
 fn the_same_dataset_twice_is_compared_in_every_format() {
     let env = TestEnv::new();
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let pair = ["report", "--compare", &before, &after, "--only", "metric=p50,rate"];
+    let pair = ["report", "--compare", &before, &after, "--metrics", "p50,rate"];
     insta::assert_snapshot!(env.transcript(&pair));
     for format in ["md", "junit"] {
         insta::assert_snapshot!(env.transcript(&[&pair[..], &["--format", format]].concat()));
@@ -103,7 +103,7 @@ fn a_change_is_found_and_ends_with_its_own_code() {
     let slower = dataset(
         &env.good(&[&SMALL[..], &["redis", "--seed", "2", "--fake-slowdown", "1.5"]].concat()),
     );
-    let pair = ["report", "--compare", &before, &slower, "--only", "metric=p50,p95"];
+    let pair = ["report", "--compare", &before, &slower, "--metrics", "p50,p95"];
     insta::assert_snapshot!(env.transcript(&pair));
     for verdicts in ["regressed", "regressed,inconclusive", "improved"] {
         let output = env.transcript(&[&pair[..], &["--fail-on", verdicts]].concat());
@@ -112,7 +112,7 @@ fn a_change_is_found_and_ends_with_its_own_code() {
     }
     // Nothing changed where nothing is looked at.
     let rate =
-        ["report", "--compare", &before, &slower, "--only", "rate", "--fail-on", "regressed"];
+        ["report", "--compare", &before, &slower, "--metrics", "rate", "--fail-on", "regressed"];
     assert!(env.transcript(&rate).starts_with("exit 0"));
 }
 
@@ -128,7 +128,7 @@ fn what_cannot_be_compared_is_refused_with_its_name() {
         &pair,
         &[&pair[..], &["--where", "target_rps = 9"]].concat(),
         &[&pair[..], &["--where", "nonsense = 9"]].concat(),
-        &[&pair[..], &["--only", "speed"]].concat(),
+        &[&pair[..], &["--metrics", "speed"]].concat(),
         &[&pair[..], &["--margin", "5"]].concat(),
         &["report", "--compare", &before],
         &["report", "--fail-on", "regressed"],
@@ -145,7 +145,7 @@ fn one_repetition_says_nothing() {
     let env = TestEnv::new();
     let once = ["quick", "--fake", "--fixed-clock", "--no-progress", "--stores", "redis", "--seed"];
     let [before, after] = ["1", "2"].map(|seed| dataset(&env.good(&[&once[..], &[seed]].concat())));
-    let output = env.good(&["report", "--compare", &before, &after, "--only", "p50"]);
+    let output = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
     assert!(output.contains("0 regressed, 0 improved, 0 equivalent, 2 inconclusive"), "{output}");
 }
 
@@ -156,7 +156,7 @@ fn a_calibrated_host_tells_equivalence() {
         env.good(&["calibrate", "--fake", "--fixed-clock", "--no-progress", "--seed", seed]);
     }
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let output = env.good(&["report", "--compare", &before, &after, "--only", "p50"]);
+    let output = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
     assert!(output.contains("from 4 calibrations of this host"), "{output}");
     assert!(output.contains("equivalent    p50 of express"), "{output}");
 }
@@ -171,7 +171,7 @@ fn a_spec_that_is_only_called_calibrate_is_no_calibration() {
         env.good(&["run", spec, "--fake", "--fixed-clock", "--no-progress", "--seed", seed]);
     }
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let output = env.good(&["report", "--compare", &before, &after, "--only", "p50"]);
+    let output = env.good(&["report", "--compare", &before, &after, "--metrics", "p50"]);
     assert!(!output.contains("calibrations of this host"), "{output}");
 }
 
@@ -179,8 +179,8 @@ fn a_spec_that_is_only_called_calibrate_is_no_calibration() {
 fn two_interleaved_versions_are_two_datasets_and_a_verdict() {
     let env = TestEnv::new();
     let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--no-progress"];
-    insta::assert_snapshot!(env.transcript(&[&ab[..], &["--only", "p50,p95,rate"]].concat()));
-    let until = ["--until-decided", "--max", "20m", "--only", "metric=p50", "--seed", "5"];
+    insta::assert_snapshot!(env.transcript(&[&ab[..], &["--metrics", "p50,p95,rate"]].concat()));
+    let until = ["--until-decided", "--max-duration", "20m", "--metrics", "p50", "--seed", "5"];
     let output = env.good(&[&ab[..], &until].concat());
     assert!(output.contains("equivalent    p50 of express"), "{output}");
     let shown = env.good(&["results", "show", &dataset(&output)]);
@@ -191,7 +191,7 @@ fn two_interleaved_versions_are_two_datasets_and_a_verdict() {
     insta::assert_snapshot!(env.steps(&[
         &["ab", "bundle.json", "nowhere", "--fake"],
         &["ab", "bundle.json", ".", "--fake"],
-        &["ab", "bundle.json", "bundle.json", "--fake", "--until-decided", "--max", "10s"],
+        &["ab", "bundle.json", "bundle.json", "--fake", "--until-decided", "--max-duration", "10s"],
     ]));
 }
 
@@ -286,10 +286,10 @@ fn a_look_in_the_middle_sees_what_the_dataset_tells_later() {
 fn standard_output_has_the_format_that_was_asked_for_and_nothing_else() {
     let env = TestEnv::new();
     let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--no-progress"];
-    let small = ["--repetitions", "2", "--only", "p50", "--format"];
+    let small = ["--repetitions", "2", "--metrics", "p50", "--format"];
     let before = measured(&env, "1");
     let reproduce = ["reproduce", &before, "--fake", "--fixed-clock", "--no-progress"];
-    let slower = ["--fake-slowdown", "1.5", "--only", "p50", "--format"];
+    let slower = ["--fake-slowdown", "1.5", "--metrics", "p50", "--format"];
     for command in [[&ab[..], &small].concat(), [&reproduce[..], &slower].concat()] {
         let output = |format| env.good(&[&command[..], &[format]].concat());
         assert!(output("md").starts_with("### perf-api: "));
@@ -306,7 +306,7 @@ fn standard_output_has_the_format_that_was_asked_for_and_nothing_else() {
 fn a_text_file_has_text_and_a_page_is_opened() {
     let env = TestEnv::new();
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let pair = ["report", "--compare", &before, &after, "--only", "p50"];
+    let pair = ["report", "--compare", &before, &after, "--metrics", "p50"];
     let printed = env.good(&[&pair[..], &["--format", "text"]].concat());
     assert!(printed.starts_with("before  "), "{printed}");
     assert!(!env.path("results/comparison.html").exists(), "nobody asked for a page");
@@ -330,7 +330,7 @@ fn a_text_file_has_text_and_a_page_is_opened() {
 fn what_made_the_job_fail_is_listed_in_every_format() {
     let env = TestEnv::new();
     let (before, after) = (measured(&env, "1"), measured(&env, "2"));
-    let pair = ["report", "--compare", &before, &after, "--only", "p50", "--fail-on"];
+    let pair = ["report", "--compare", &before, &after, "--metrics", "p50", "--fail-on"];
     let output =
         |verdicts, format| env.transcript(&[&pair[..], &[verdicts, "--format", format]].concat());
     let case = "express on redis, 1 worker, 100 connections, 1000 QPS";

@@ -125,7 +125,8 @@ fn what_broke_has_its_reason_in_every_format() {
     let env = TestEnv::new();
     let before = dataset(&env.good(&quick("1", &[])));
     let broken = dataset(&env.transcript(&quick("2", &["--fake-broken", "express"])));
-    let pair = ["report", "--compare", &before, &broken, "--only", "p50", "--fail-on", "regressed"];
+    let pair =
+        ["report", "--compare", &before, &broken, "--metrics", "p50", "--fail-on", "regressed"];
     let reason = "GET /cached-value was answered with status 404; expected status 200";
     for format in ["text", "md", "json", "junit"] {
         let output = env.transcript(&[&pair[..], &["--format", format]].concat());

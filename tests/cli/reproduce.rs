@@ -28,7 +28,7 @@ fn what_is_measured_again_is_the_same_experiment_and_is_compared() {
     assert!(output.contains(&format!("dataset {before}\n")), "{output}");
     assert!(output.contains("the same bytes"), "{output}");
     let slower: Vec<&str> =
-        AGAIN.into_iter().chain(["--fake-slowdown", "1.5", "--only", "metric=p50,p95"]).collect();
+        AGAIN.into_iter().chain(["--fake-slowdown", "1.5", "--metrics", "p50,p95"]).collect();
     insta::assert_snapshot!(env.transcript(&slower));
     // The latest is the slower one by now.
     let failing: Vec<&str> =

@@ -126,7 +126,8 @@ fn progress_of_a_search_has_an_estimate_as_its_total() {
 fn a_comparison_that_may_end_early_says_at_most() {
     let env = TestEnv::new();
     let ab = ["ab", "bundle.json", "bundle.json", "--fake", "--fixed-clock", "--until-decided"];
-    let output = env.transcript(&[&ab[..], &["--max", "20m", "--only", "p50"]].concat());
+    let output =
+        env.transcript(&[&ab[..], &["--max-duration", "20m", "--metrics", "p50"]].concat());
     assert!(
         output.contains("\n[1 of at most ") || output.contains("stderr\n[1 of at most "),
         "{output}"

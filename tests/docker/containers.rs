@@ -108,7 +108,15 @@ fn both_versions_of_an_interleaved_comparison_are_measured_in_containers() {
     let bundle = bundle_path();
     let mut ab = command(env!("CARGO_BIN_EXE_perf-api"));
     ab.arg("ab").args([&bundle, &bundle]).arg("--results").arg(results.path());
-    ab.args(["--launcher", "docker", "--apps", "express", "--stores", "redis", "--fit"]);
+    ab.args([
+        "--launcher",
+        "docker",
+        "--apps",
+        "express",
+        "--stores",
+        "redis",
+        "--allow-shared-cpus",
+    ]);
     ab.args(["--qps", "100", "--repetitions", "2", "--duration", "1s"]);
     let output = ab.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -77,7 +77,7 @@ endpoint = "/cached-value"
     fn run(&self, variables: &[(&str, &str)]) -> (Option<i32>, String) {
         let mut run = command(env!("CARGO_BIN_EXE_perf-api"));
         run.arg("run").arg(self.dir.path().join("case.toml")).arg("--bundle").arg(self.bundle());
-        run.args(["--fit", "--launcher", "process", "--results"]);
+        run.args(["--allow-shared-cpus", "--launcher", "process", "--results"]);
         run.arg(self.dir.path().join("results")).envs(variables.iter().copied());
         let output = run.output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())

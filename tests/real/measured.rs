@@ -16,7 +16,8 @@ pub fn cases(results: &Path) -> Vec<CaseAnalysis> {
         let id = store.names().await.unwrap().find("latest").unwrap();
         let dataset = Dataset::open(&store, id, Trust::Verify).await.unwrap();
         let (trials, histograms) = (dataset.trials().await, dataset.histograms().await);
-        analyse(&trials.unwrap(), &histograms.unwrap()).cases
+        let timeline = dataset.timeline().await.unwrap();
+        analyse(&trials.unwrap(), &histograms.unwrap(), &timeline).cases
     })
 }
 
@@ -76,7 +77,9 @@ pub fn capacity_of_3000(dir: &Path, results: &Path) -> String {
     let mut search = command(env!("CARGO_BIN_EXE_perf-api"));
     search.args(["capacity", "--slo", "p99<50ms,errors<0.1%", "--slo", "p50<1s"]);
     search.args(["--apps", "target", "--stores", "redis", "--qps", "1000,9000"]);
-    search.args(["--duration", "2s", "--launcher", "process", "--fit", "--bundle"]).arg(&bundle);
+    search
+        .args(["--duration", "2s", "--launcher", "process", "--allow-shared-cpus", "--bundle"])
+        .arg(&bundle);
     let output = search.arg("--results").arg(results).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
@@ -98,8 +101,16 @@ pub fn slower_version(dir: &Path, results: &Path) -> (i32, String) {
     });
     let mut ab = command(env!("CARGO_BIN_EXE_perf-api"));
     ab.arg("ab").args(&bundles).args(["--apps", "target", "--qps", "500", "--duration", "2s"]);
-    ab.args(["--repetitions", "5", "--launcher", "process", "--fit", "--fail-on", "regressed"]);
-    let output = ab.args(["--only", "metric=p50", "--results"]).arg(results).output().unwrap();
+    ab.args([
+        "--repetitions",
+        "5",
+        "--launcher",
+        "process",
+        "--allow-shared-cpus",
+        "--fail-on",
+        "regressed",
+    ]);
+    let output = ab.args(["--metrics", "p50", "--results"]).arg(results).output().unwrap();
     let both = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     (output.status.code().unwrap_or(-1), both.concat())
 }

@@ -46,7 +46,7 @@ for language, text in blocks:
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as spec:
             spec.write(text)
             spec.flush()
-            run(f"./perf-api run {spec.name} --fit --repetitions 1 --duration 1s --qps 500")
+            run(f"./perf-api run {spec.name} --allow-shared-cpus --repetitions 1 --duration 1s --qps 500")
     elif language == "perf-api-sql":
         run(f"./perf-api sql {shlex.quote(text)}")
     elif language == "sql":

@@ -3,34 +3,36 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{Factors, Fake, Format, LauncherChoice, Neighbours, Places, Run};
 use crate::cli::output::Channel;
 use crate::compare::Verdict;
 use crate::model::Metric;
+use crate::model::rules::DEFAULT_MARGIN;
 use crate::units::{HumanDuration, percent};
 
 /// How two datasets are compared.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Comparing")]
 pub(in crate::cli) struct Judge {
-    /// Compare only these, such as `metric=p95,p99`
-    #[arg(long, value_name = "METRICS")]
-    pub only: Vec<Only>,
-    /// Compare only cases for which this holds, in SQL: `workers = 4 AND app = 'express'`
+    /// Metrics to compare, such as `p95,p99` [default: all]
+    #[arg(long, alias = "only", value_name = "METRICS")]
+    pub metrics: Vec<MetricList>,
+    /// SQL condition on cases, such as `workers = 4 AND app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// The change that matters
+    /// Smallest change that matters
     #[arg(long, value_name = "SHARE", default_value_t)]
     pub margin: Share,
-    /// End with exit code 4 when there is such a verdict
+    /// Verdicts that make the command fail
     #[arg(long, value_enum, value_name = "VERDICTS", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
-    /// Compare although more differs than what is compared, and say so
+    /// Compare although more differs than the components under test
     #[arg(long)]
     pub force: bool,
-    /// The format; by default text and a page of a comparison, a page of a dataset
+    /// Output format [default: a page; of a comparison, text as well]
     #[arg(long, value_enum)]
     pub format: Option<ReportFormat>,
 }
@@ -47,14 +49,14 @@ impl Judge {
     /// What is to be compared: what was named, or everything.
     pub(in crate::cli) fn metrics(&self) -> Vec<Metric> {
         let is_named = |metric: &Metric| {
-            self.only.is_empty() || self.only.iter().any(|only| only.0.contains(metric))
+            self.metrics.is_empty() || self.metrics.iter().any(|list| list.0.contains(metric))
         };
         Metric::ALL.into_iter().filter(is_named).collect()
     }
 
     /// Whether nothing was asked of it.
     pub(in crate::cli) fn is_untouched(&self) -> bool {
-        self.only.is_empty()
+        self.metrics.is_empty()
             && self.condition.is_none()
             && self.fail_on.is_empty()
             && !self.force
@@ -62,11 +64,11 @@ impl Judge {
     }
 }
 
-/// Metrics, as `metric=p95,p99`.
+/// Metrics separated by commas; `--only` had `metric=` before them.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Only(pub Vec<Metric>);
+pub(in crate::cli) struct MetricList(pub Vec<Metric>);
 
-impl FromStr for Only {
+impl FromStr for MetricList {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -75,13 +77,19 @@ impl FromStr for Only {
     }
 }
 
+/// The metrics, so that the help lists them.
+fn metric_parser() -> impl TypedValueParser<Value = Metric> {
+    PossibleValuesParser::new(Metric::ALL.map(Metric::as_str))
+        .try_map(|name| name.parse::<Metric>())
+}
+
 /// A share between nothing and all, as `5%`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::cli) struct Share(pub f64);
 
 impl Default for Share {
     fn default() -> Self {
-        Self(0.05)
+        Self(DEFAULT_MARGIN)
     }
 }
 
@@ -137,22 +145,28 @@ pub(in crate::cli) enum ReportFormat {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Ab {
-    /// A bundle file, or a component folder that takes the place of the one of its name
+    /// Bundle file, or component folder that replaces the one of its name
     pub before: PathBuf,
-    /// What it is compared with: a bundle file or a component folder as well
+    /// Bundle file or component folder to compare it with
     pub after: PathBuf,
-    /// What to measure: `ab`, `quick`, `full`, or the path of a spec file
+    /// Spec: `ab`, `quick`, `full`, or the path of a TOML file
     #[arg(long, default_value = "ab")]
     pub spec: String,
-    /// End as soon as every group of cases has a verdict, and at the latest after `--max`
+    /// End as soon as every group of cases has a verdict
     #[arg(long)]
     pub until_decided: bool,
-    /// The most time for that
-    #[arg(long, value_name = "TIME", default_value = "1h", requires = "until_decided")]
-    pub max: HumanDuration,
+    /// Longest time that `--until-decided` may take
+    #[arg(
+        long,
+        alias = "max",
+        value_name = "TIME",
+        default_value = "1h",
+        requires = "until_decided"
+    )]
+    pub max_duration: HumanDuration,
     #[command(flatten)]
     pub judge: Judge,
-    /// The file to write; by default `comparison.html` in the results folder
+    /// File to write [default: comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -161,14 +175,13 @@ pub(in crate::cli) struct Ab {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Reproduce {
-    /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
+    /// Dataset: a tag, 6 or more digits of its id, `latest` or `latest~1`
     #[arg(default_value = "latest")]
     pub dataset: String,
-    /// Measure although this host is too small to give loader, app and store CPUs of their own; a dataset
-    /// whose parts shared them is measured so again without being asked
-    #[arg(long)]
-    pub fit: bool,
-    /// Say nothing while the run goes on
+    /// Let loader, app and store share CPUs; implied where the dataset's did
+    #[arg(long, alias = "fit")]
+    pub allow_shared_cpus: bool,
+    /// Hide progress
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]
@@ -177,7 +190,7 @@ pub(in crate::cli) struct Reproduce {
     pub fake: Fake,
     #[command(flatten)]
     pub judge: Judge,
-    /// The page of the comparison; `comparison.html` in the results folder when not given
+    /// File to write [default: comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -190,7 +203,7 @@ impl Reproduce {
         Run {
             remeasure: false,
             allow_missing: false,
-            fit: self.fit || may_share,
+            allow_shared_cpus: self.allow_shared_cpus || may_share,
             strict: false,
             launcher: match launcher {
                 "docker" => LauncherChoice::Docker,
@@ -209,18 +222,19 @@ impl Reproduce {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Trend {
-    /// The metric: rate, p50, p95, p99, p99.9, errors, app_cpu, store_cpu, app_memory, store_memory
+    /// Metric to show
+    #[arg(value_parser = metric_parser())]
     pub metric: Metric,
-    /// Only cases for which this holds, in SQL: `app = 'express'`
+    /// SQL condition on cases, such as `app = 'express'`
     #[arg(long = "where", value_name = "CONDITION")]
     pub condition: Option<String>,
-    /// The dataset that the others have to be comparable with
-    #[arg(long, value_name = "DATASET", default_value = "latest")]
-    pub like: String,
-    /// How to print it
+    /// Dataset that the others have to be comparable with
+    #[arg(long, alias = "like", value_name = "DATASET", default_value = "latest")]
+    pub baseline: String,
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }

@@ -14,17 +14,15 @@ pub(super) use comparing::{Ab, Judge, ReportFormat, Reproduce, Share, Trend};
 pub(super) use neighbours::Neighbours;
 pub(super) use serving::{Ask, Serve};
 
+use super::commands::completions::Completions;
+use super::commands::man::Man;
 use crate::load::{Behaviour, Distribution, LoaderRequest, Stall};
 use crate::model::{ComponentName, Order, Slo};
 use crate::plan::Overrides;
 use crate::process::{Pin, Supervised};
 use crate::units::{CpuSet, HumanDuration};
 
-/// A reproducible benchmark appliance for HTTP APIs.
-///
-/// Exit codes: 0 fine, 1 wrong input or a refusing system, 2 wrong usage, 3 trials failed,
-/// 4 what `--fail-on` names, 5 a corrupt dataset, 6 a missing file of one, 7 an unreadable one, 8 one of a newer version,
-/// 70 a defect of this program, 130 interrupted.
+/// A reproducible benchmark appliance for HTTP APIs
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(super) struct Args {
@@ -40,34 +38,38 @@ pub(super) enum Command {
     Quick(Run),
     /// Measure the reference matrix: 960 trials, about 6 hours
     Full(Run),
-    /// Go on with an interrupted run
+    /// Continue an interrupted run
     Resume(Resume),
     /// Show what a run would do: matrix, placement and time
     Plan(Plan),
-    /// Measure one stack against itself: how small a difference this host can tell
+    /// Measure how small a change this host can detect
     Calibrate(Run),
     /// Search for the highest rate that each stack sustains
     Capacity(Capacity),
-    /// Tell what of this host can disturb a measurement, and what to do about it
+    /// Check this host for what can disturb a measurement
     Doctor(Doctor),
-    /// Measure two versions by turns in one run, and compare them
+    /// Measure two versions interleaved in one run, and compare them
     Ab(Ab),
-    /// Show a dataset as one HTML file, or compare two
+    /// Show a dataset as one HTML page, or compare two
     Report(Report),
     /// Measure a dataset again from what it recorded, and compare old with new
     Reproduce(Reproduce),
-    /// Show a metric over all datasets that can be compared, and where it changed
+    /// Show a metric over all comparable datasets, and where it changed
     Trend(Trend),
     /// List, check, name, copy and remove datasets
     Results(Results),
-    /// Show all datasets in a browser: reports, comparisons, SQL, and a run as it goes on
+    /// Serve reports, comparisons, SQL and the current run to a browser
     Serve(Serve),
-    /// Ask every dataset at hand in SQL
+    /// Query all datasets in SQL
     Sql(Sql),
-    /// Print every table, column and function that SQL knows
+    /// List the tables, columns and functions of SQL
     Schema(Schema),
     /// Pin component folders in a bundle file
     Bundle(Bundle),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    Man(Man),
     /// Answer one question of the console in a browser
     #[command(hide = true)]
     Ask(Ask),
@@ -107,7 +109,7 @@ impl From<LoaderArgs> for LoaderRequest {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct RunSpec {
-    /// `quick`, `full`, or the path of a spec file
+    /// Spec: `quick`, `full`, or the path of a TOML file
     pub spec: String,
     #[command(flatten)]
     pub run: Run,
@@ -115,29 +117,28 @@ pub(super) struct RunSpec {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Run {
-    /// Measure the rest when a component cannot be had here (`quick` always does)
+    /// Measure without components that this host lacks (implied by `quick`)
     #[arg(long)]
     pub allow_missing: bool,
-    /// Measure although this host is too small to give loader, app and store CPUs of their own, and
-    /// mark each such trial (`quick` always does)
-    #[arg(long)]
-    pub fit: bool,
-    /// Refuse a host that is too small, and let trials that cannot be ranked count as failed
-    #[arg(long, conflicts_with = "fit")]
+    /// Let loader, app and store share CPUs on a small host (implied by `quick`)
+    #[arg(long, alias = "fit")]
+    pub allow_shared_cpus: bool,
+    /// Refuse a small host, and count trials that are not ranked as failed
+    #[arg(long, conflicts_with = "allow_shared_cpus")]
     pub strict: bool,
-    /// Where stacks run
+    /// How stacks are started
     #[arg(long, value_enum, value_name = "LAUNCHER", default_value_t = LauncherChoice::Auto)]
     pub launcher: LauncherChoice,
-    /// Load containers through a published port, as where their own addresses cannot be reached
+    /// Load containers through a published port
     #[arg(long)]
     pub publish: bool,
-    /// Forget what the loader was seen to drive here, and measure it
+    /// Measure again which rate the loader can drive on this host
     #[arg(long)]
     pub remeasure: bool,
-    /// The order in which trials are executed [default: randomised]
+    /// Order of trials [default: randomised]
     #[arg(long, value_enum, value_name = "ORDER")]
     pub order: Option<OrderChoice>,
-    /// Say nothing while the run goes on
+    /// Hide progress
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]
@@ -159,7 +160,7 @@ impl Run {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Capacity {
-    /// What has to be kept, such as `p99<50ms,errors<0.1%`; several searches share their trials
+    /// Limits to keep, such as `p99<50ms,errors<0.1%`; may be repeated
     #[arg(long, required = true, value_name = "LIMITS")]
     pub slo: Vec<Slo>,
     #[command(flatten)]
@@ -172,7 +173,7 @@ pub(super) enum OrderChoice {
     Randomised,
     /// Blocks of one repetition each, in the order of the spec
     Blocked,
-    /// Stack by stack with all its repetitions: what drifts meanwhile favours somebody
+    /// Stack by stack with all its repetitions; drift then favours some stacks
     Sequential,
 }
 
@@ -188,9 +189,9 @@ impl From<OrderChoice> for Order {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LauncherChoice {
-    /// In containers when the bundle has images and Docker answers, else as processes
+    /// In containers where bundle and Docker allow it, else as processes
     Auto,
-    /// As processes of this machine
+    /// As processes of this host
     Process,
     /// In containers of a Docker Engine
     Docker,
@@ -218,16 +219,16 @@ pub(super) struct Fake {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Resume {
-    /// The run, by the name of its folder in `journal`; the latest when not given
+    /// Run, by the name of its folder in `journal`
     #[arg(default_value = "latest")]
     pub run: String,
-    /// Go on although program, components or host are not the same, and record that
+    /// Continue although program, components or host differ, and record that
     #[arg(long)]
     pub force: bool,
-    /// Let trials that cannot be ranked count as failed
+    /// Count trials that are not ranked as failed
     #[arg(long)]
     pub strict: bool,
-    /// Say nothing while the run goes on
+    /// Hide progress
     #[arg(long)]
     pub no_progress: bool,
     #[command(flatten)]
@@ -240,30 +241,30 @@ pub(super) struct Resume {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Plan {
-    /// `quick`, `full`, or the path of a spec file
+    /// Spec: `quick`, `full`, or the path of a TOML file
     pub spec: String,
     #[command(flatten)]
     pub factors: Factors,
-    /// The bundle that pins the components
+    /// Bundle that pins the components
     #[arg(long, value_name = "FILE", env = "PERF_API_BUNDLE", default_value = "bundle.json")]
     pub bundle: PathBuf,
-    /// Plan for another host: what `lscpu --parse=CPU,CORE,NODE,MAXMHZ` prints there
+    /// Topology of another host: output of `lscpu --parse=CPU,CORE,NODE,MAXMHZ`
     #[arg(long, value_name = "FILE")]
     pub topology: Option<PathBuf>,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Doctor {
-    /// The most connections that the loader will open
+    /// Largest number of connections that the loader will open
     #[arg(long, value_name = "COUNT", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub connections: u32,
-    /// Forget what the loader was seen to drive here: the next run measures it
+    /// Let the next run measure again which rate the loader can drive
     #[arg(long)]
     pub remeasure: bool,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
@@ -286,25 +287,25 @@ pub(super) struct Factors {
     /// Stores, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub stores: Option<Vec<String>>,
-    /// Worker processes of the app
+    /// Worker processes of the app, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "COUNTS", allow_hyphen_values = true)]
     pub workers: Option<Vec<String>>,
-    /// Connections that the loader keeps open
+    /// Connections of the loader, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "COUNTS", allow_hyphen_values = true)]
     pub concurrency: Option<Vec<String>>,
     /// Target rates in requests per second, such as `0.5`, `1000` or `2.5k`
     #[arg(long, value_delimiter = ',', value_name = "RATES", allow_hyphen_values = true)]
     pub qps: Option<Vec<String>>,
-    /// How often each case is measured
+    /// Repetitions of each case
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub repetitions: Option<String>,
-    /// How long each trial offers load, such as `20s`
+    /// Duration of each trial, such as `20s`
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// Where the random order begins
+    /// Seed of the random order
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub seed: Option<String>,
-    /// How often a trial that failed is repeated at the end of its block
+    /// Repetitions of a failed trial, at the end of its block
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub retries: Option<String>,
 }
@@ -328,34 +329,34 @@ impl From<&Factors> for Overrides {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Places")]
 pub(super) struct Places {
-    /// The bundle that pins the components
+    /// Bundle that pins the components
     #[arg(long, value_name = "FILE", env = "PERF_API_BUNDLE", default_value = "bundle.json")]
     pub bundle: PathBuf,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Report {
-    /// The dataset: a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`
+    /// Dataset: a tag, 6 or more digits of its id, `latest` or `latest~1`
     #[arg(default_value = "latest")]
     pub dataset: String,
-    /// Compare two datasets: the one that is the measure, and the one that is judged
+    /// Compare two datasets: the baseline, and the one that is judged
     #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with_all = ["dataset", "unverified"])]
     pub compare: Option<Vec<String>>,
     #[command(flatten)]
     pub judge: Judge,
-    /// The file to write; `report.html` or `comparison.html` in the results folder when not given
+    /// File to write [default: report.html or comparison.html with the datasets]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Open the page in a browser
     #[arg(long)]
     pub open: bool,
-    /// Show the dataset without comparing it with its hashes; the report then says so
+    /// Show the dataset without verifying its hashes; the report says so
     #[arg(long)]
     pub unverified: bool,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }
@@ -364,7 +365,7 @@ pub(super) struct Report {
 pub(super) struct Results {
     #[command(subcommand)]
     pub command: ResultsCommand,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(
         long,
         value_name = "PLACE",
@@ -378,22 +379,24 @@ pub(super) struct Results {
 /// A dataset is named by a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`.
 #[derive(Debug, Subcommand)]
 pub(super) enum ResultsCommand {
-    /// Every dataset, the latest first
+    /// List datasets, the latest first
     List {
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// What a dataset's manifest says
+    /// Show the manifest of a dataset
     Show {
+        /// Dataset
         #[arg(default_value = "latest")]
         dataset: String,
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Compare datasets with their hashes, their schema, and themselves
+    /// Check hashes, schema and figures of datasets
     Verify {
+        /// Datasets to check
         #[arg(required_unless_present = "all")]
         datasets: Vec<String>,
         /// Check every dataset
@@ -402,16 +405,22 @@ pub(super) enum ResultsCommand {
     },
     /// Give a dataset a name
     Tag {
+        /// Dataset
         dataset: String,
+        /// Name
         tag: String,
-        /// Take the tag from another dataset
+        /// Move the tag from another dataset
         #[arg(long)]
         force: bool,
     },
-    /// Take a name away
-    Untag { tag: String },
+    /// Remove a name
+    Untag {
+        /// Name
+        tag: String,
+    },
     /// Remove a dataset for good
     Remove {
+        /// Dataset
         dataset: String,
         /// Do not ask
         #[arg(long)]
@@ -422,22 +431,28 @@ pub(super) enum ResultsCommand {
     },
     /// Write a dataset to one file
     Export {
+        /// Dataset
         dataset: String,
-        /// The file, such as `mine.tar.zst`
+        /// File to write, such as `mine.tar.zst`
         file: PathBuf,
     },
     /// Check an exported dataset and add it
-    Import { file: PathBuf },
-    /// Copy a dataset to another place
+    Import {
+        /// File that `export` wrote
+        file: PathBuf,
+    },
+    /// Copy a dataset to another dataset store
     Push {
+        /// Dataset
         dataset: String,
-        /// A folder, s3://BUCKET/PREFIX, gs://… or az://…
+        /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
         to: String,
     },
-    /// Copy a dataset from another place
+    /// Copy a dataset from another dataset store
     Pull {
-        /// A folder, s3://BUCKET/PREFIX, gs://… or az://…
+        /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
         from: String,
+        /// Dataset
         #[arg(default_value = "latest")]
         dataset: String,
     },
@@ -445,22 +460,22 @@ pub(super) enum ResultsCommand {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Sql {
-    /// The query; a prompt when neither a query, a file nor input is given
+    /// Query [default: standard input, or a prompt]
     #[arg(conflicts_with = "file", allow_hyphen_values = true)]
     pub query: Option<String>,
-    /// The file of the query
+    /// File that holds the query
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// How to print the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
     pub format: AnswerFormat,
-    /// Ask one dataset alone; its name as everywhere
+    /// Query one dataset alone
     #[arg(long, value_name = "DATASET")]
     pub dataset: Option<String>,
-    /// Do not compare datasets with their hashes, and leave out those without a manifest
+    /// Query without verifying hashes; datasets without a manifest are left out
     #[arg(long)]
     pub unverified: bool,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }
@@ -469,10 +484,9 @@ pub(super) struct Sql {
 pub(super) enum AnswerFormat {
     /// For people
     Table,
-    /// With a header; a text that begins with = + - @ gets a quote before it, so that no spreadsheet
-    /// runs it. json and parquet have the raw text
+    /// With a header; a quote before text that a spreadsheet would run
     Csv,
-    /// An object a line
+    /// One object a line
     Json,
     /// One file, on standard output
     Parquet,
@@ -480,7 +494,7 @@ pub(super) enum AnswerFormat {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Schema {
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
@@ -490,13 +504,13 @@ pub(super) struct Bundle {
     /// Component folders, each with a component.toml
     #[arg(required = true)]
     pub folders: Vec<PathBuf>,
-    /// The file to write
+    /// File to write
     #[arg(short, long, value_name = "FILE", default_value = "bundle.json")]
     pub output: PathBuf,
-    /// The folder of images that `tools/make-images` made
+    /// Folder of images that `tools/make-images` made
     #[arg(long, value_name = "FOLDER")]
     pub images: Option<PathBuf>,
-    /// Who makes it
+    /// Name of the tool that makes the bundle
     #[arg(long, value_name = "NAME", default_value = "make")]
     pub provider: String,
 }

@@ -6,10 +6,10 @@ use clap::Args as ClapArgs;
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(in crate::cli) struct Neighbours {
-    /// Wait while another run measures on the same CPUs
+    /// Wait while another run uses the same CPUs
     #[arg(long)]
     pub wait: bool,
-    /// Measure beside another run; trials of both are marked `host_busy`
+    /// Measure beside another run, and mark trials of both `host_busy`
     #[arg(long, conflicts_with = "wait")]
     pub allow_busy: bool,
     /// The folder in which runs of this machine reserve their CPUs

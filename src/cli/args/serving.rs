@@ -8,16 +8,16 @@ use crate::cli::serve::parse_host;
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Serve {
-    /// The loopback address to serve at; port 0 takes one that is free
+    /// Loopback address to listen at; port 0 selects a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8321")]
     pub listen: SocketAddr,
-    /// Also answer requests for this host name, as behind a proxy
+    /// Additional host name to accept, as behind a proxy
     #[arg(long, value_name = "NAME", value_parser = parse_host)]
     pub allow_host: Vec<String>,
-    /// Open it in the browser
+    /// Open the page in a browser
     #[arg(long)]
     pub open: bool,
-    /// Where datasets are: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
     #[arg(long, value_name = "PLACE", env = "PERF_API_RESULTS", default_value = "results")]
     pub results: String,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::compare::{ALPHA, judge};
+use super::compare::judge;
 use super::conclude::conclude_sides;
 use super::measure::{
     Backend, Environment, check_room, has_images, host_checks, interrupted, prepare,
@@ -14,13 +14,14 @@ use super::reserve::{lock, reserve};
 use super::run::without;
 use super::{experiment, missing};
 use crate::cli::args::LauncherChoice;
-use crate::cli::error::{CliError, INTERRUPTED};
+use crate::cli::error::CliError;
 use crate::cli::floors::forget;
 use crate::cli::output::{Progress, note};
 use crate::cli::{args, location};
 use crate::compare::{Rules, is_decided, looks};
 use crate::host::Reservation;
 use crate::id::RunId;
+use crate::model::rules::{ALPHA, Exit};
 use crate::model::{
     Bundle, Ceiling, Check, ComponentKind, ComponentName, Experiment, Interleaved, Metric, Plan,
     differing_facts, with_causes,
@@ -57,7 +58,7 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
         experiment.repetitions = blocks_within(&experiment, args)?;
     }
     let plan = plan(&experiment, run.order());
-    check_room(&plan, &worlds[0].topology()?, run.fit)?;
+    check_room(&plan, &worlds[0].topology()?, run.allow_shared_cpus)?;
     for (world, bundle) in worlds.iter().zip(&bundles) {
         prepare(world, &experiment, bundle).await?;
     }
@@ -83,7 +84,7 @@ pub(in crate::cli) async fn ab(args: &args::Ab) -> Result<ExitCode, CliError> {
     let [before, after] = sealed[..] else {
         let mut error = CliError::new("no block was measured whole on both sides")
             .hint("a block is one repetition of every case on both sides");
-        error.code = if name.is_some() { INTERRUPTED } else { error.code };
+        error.code = if name.is_some() { Exit::Interrupted } else { error.code };
         return Err(error);
     };
     if let Some(name) = name {
@@ -197,13 +198,13 @@ async fn world(
 fn blocks_within(experiment: &Experiment, args: &args::Ab) -> Result<u32, CliError> {
     let one = Experiment { repetitions: 1, ..experiment.clone() };
     let both = estimate(&plan(&one, args.run.order())) * 2;
-    let fitting = args.max.0.as_secs_f64() / both.as_secs_f64();
+    let fitting = args.max_duration.0.as_secs_f64() / both.as_secs_f64();
     if fitting < f64::from(MIN_BLOCKS) {
         return Err(CliError::new(format!(
             "in {} there is time for {fitting:.1} repetitions, and fewer than {MIN_BLOCKS} decide nothing",
-            args.max
+            args.max_duration
         ))
-        .hint("raise `--max`, or measure fewer cases or shorter trials"));
+        .hint("raise `--max-duration`, or measure fewer cases or shorter trials"));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1000")]
     Ok(fitting.min(1000.0) as u32)
@@ -320,7 +321,7 @@ impl Sides<'_> {
             return false;
         }
         let metrics = self.args.judge.metrics();
-        let deciding: Vec<Metric> = match self.args.judge.only.is_empty() {
+        let deciding: Vec<Metric> = match self.args.judge.metrics.is_empty() {
             true => DECIDING.to_vec(),
             false => metrics.clone(),
         };

@@ -14,10 +14,11 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::error::{CliError, USER_ERROR};
+use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::cli::{args, location};
 use crate::clock::Stopwatch;
+use crate::model::rules::Exit;
 use crate::process::limit_memory;
 use crate::query::{Limits, Rows, Session, Trust};
 
@@ -98,9 +99,7 @@ pub(in crate::cli) fn ask(args: &args::Ask) -> Result<ExitCode, CliError> {
             answer.took_ms = watch.elapsed().as_millis();
             (serde_json::to_string(&answer), ExitCode::SUCCESS)
         }
-        Err(error) => {
-            (serde_json::to_string(&Unanswered::from(&error)), ExitCode::from(USER_ERROR))
-        }
+        Err(error) => (serde_json::to_string(&Unanswered::from(&error)), Exit::Error.into()),
     };
     print(&json.map_err(|error| CliError::new(error.to_string()))?)?;
     Ok(code)

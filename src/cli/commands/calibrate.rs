@@ -10,6 +10,7 @@ use crate::cli::args;
 use crate::cli::error::CliError;
 use crate::cli::output::{print, table};
 use crate::compare::{Calibration, MIN_SESSIONS, Side};
+use crate::model::rules::ALPHA;
 use crate::model::{Experiment, Metric};
 use crate::stats::t_quantile;
 
@@ -40,7 +41,8 @@ fn between_runs(known: Option<&Calibration>) -> String {
         })
         .filter_map(|(metric, scatter)| {
             let scatter = scatter?;
-            let most = (scatter.variance.sqrt() * t_quantile(0.975, scatter.df)).exp_m1();
+            let most =
+                (scatter.variance.sqrt() * t_quantile(1.0 - ALPHA / 2.0, scatter.df)).exp_m1();
             Some(format!("{metric} {:.1} %", most * 100.0))
         })
         .collect();

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::report::{shown, write_text};
 use crate::cli::args::{self, ReportFormat};
-use crate::cli::error::{CliError, REGRESSED};
+use crate::cli::error::CliError;
 use crate::cli::location;
 use crate::cli::output::{note, print};
 use crate::cli::verdicts::{MAX_SHOWN, verdicts};
@@ -16,6 +16,7 @@ use crate::compare::{
     same_host_class,
 };
 use crate::id::DatasetId;
+use crate::model::rules::{ALPHA, Exit};
 use crate::model::{Case, Interleaved, Order};
 use crate::query::{Dataset, Trust};
 use crate::report::{
@@ -159,9 +160,6 @@ async fn gather(
     })
 }
 
-/// The false discovery rate of a whole comparison: where nothing changed, the chance of any alarm.
-pub(super) const ALPHA: f64 = 0.05;
-
 /// Why two datasets are not compared, unless somebody insists.
 pub(in crate::cli) fn refusal(noted: &[Noted]) -> CliError {
     let suspicious = noted.iter().filter(|one| one.class == Class::Suspicious);
@@ -252,7 +250,7 @@ fn exit_code(report: &ComparisonReport) -> ExitCode {
     match failure_text(report) {
         Some(found) => {
             note(&format!("`--fail-on`: {found}"));
-            ExitCode::from(REGRESSED)
+            Exit::FailOn.into()
         }
         None => ExitCode::SUCCESS,
     }

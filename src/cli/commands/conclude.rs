@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use super::compare::side;
 use super::measure::place_flag;
 use super::report::{shown, verified, write};
-use crate::cli::error::{CliError, TRIALS_FAILED};
+use crate::cli::error::CliError;
 use crate::cli::location;
 use crate::cli::output::{Channel, capacity_table, case_table, note};
 use crate::id::DatasetId;
+use crate::model::rules::Exit;
 use crate::model::{Flag, MAX_LINE_CHARS, Stage, TrialRow, one_line};
 use crate::report::Report;
 use crate::run::{MAX_FAILURES, Recorded, RunSummary};
@@ -102,11 +103,11 @@ fn exit_code(trials: &Trials, side: &str, is_strict: bool) -> ExitCode {
     let Trials { total, failed, left_out } = *trials;
     if failed > 0 {
         note(&format!("{failed} of {total} trials{side} failed"));
-        return ExitCode::from(TRIALS_FAILED);
+        return Exit::TrialsFailed.into();
     }
     if is_strict && left_out > 0 {
         note(&format!("`--strict`: trials{side} that cannot be ranked count as failed"));
-        return ExitCode::from(TRIALS_FAILED);
+        return Exit::TrialsFailed.into();
     }
     ExitCode::SUCCESS
 }

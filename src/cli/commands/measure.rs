@@ -224,7 +224,7 @@ pub(super) fn check_room(
         return Ok(());
     }
     Err(CliError::new(room)
-        .hint("`--fit` lets them share CPUs; each such trial is then marked `cpus_shared`")
+        .hint("`--allow-shared-cpus` lets them share CPUs; each such trial is then marked `cpus_shared`")
         .hint("fewer `--workers` or a lower `--qps` want fewer"))
 }
 

@@ -95,15 +95,15 @@ async fn gather(
     histograms: &BTreeMap<u64, Histogram>,
     trials_parquet: Vec<u8>,
 ) -> Result<Report, CliError> {
-    let trials = dataset.trials().await?;
+    let (trials, timeline) = (dataset.trials().await?, dataset.timeline().await?);
     Ok(Report {
         dataset: id,
         manifest,
         is_verified: true,
-        analysis: analyse(&trials, histograms),
+        analysis: analyse(&trials, histograms, &timeline),
         trials,
         residuals: dataset.residuals().await?,
-        timeline: dataset.timeline().await?,
+        timeline,
         resources: dataset.resources().await?,
         trials_parquet,
     })

@@ -201,7 +201,7 @@ async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<Exi
         };
         print(&format!("{:<10} {}  {what}\n", condition.as_str(), id.short()))?;
     }
-    Ok(ExitCode::from(condition_code(worst)))
+    Ok(condition_code(worst).into())
 }
 
 async fn remove(

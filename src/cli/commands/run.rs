@@ -48,7 +48,7 @@ pub(super) async fn execute(
     let allowed = args.allow_missing || is_smoke_run;
     let experiment = without(experiment, &missing, bundle, &world, allowed)?;
     let plan = crate::plan::plan(&experiment, order);
-    check_room(&plan, &world.topology()?, args.fit || is_smoke_run && !args.strict)?;
+    check_room(&plan, &world.topology()?, args.allow_shared_cpus || is_smoke_run && !args.strict)?;
     prepare(&world, &experiment, bundle).await?;
     if args.remeasure {
         forget()?;

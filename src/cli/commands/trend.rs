@@ -10,18 +10,17 @@ use crate::cli::output::{note, print, table};
 use crate::cli::{args, location};
 use crate::compare::{Side, is_comparable, levels, noted};
 use crate::model::Metric;
+use crate::model::rules::ALPHA;
 use crate::report::value_text;
 use crate::stats::{Change, change_dates, change_points};
 
-/// The chance of a change point in a series without one.
-const SIGNIFICANCE: f64 = 0.05;
 /// Fewer datasets have no history.
 const MIN_DATASETS: usize = 6;
 
 pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliError> {
     let store = location::open(&args.results)?;
-    let like = location::find(&store, &args.like).await?;
-    let like = side(&store, like, args.condition.as_deref()).await?;
+    let baseline = location::find(&store, &args.baseline).await?;
+    let baseline = side(&store, baseline, args.condition.as_deref()).await?;
     let mut sides: Vec<Side> = Vec::new();
     let mut left_out = 0;
     for listed in store.list().await? {
@@ -30,24 +29,24 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
             continue;
         }
         let is_of_a_pair = listed.manifest.as_ref().is_ok_and(|one| one.interleaved.is_some());
-        if is_of_a_pair && listed.id != like.dataset {
+        if is_of_a_pair && listed.id != baseline.dataset {
             left_out += 1;
             continue;
         }
         let one = side(&store, listed.id, args.condition.as_deref()).await?;
-        match is_comparable(&noted(&one, &like)) {
+        match is_comparable(&noted(&one, &baseline)) {
             true => sides.push(one),
             false => left_out += 1,
         }
     }
     sides.sort_by_key(|side| (side.manifest.started, side.dataset));
-    let levels = levels(&sides, &like, args.metric);
+    let levels = levels(&sides, &baseline, args.metric);
     let known: Vec<(usize, f64)> =
         levels.iter().enumerate().filter_map(|(place, level)| Some((place, (*level)?))).collect();
     // Changes are ratios; of shares that may be zero, differences.
     let scaled = |level: f64| if args.metric == Metric::Errors { level } else { level.ln() };
     let series: Vec<f64> = known.iter().map(|(_, level)| scaled(*level)).collect();
-    let found = change_dates(&series, &change_points(&series, SIGNIFICANCE, 1));
+    let found = change_dates(&series, &change_points(&series, ALPHA, 1));
     let in_sides = |change: &Change| Change {
         candidates: change.candidates.iter().map(|&place| known[place].0).collect(),
     };
@@ -78,7 +77,7 @@ pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliErr
     if left_out > 0 {
         note(&format!(
             "{left_out} datasets cannot be compared with {} and are left out",
-            like.dataset.short()
+            baseline.dataset.short()
         ));
     }
     if known.len() < MIN_DATASETS {

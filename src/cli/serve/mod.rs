@@ -23,8 +23,9 @@ use tokio::sync::{Semaphore, watch};
 use self::door::Door;
 pub(super) use self::door::parse_host;
 use self::work::Work;
-use super::error::{CliError, DEFECT, USER_ERROR};
+use super::error::CliError;
 use crate::id::DatasetId;
+use crate::model::rules::Exit;
 use crate::report::{Message, ServedPage, message_page};
 use crate::store::{Store, StoreError};
 
@@ -126,8 +127,8 @@ struct Refused {
 impl From<CliError> for Refused {
     fn from(error: CliError) -> Self {
         let status = match error.code {
-            USER_ERROR => StatusCode::BAD_REQUEST,
-            DEFECT => StatusCode::INTERNAL_SERVER_ERROR,
+            Exit::Error => StatusCode::BAD_REQUEST,
+            Exit::Defect => StatusCode::INTERNAL_SERVER_ERROR,
             // The dataset is not what it should be.
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

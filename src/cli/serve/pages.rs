@@ -114,7 +114,7 @@ pub(super) async fn comparison(
         let names = store.names().await?;
         let pair = [names.find(&asked.before)?, names.find(&asked.after)?];
         let judge = Judge {
-            only: vec![],
+            metrics: vec![],
             condition: None,
             margin,
             fail_on: vec![],

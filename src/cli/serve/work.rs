@@ -8,7 +8,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Refused;
-use crate::cli::error::{CliError, DEFECT};
+use crate::cli::error::CliError;
+use crate::model::rules::Exit;
 
 /// Pages that are made at the same time, and queries that are answered.
 const MAX_AT_ONCE: usize = 2;
@@ -53,7 +54,7 @@ impl Work {
         let done = self.handle.spawn_blocking(move || handle.block_on(make())).await;
         done.unwrap_or_else(|panicked| {
             let mut error = CliError::new(format!("a defect of this program: {panicked}"));
-            error.code = DEFECT;
+            error.code = Exit::Defect;
             Err(error.into())
         })
     }

@@ -160,8 +160,8 @@ const charts = {
       const rows = shown(atTarget).filter((row) => ofSeries(series, row) && cases.rate(row) !== null);
       const one = rows.find((row) => cases.workers(row) === 1);
       // A target that is met says nothing of what more workers are good for.
-      const isFull = one !== undefined && cases.valid(one) > 0 && cases.rate(one) < state.target * constants.kept;
-      const atLeast = (row) => (cases.rate(row) < state.target * constants.kept ? "" : "at least ");
+      const isFull = one !== undefined && cases.valid(one) > 0 && cases.is_missed(one) === 1;
+      const atLeast = (row) => (cases.is_missed(row) === 1 ? "" : "at least ");
       const efficiency = (row) => (!isFull || !cases.valid(row) ? "" : `, efficiency ${atLeast(row)}${Math.round((cases.rate(row) / cases.rate(one) / cases.workers(row)) * 100)} %`);
       const words = (row) => `${whatItIs(row)}<br>${rate.words(row)}${efficiency(row)}<br>${validity(row)}`;
       if (series.kind === "cases") return put(trace, rows, plainAxis((row) => cases.workers(row)), rate, words);
