@@ -51,7 +51,7 @@ fn every_command_has_a_manual_page() {
     }
     assert!(!env.path("pages/man1/perf-api-supervise.1").exists(), "a hidden command has a page");
     env.write("file", "");
-    let refused = env.told(&["man", "file/man1"]);
+    let refused = env.transcript(&["man", "file/man1"]);
     assert!(refused.starts_with("exit 1\n"), "{refused}");
     assert!(refused.contains("cannot write manual pages to file/man1: "), "{refused}");
 }

@@ -72,7 +72,7 @@ fn a_renamed_option_keeps_its_old_spelling() {
     dataset("1", "--fit");
     dataset("2", "--fit");
     let compare = ["report", "--compare", "latest~1", "latest", "--force", "--format", "json"];
-    let with = |command: &[&str], option: &[&str]| env.told(&[command, option].concat());
+    let with = |command: &[&str], option: &[&str]| env.transcript(&[command, option].concat());
     let metrics = with(&compare, &["--metrics", "p50,p95"]);
     assert!(metrics.starts_with("exit 0"), "{metrics}");
     assert_eq!(metrics, with(&compare, &["--only", "metric=p50,p95"]));
