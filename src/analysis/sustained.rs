@@ -56,7 +56,7 @@ impl SustainedLoad {
 pub fn sustained_loads(
     trials: &[(&TrialRow, &Evidence)],
     concurrency: u32,
-    limit: LatencyLimit,
+    limit: Option<LatencyLimit>,
 ) -> Vec<SustainedLoad> {
     let own: Vec<&(&TrialRow, &Evidence)> =
         trials.iter().filter(|(trial, _)| trial.case.concurrency == concurrency).collect();
@@ -82,7 +82,11 @@ pub fn sustained_loads(
 }
 
 /// What one trial says; `None` when it does not count.
-fn repetition(trial: &TrialRow, evidence: &Evidence, limit: LatencyLimit) -> Option<Sustained> {
+fn repetition(
+    trial: &TrialRow,
+    evidence: &Evidence,
+    limit: Option<LatencyLimit>,
+) -> Option<Sustained> {
     if let Some(failure) = &trial.failure {
         return (failure.stage == Stage::Load).then_some(Sustained::No);
     }
@@ -95,8 +99,10 @@ fn repetition(trial: &TrialRow, evidence: &Evidence, limit: LatencyLimit) -> Opt
         return None;
     }
     let Some(keeps_pace) = evidence.keeps_pace else { return Some(Sustained::Unknown) };
-    let of_limit = Sustained::of_latency(evidence.percentiles[limit.percentile], limit.longest);
-    Some(Sustained::of_limits(keeps_pace && !has_failed_requests, [of_limit]))
+    let of_limit = |limit: LatencyLimit| {
+        Sustained::of_latency(evidence.percentiles[limit.percentile], limit.longest)
+    };
+    Some(Sustained::of_limits(keeps_pace && !has_failed_requests, limit.map(of_limit)))
 }
 
 impl LatencyLimit {
@@ -141,8 +147,11 @@ mod tests {
             .collect();
         let trials: Vec<_> = trials.iter().map(|(trial, _)| trial).zip(&evidence).collect();
         let limit = LatencyLimit { percentile: 2, longest: Nanos(20_000_000) };
-        assert!(sustained_loads(&trials, 7, limit).is_empty(), "no trial has these connections");
-        let loads = sustained_loads(&trials, 100, limit);
+        assert!(
+            sustained_loads(&trials, 7, Some(limit)).is_empty(),
+            "no trial has these connections"
+        );
+        let loads = sustained_loads(&trials, 100, Some(limit));
         let whole = |rate: Rps| rate.as_whole().unwrap();
         (loads[0].rps.map(whole), loads[0].next.map(|(rate, known)| (whole(rate), known)))
     }

@@ -1,11 +1,11 @@
-//! Verdicts on the terminal: what changed, then the groups, then how much there is of everything.
+//! Verdicts on the terminal: the headline, the cases that changed, the groups, then the counts.
 
 use super::output::{table, visible};
 use crate::compare::{Class, Factor, GroupFinding, Verdict};
 use crate::model::Metric;
 use crate::report::{
-    ComparisonReport, basis_text, broken_sentence, change_text, group_sentence, interval_text,
-    smallest_text, summary, value_text,
+    ComparisonReport, basis_text, broken_sentence, change_text, comparison_headline,
+    group_sentence, interval_text, smallest_text, summary, value_text,
 };
 
 /// Cases that are shown beside a page, which has all.
@@ -14,7 +14,7 @@ pub(super) const MAX_SHOWN: usize = 40;
 /// A comparison for the terminal, with at most so many cases.
 pub(super) fn verdicts(report: &ComparisonReport, max_shown: usize) -> String {
     let comparison = &report.comparison;
-    let mut text = String::new();
+    let mut text = format!("{}\n\n", visible(&comparison_headline(report)));
     let side = |id: crate::id::DatasetId, manifest: &crate::store::Manifest| {
         format!("{}  {}, {}", id.short(), visible(&manifest.experiment.name), manifest.started)
     };
@@ -41,10 +41,10 @@ pub(super) fn verdicts(report: &ComparisonReport, max_shown: usize) -> String {
 fn cases(report: &ComparisonReport, max_shown: usize) -> String {
     let listed = report.listed();
     if listed.is_empty() {
-        return format!("\n{}.\n", report.comparison.headline());
+        return String::new();
     }
     let header =
-        ["verdict", "metric", "case", "before", "after", "change", "interval", "could see"];
+        ["verdict", "metric", "case", "before", "after", "change", "interval", "detectable"];
     let rows: Vec<Vec<String>> = listed
         .iter()
         .take(max_shown)
@@ -79,7 +79,7 @@ fn groups(report: &ComparisonReport) -> String {
     shown.sort_by_key(|group| (group.factor, group.finding.verdict));
     let mut text = String::new();
     if !shown.is_empty() {
-        text.push_str("\nTogether:\n");
+        text.push_str("\nGroups of cases:\n");
     }
     for group in &shown {
         let verdict = group.finding.verdict.as_str();

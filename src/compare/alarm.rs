@@ -1,17 +1,17 @@
-//! What makes the verdicts of a comparison doubtful as a whole.
+//! Reasons to doubt all verdicts of a comparison.
 
 use super::effect::{Cell, pooled, to_change};
 use super::{Rules, Side, gate};
 use crate::model::Metric;
 
-/// The share of cases that have to move one way before they are said to have moved together.
+/// The share of cases that have to change in one direction to count as a common change.
 const TOGETHER: f64 = 0.9;
-/// Fewer cases move together by chance.
+/// Fewer cases may change in one direction by chance.
 const MIN_CASES: usize = 4;
-/// A smaller common change is no news.
+/// A smaller common change is not reported.
 const MIN_CHANGE: f64 = 0.02;
 
-/// Whether what had no reason to change has changed, nearly all of it in one direction.
+/// Whether nearly all cases with the same components on both sides changed in one direction.
 pub(super) fn alarms(
     before: &Side,
     after: &Side,
@@ -29,28 +29,29 @@ pub(super) fn alarms(
             )
     };
     let controls: Vec<&Cell<'_>> = cells.iter().filter(is_control).collect();
-    let told = [Metric::Rate, Metric::P50, Metric::P95].into_iter().filter_map(|metric| {
+    let alarms = [Metric::Rate, Metric::P50, Metric::P95].into_iter().filter_map(|metric| {
         let own: Vec<&Cell<'_>> =
             controls.iter().filter(|cell| cell.metric == metric).copied().collect();
         alarm(metric, &own, rules)
     });
-    told.collect()
+    alarms.collect()
 }
 
-/// The variance between runs is left out on purpose: that the host moved is what is looked for.
+/// The variance between runs is left out on purpose: a change of the host is what is to be found.
 fn alarm(metric: Metric, controls: &[&Cell<'_>], rules: &Rules) -> Option<String> {
     if controls.len() < MIN_CASES {
         return None;
     }
     let estimate = pooled(controls, None)?;
-    let same_way = controls.iter().filter(|cell| cell.change() * estimate.value > 0.0).count();
+    let same_direction =
+        controls.iter().filter(|cell| cell.change() * estimate.value > 0.0).count();
     #[expect(clippy::cast_precision_loss, reason = "there are few cases")]
-    let are_together = same_way as f64 >= controls.len() as f64 * TOGETHER;
+    let are_together = same_direction as f64 >= controls.len() as f64 * TOGETHER;
     let change = to_change(metric, estimate.value);
     let is_alarming = are_together && change.abs() > MIN_CHANGE && estimate.p() < rules.alpha / 3.0;
     is_alarming.then(|| {
         format!(
-            "{same_way} of {} cases whose components are the same on both sides moved one way in {}, by {:+.1} % on average: the host probably changed, and verdicts may be its doing",
+            "{same_direction} of {} cases whose components are the same on both sides changed in one direction in {}, by {:+.1} % on average: the host probably changed, which may explain the verdicts",
             controls.len(),
             metric.title(),
             change * 100.0,

@@ -1,5 +1,5 @@
-//! What a host's calibrations tell: how much repetitions scatter, and by how much two runs differ
-//! although nothing changed.
+//! A host's calibrations: how much repetitions scatter, and how much two runs differ when nothing
+//! changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use crate::model::{Case, Metric, Sample};
 use crate::stats::{Scatter, smallest_ratio};
 use crate::units::Rps;
 
-/// Fewer runs may be alike by luck, and would then promise too much.
+/// Fewer runs may agree by luck, and would underestimate the variance.
 pub const MIN_SESSIONS: usize = 4;
 
-/// What is known of a host from measuring one stack again and again.
+/// Repeated measurements of one stack on a host.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     /// The values of each run, by metric.
@@ -34,16 +34,15 @@ impl Calibration {
         (!sessions.is_empty()).then_some(Self { sessions })
     }
 
-    /// How many runs it is known from.
+    /// The number of runs.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.len()
     }
 
-    /// What the difference of two runs of so many repetitions has as variance although nothing changed:
-    /// twice that of the means over as many blocks of the calibrations. (A part of it is chance within
-    /// runs, which is counted twice: that is on the safe side.) `None` where it is not known, since it
-    /// takes [`MIN_SESSIONS`].
+    /// The variance of the difference between two runs of so many repetitions when nothing changed: twice
+    /// that of the means over as many blocks of the calibrations. (It includes variance within runs, which
+    /// is thus counted twice: a conservative choice.) `None` with fewer than [`MIN_SESSIONS`] runs.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "there are few sessions")]
     pub fn between_runs(&self, metric: Metric, repetitions: usize) -> Option<Scatter> {
@@ -66,8 +65,8 @@ impl Calibration {
         Some(Scatter { variance: 2.0 * variance, df })
     }
 
-    /// The smallest ratio that so many repetitions against as many tell on this host, at the calibrated
-    /// rate that is nearest to `target_rps`: from the pooled scatter within sessions.
+    /// The smallest ratio that so many repetitions on each side detect on this host, at the calibrated rate
+    /// that is nearest to `target_rps`: from the pooled scatter within sessions.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
     pub fn floor(&self, metric: Metric, target_rps: Rps, repetitions: usize) -> Option<f64> {
@@ -88,8 +87,8 @@ impl Calibration {
     }
 }
 
-/// The values of the cases whose metric is known exactly. Where one repetition is a bound the case is left
-/// out: the others are the faster ones.
+/// The values of the cases whose metric is known exactly. A case with a bound in any repetition is left
+/// out, since its other repetitions are the faster ones.
 pub(super) fn exact_values(samples: &[Sample], metric: Metric) -> Values {
     let (mut values, mut bounded) = (Values::new(), BTreeSet::new());
     for sample in samples {

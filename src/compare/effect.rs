@@ -6,11 +6,11 @@ use super::Known;
 use crate::model::{Case, Metric, Sample};
 use crate::stats::{Estimated, Scatter, rank_sum_p, signed_rank_p};
 
-/// What a metric resolves at best: buckets of latency are 0.1 % wide, and CPU time is told in ticks.
+/// The best resolution of a metric: buckets of latency are 0.1 % wide, and CPU time is counted in ticks.
 /// No scatter is taken to be smaller.
 const RESOLUTION: f64 = 1e-3;
-/// What ranks have to say before a case is said to have changed: an outlier that moves a mean moves a
-/// single rank.
+/// The largest p value of a rank test that confirms a change of a case: an outlier that moves a mean moves
+/// only one rank.
 const MAX_RANK_P: f64 = 0.1;
 
 /// Values on the scale of effects, by block.
@@ -55,14 +55,13 @@ pub(super) struct Cell<'a> {
     samples: Samples,
 }
 
-/// What the change of a case is the mean of.
+/// The samples whose mean is the change of a case.
 #[derive(Clone, Debug)]
 enum Samples {
-    /// Differences of the sides in each block: both were measured in it, so what it does to both is
-    /// not in them.
+    /// Differences of the sides in each block: an effect of the block on both cancels out.
     Paired(Blocks),
-    /// Two sides that know nothing of each other.
-    Apart,
+    /// Two independent sides.
+    Independent,
 }
 
 impl<'a> Cell<'a> {
@@ -77,16 +76,16 @@ impl<'a> Cell<'a> {
             |(block, value): (&u32, &f64)| Some((*block, after.values.get(block)? - value));
         let samples = match is_interleaved {
             true => Samples::Paired(before.values.iter().filter_map(difference).collect()),
-            false => Samples::Apart,
+            false => Samples::Independent,
         };
         Self { case, metric, before, after, samples }
     }
 
-    /// What is independent: the differences, or the values of each side.
+    /// The independent samples: the differences, or the values of each side.
     fn arms(&self) -> Vec<&Blocks> {
         match &self.samples {
             Samples::Paired(differences) => vec![differences],
-            Samples::Apart => vec![&self.before.values, &self.after.values],
+            Samples::Independent => vec![&self.before.values, &self.after.values],
         }
     }
 
@@ -108,11 +107,11 @@ impl<'a> Cell<'a> {
     pub(super) fn change(&self) -> f64 {
         match &self.samples {
             Samples::Paired(differences) => mean(differences.values().copied()),
-            Samples::Apart => self.after.mean() - self.before.mean(),
+            Samples::Independent => self.after.mean() - self.before.mean(),
         }
     }
 
-    /// What of the change is known.
+    /// Which end of the change is known.
     pub(super) fn known(&self) -> Known {
         match (self.before.has_bound, self.after.has_bound) {
             (false, false) => Known::Exactly,
@@ -131,13 +130,13 @@ impl<'a> Cell<'a> {
         Scatter { variance: variance.max(self.least_variance()), df }
     }
 
-    /// What the variance of a sample cannot be below. Failed requests are counted: so few of them
-    /// scatter as a binomial draw does, even where none was seen.
+    /// The smallest variance of a sample. Failed requests are counts, so they scatter at least as a binomial
+    /// draw does, even if none was seen.
     #[expect(clippy::cast_precision_loss, reason = "there are few repetitions")]
     fn least_variance(&self) -> f64 {
         let of_difference = match self.samples {
             Samples::Paired(_) => 2.0,
-            Samples::Apart => 1.0,
+            Samples::Independent => 1.0,
         };
         if self.metric != Metric::Errors {
             return of_difference * RESOLUTION.powi(2);
@@ -156,7 +155,7 @@ impl<'a> Cell<'a> {
         Scatter { variance: scatter.variance * repetitions, df: scatter.df }
     }
 
-    /// Whether ranks do not contradict a change; those of few repetitions cannot.
+    /// Whether the ranks do not contradict a change. Those of few repetitions cannot.
     pub(super) fn ranks_agree(&self) -> bool {
         let list = |blocks: &Blocks| blocks.values().copied().collect::<Vec<_>>();
         let p = match &self.samples {
@@ -167,18 +166,20 @@ impl<'a> Cell<'a> {
                 }
                 signed_rank_p(&kept)
             }
-            Samples::Apart if self.repetitions() < 3 => return true,
-            Samples::Apart => rank_sum_p(&list(&self.before.values), &list(&self.after.values)),
+            Samples::Independent if self.repetitions() < 3 => return true,
+            Samples::Independent => {
+                rank_sum_p(&list(&self.before.values), &list(&self.after.values))
+            }
         };
         p <= MAX_RANK_P + 1e-9
     }
 }
 
-/// The mean change of some cases of one metric, with the block as the unit: what moves all cases of a
-/// block together (a start of the stack, the hour) is then in its variance (source: Liang and Zeger 1986,
-/// *Longitudinal Data Analysis Using Generalized Linear Models*, the sandwich of clusters). Cases count
-/// alike however many repetitions they have; what is known of the variance is what the case with the
-/// fewest knows. `None` with fewer than two blocks on a side.
+/// The mean change of some cases of one metric, with the block as the unit: its variance then includes
+/// what moves all cases of a block together, such as a start of the stack or the time of day (source: Liang and Zeger 1986,
+/// *Longitudinal Data Analysis Using Generalized Linear Models*, the sandwich of clusters). Cases have equal
+/// weight whatever their number of repetitions; the degrees of freedom are those of the case with the
+/// fewest. `None` with fewer than two blocks on a side.
 #[expect(clippy::cast_precision_loss, reason = "there are few cases")]
 pub(super) fn pooled(cells: &[&Cell<'_>], between_runs: Option<Scatter>) -> Option<Estimated> {
     let count = cells.len() as f64;
@@ -210,7 +211,7 @@ pub(super) fn pooled(cells: &[&Cell<'_>], between_runs: Option<Scatter>) -> Opti
     Some(Estimated::of_parts(change, &parts))
 }
 
-/// A value on the scale of effects; `None` for one that has no place on it.
+/// A value on the scale of effects; `None` if it has no logarithm.
 pub(super) fn to_scale(metric: Metric, value: f64) -> Option<f64> {
     match metric {
         Metric::Errors => Some(value),
@@ -218,7 +219,7 @@ pub(super) fn to_scale(metric: Metric, value: f64) -> Option<f64> {
     }
 }
 
-/// An effect as a change: a share of what was before, or of failed requests a difference.
+/// An effect as a change: a share of the value before, or for failed requests a difference.
 pub(super) fn to_change(metric: Metric, effect: f64) -> f64 {
     match metric {
         Metric::Errors => effect,

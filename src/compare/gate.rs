@@ -1,4 +1,4 @@
-//! What is not the same beside the figures, and whether it was meant to be.
+//! Differences between two datasets apart from the figures, and whether they were intended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,20 +8,20 @@ use super::Side;
 use crate::model::{Fingerprint, Flag, Order, joined};
 use crate::store::{Manifest, PinnedComponent};
 
-/// Whether a difference was meant.
+/// Whether a difference was intended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// It may be why figures differ, and nobody asked for it.
+    /// It may explain a change and was not intended.
     Suspicious,
     /// It is what is compared.
     Expected,
-    /// It changes no figure.
+    /// It affects no figure.
     Harmless,
 }
 
 impl Class {
-    /// The class in a word.
+    /// The name of the class.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,10 +32,10 @@ impl Class {
     }
 }
 
-/// Something that is not the same.
+/// A difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Noted {
-    /// Whether it was meant.
+    /// Whether it was intended.
     pub class: Class,
     /// What it is, such as `host: kernel`.
     pub what: String,
@@ -57,7 +57,7 @@ pub fn same_host_class(one: &Fingerprint, other: &Fingerprint) -> bool {
     host_class(one) == host_class(other)
 }
 
-/// Everything that is not the same, the suspicious first.
+/// All differences, the suspicious first.
 #[must_use]
 pub fn noted(before: &Side, after: &Side) -> Vec<Noted> {
     let mut noted = Vec::new();
@@ -86,8 +86,8 @@ pub fn noted(before: &Side, after: &Side) -> Vec<Noted> {
     noted
 }
 
-/// The stacks whose components are the same on both sides can have changed only by chance, or with the
-/// host: whether an app and a store are.
+/// Whether an app and a store are the same on both sides: the stack can then have changed only by chance,
+/// or with the host.
 pub(super) fn unchanged(before: &Manifest, after: &Manifest, names: [&str; 2]) -> bool {
     let (before, after) = (differing(before, after), components(after));
     names.iter().all(|name| {
@@ -102,7 +102,7 @@ fn fields<const N: usize>(fields: [(&str, String); N]) -> Fields {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// How it was measured.
+/// The method of measurement.
 fn how(side: &Side) -> Fields {
     let manifest = &side.manifest;
     let experiment = &manifest.experiment;
@@ -141,7 +141,7 @@ fn order(order: Order) -> &'static str {
     }
 }
 
-/// What changes only how much is known.
+/// What changes only the amount of evidence.
 fn details(manifest: &Manifest) -> Fields {
     let experiment = &manifest.experiment;
     fields([
@@ -152,20 +152,20 @@ fn details(manifest: &Manifest) -> Fields {
     ])
 }
 
-/// What makes hosts alike. Clock rates are left out: the same processor reports 10678 and 10681 MHz,
-/// and what of its name is a rate goes with them.
+/// What defines a class of hosts. Clock rates are left out, in the name of the processor as well: the
+/// same processor reports 10678 and 10681 MHz.
 fn host_class(host: &Fingerprint) -> Fields {
     let is_unit = |word: &str| ["mhz", "ghz"].contains(&word.to_ascii_lowercase().as_str());
     let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || c == '.');
     // `@ 2.60GHz` and `10678 MHz` alike.
     let spaced = host.cpu_model.replace('@', " ").replace("GHz", " GHz").replace("MHz", " MHz");
-    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let parts: Vec<&str> = spaced.split_whitespace().collect();
     let is_rate = |place: usize| {
-        let has_unit = words.get(place + 1).is_some_and(|next| is_unit(next));
-        is_unit(words[place]) || is_number(words[place]) && has_unit
+        let has_unit = parts.get(place + 1).is_some_and(|next| is_unit(next));
+        is_unit(parts[place]) || is_number(parts[place]) && has_unit
     };
-    let kept = (0..words.len()).filter(|place| !is_rate(*place));
-    let model: Vec<&str> = kept.map(|place| words[place]).collect();
+    let kept = (0..parts.len()).filter(|place| !is_rate(*place));
+    let model: Vec<&str> = kept.map(|place| parts[place]).collect();
     #[expect(clippy::cast_precision_loss, reason = "a size for people")]
     let gibibytes = (host.memory_bytes as f64 / f64::from(1_u32 << 30)).round();
     fields([
@@ -177,8 +177,8 @@ fn host_class(host: &Fingerprint) -> Fields {
     ])
 }
 
-/// The host's system, and how it is set up. What its load was at the beginning is no setting: trials
-/// that others disturbed have their own flags.
+/// The host's system and settings. Its load at the start is not a setting: disturbed trials have their
+/// own flags.
 fn system(manifest: &Manifest) -> Fields {
     let mut fields = fields([
         ("host: system", manifest.host.os.clone()),
@@ -195,7 +195,7 @@ fn system(manifest: &Manifest) -> Fields {
     fields
 }
 
-/// Checks of the host that tell how it is set up. The others tell of the moment.
+/// Checks of the host's settings. The other checks describe the moment.
 const SETTINGS: [&str; 10] = [
     "smt",
     "cpu limit",
@@ -218,24 +218,24 @@ fn used(manifest: &Manifest) -> impl Iterator<Item = &PinnedComponent> {
     manifest.bundle.components.iter().filter(is_used)
 }
 
-/// What each component is that was measured.
+/// The version and identity of each component that was measured.
 fn components(manifest: &Manifest) -> Fields {
-    used(manifest).map(|one| (format!("component: {}", one.name), one.in_words())).collect()
+    used(manifest).map(|one| (format!("component: {}", one.name), one.label())).collect()
 }
 
-/// The same in the words of another dataset, for components that are the same there, as far as both were
-/// recorded.
+/// The same, with the label of the other dataset for components that are the same there as far as both
+/// were recorded.
 fn differing(manifest: &Manifest, other: &Manifest) -> Fields {
-    let words = |one: &PinnedComponent| {
+    let label = |one: &PinnedComponent| {
         let same = used(other).find(|there| there.name == one.name && there.is_same(one));
-        (format!("component: {}", one.name), same.unwrap_or(one).in_words())
+        (format!("component: {}", one.name), same.unwrap_or(one).label())
     };
-    used(manifest).map(words).collect()
+    used(manifest).map(label).collect()
 }
 
-/// What components said of themselves at run time, of those that are the same on both sides or of the
-/// others: the same program can find other things on its host, such as the kernel's interface for many
-/// connections. Only fields count that both sides have.
+/// What components reported at run time: either those that are the same on both sides, or the others. The
+/// same program may report something else on another host, such as the kernel's interface for I/O. Only
+/// fields that both sides have are compared.
 fn self_reports(manifest: &Manifest, other: &Manifest, are_same: bool) -> Fields {
     let mut fields = Fields::new();
     for one in used(manifest) {
@@ -243,7 +243,7 @@ fn self_reports(manifest: &Manifest, other: &Manifest, are_same: bool) -> Fields
         if there.is_none_or(|there| there.is_same(one) != are_same) {
             continue;
         }
-        let [own, theirs] = [manifest, other].map(|manifest| said(manifest, one.name.as_str()));
+        let [own, theirs] = [manifest, other].map(|manifest| reported(manifest, one.name.as_str()));
         for (field, values) in own.into_iter().filter(|(field, _)| theirs.contains_key(field)) {
             let values: Vec<&str> = values.into_iter().collect();
             fields.insert(format!("component: {} reports {field}", one.name), values.join(", "));
@@ -253,14 +253,14 @@ fn self_reports(manifest: &Manifest, other: &Manifest, are_same: bool) -> Fields
 }
 
 /// The values of each field of a component's reports.
-fn said<'a>(manifest: &'a Manifest, name: &str) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
-    let mut said: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+fn reported<'a>(manifest: &'a Manifest, name: &str) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let reports = manifest.reports.get(name).into_iter().flatten().flatten();
     // How many workers there are is a factor.
     for (field, value) in reports.filter(|(field, _)| *field != "workers") {
-        said.entry(field).or_default().insert(value);
+        values.entry(field).or_default().insert(value);
     }
-    said
+    values
 }
 
 #[cfg(test)]
@@ -311,10 +311,10 @@ mod tests {
         let mut other = old_side();
         app(&mut other).facts.extend([fact("b")]);
         app(&mut other).identity = identity("b");
-        let told = noted(&after, &other);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let found = noted(&after, &other);
+        assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(
-            (told[0].class, &*told[0].what),
+            (found[0].class, &*found[0].what),
             (Class::Expected, &*format!("component: {name}"))
         );
         assert!(!unchanged(&after.manifest, &other.manifest, [&name, &store]));
@@ -334,16 +334,16 @@ mod tests {
             side.manifest.reports.insert(name.clone(), report(&pairs));
         }
         let (io_uring, epoll) = ("io_uring".to_owned(), "epoll".to_owned());
-        let told = |class| Noted {
+        let difference = |class| Noted {
             class,
             what: what.clone(),
             before: io_uring.clone(),
             after: epoll.clone(),
         };
-        assert_eq!(noted(&before, &after), [told(Class::Suspicious)]);
+        assert_eq!(noted(&before, &after), [difference(Class::Suspicious)]);
         app(&mut after).facts.insert("program".to_owned(), "other".to_owned());
         app(&mut after).identity = serde_json::from_value("b".repeat(64).into()).unwrap();
-        assert!(noted(&before, &after).contains(&told(Class::Expected)));
+        assert!(noted(&before, &after).contains(&difference(Class::Expected)));
     }
 
     #[test]

@@ -13,22 +13,21 @@ use crate::model::{Case, Flag, Metric, Sample, Stack};
 use crate::stats::{Estimated, Prior, Scatter, adjusted, fit_prior, moderate, simes, t_quantile};
 use crate::units::Rps;
 
-/// Without a calibration a change has to be larger than this, as a ratio.
+/// Without a calibration, only a change beyond this ratio gets a verdict.
 pub const MIN_UNCALIBRATED: f64 = 1.2;
-/// Fewer repetitions may be alike by luck, where starts are of two kinds: the variance of a case is then
-/// not taken to be smaller than is typical of its target rate.
+/// Fewer repetitions may agree by luck where starts are bimodal: the variance of a case is then not
+/// taken to be smaller than the typical one of its target rate.
 const FEW_REPETITIONS: usize = 5;
-/// The difference between shares of failed requests that matters.
+/// The margin for the share of failed requests, as a difference.
 const MARGIN_OF_ERRORS: f64 = 0.001;
 
 /// Compares two sides.
 ///
-/// Per metric and target rate, the cases' variances are moderated (Smyth 2004). Groups of cases by each
-/// factor, and stacks, are the first level of questions: a group is asked for its mean change, a stack for
-/// any change among its cases (Simes 1986). Benjamini and Hochberg's procedure is applied to all of them, of
-/// all metrics; and within each stack that is found, to its cases, at a level that accounts for how many
-/// stacks were chosen from (source: Benjamini and Bogomolov 2014, *Selective inference on multiple families
-/// of hypotheses*).
+/// Per metric and target rate, the cases' variances are moderated (Smyth 2004). The first level of
+/// hypotheses are groups of cases by each factor (no mean change) and stacks (no change in any of its
+/// cases; Simes 1986). Benjamini and Hochberg's procedure is applied to all of them, over all metrics.
+/// Within each rejected stack it is applied to the cases, at a level that accounts for the selection
+/// (source: Benjamini and Bogomolov 2014, *Selective inference on multiple families of hypotheses*).
 #[must_use]
 pub fn compare(before: &Side, after: &Side, rules: &Rules) -> Comparison {
     let cells = cells(&before.samples, &after.samples, rules);
@@ -64,16 +63,18 @@ pub fn is_decided(before: &[Sample], after: &[Sample], rules: &Rules, deciding: 
     let cells = cells(before, after, rules);
     let groups = judge(&families(&cells, rules), rules).groups;
     let mut own = groups.iter().filter(|group| deciding.contains(&group.finding.metric));
-    // What has no usable trial has no group, and is not decided.
-    let is_told = cells
+    // A case without a usable trial belongs to no group, and is not decided.
+    let are_usable = cells
         .iter()
         .filter(|cell| deciding.contains(&cell.metric))
         .all(|cell| cell.is_comparable() && cell.is_repeated());
-    is_told && !groups.is_empty() && own.all(|group| group.finding.verdict != Verdict::Inconclusive)
+    are_usable
+        && !groups.is_empty()
+        && own.all(|group| group.finding.verdict != Verdict::Inconclusive)
 }
 
-/// After how many blocks of at most `most` a comparison that may end early is looked at: few times, since
-/// each look takes its part of the chance of a false alarm.
+/// After how many blocks, of at most `most`, a comparison that may end early is analysed. The analyses
+/// are few, since each one spends a part of the false-positive rate.
 #[must_use]
 pub fn looks(most: u32) -> Vec<u32> {
     let mut looks = vec![3.min(most)];
@@ -124,7 +125,7 @@ fn broken(before: &Side, after: &Side) -> Vec<Broken> {
     old.iter().filter_map(of_case).collect()
 }
 
-/// The reason that most trials have, the first in alphabetical order of several; `None` of no trial.
+/// The most frequent reason, and of several the first in alphabetical order; `None` for no trial.
 fn most_frequent(reasons: &[String]) -> Option<String> {
     let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
     for reason in reasons {
@@ -155,10 +156,10 @@ fn by_case(samples: &[Sample]) -> BTreeMap<&Case, Vec<&Sample>> {
     cases
 }
 
-/// Why a case cannot be judged: which side has no usable trial, and what its trials carry.
+/// Why a case cannot be judged: which side has no usable trial, and the flags of its trials.
 fn why_absent(before: &Side, after: &Side, cell: &Cell<'_>) -> String {
     let sides = [("before", before, &cell.before), ("after", after, &cell.after)];
-    let words =
+    let reasons =
         sides.into_iter().filter(|(_, _, own)| own.values.is_empty()).map(|(name, side, _)| {
             let own = side.samples.iter().filter(|sample| sample.case == *cell.case);
             let (mut failed, mut flags) = (0, Vec::new());
@@ -175,10 +176,10 @@ fn why_absent(before: &Side, after: &Side, cell: &Cell<'_>) -> String {
                 (failed, _) => format!("{name}: {failed} trials failed"),
             }
         });
-    words.collect::<Vec<_>>().join("; ")
+    reasons.collect::<Vec<_>>().join("; ")
 }
 
-/// The cases of one metric, with what all of them know together.
+/// The cases of one metric, with the variance that they share.
 struct Family<'a> {
     metric: Metric,
     cells: Vec<&'a Cell<'a>>,
@@ -222,11 +223,11 @@ impl<'a> Family<'a> {
     }
 
     /// The verdict on a change of some cases of one metric.
-    fn finding(&self, cells: &[&Cell<'_>], told: &Told<'_>, rules: &Rules) -> Finding {
+    fn finding(&self, cells: &[&Cell<'_>], evidence: &Evidence<'_>, rules: &Rules) -> Finding {
         let metric = self.metric;
         let is_uncalibrated = self.is_uncalibrated(rules);
         let margin = cells.iter().map(|cell| margin(cell, rules)).fold(0.0, f64::max);
-        let Told { estimate, adjusted_p, level, single } = told;
+        let Evidence { estimate, adjusted_p, level, single } = evidence;
         let same = if metric == Metric::Errors { MARGIN_OF_ERRORS } else { rules.margin.ln_1p() };
         let known = known(cells);
         let (low, high) = estimate.interval(1.0 - rules.alpha);
@@ -244,13 +245,19 @@ impl<'a> Family<'a> {
             _ if is_sure && is_large => {
                 allowed(direction(metric, estimate.value), known, estimate.value)
             }
-            // At half the level each, so that the interval that is told lies within what does not matter;
-            // that this host cannot tell more makes nothing equivalent.
+            // At half the level each, so that the interval that is shown lies within the margin. A host's
+            // higher detection limit makes nothing equivalent, so the margin here is the one that was set.
             Known::Exactly if estimate.equivalence_p(same) <= rules.alpha / 2.0 => {
                 (Verdict::Equivalent, None)
             }
             Known::Exactly if is_sure => (Verdict::Inconclusive, Some(Doubt::AroundTheMargin)),
-            Known::Exactly => (Verdict::Inconclusive, Some(Doubt::Chance)),
+            Known::Exactly if low <= 0.0 && high >= 0.0 => {
+                (Verdict::Inconclusive, Some(Doubt::Chance))
+            }
+            Known::Exactly if *adjusted_p > rules.alpha => {
+                (Verdict::Inconclusive, Some(Doubt::Family))
+            }
+            Known::Exactly => (Verdict::Inconclusive, Some(Doubt::Ranks)),
             _ => (Verdict::Inconclusive, Some(Doubt::Bound)),
         };
         let least = match is_uncalibrated {
@@ -272,30 +279,29 @@ impl<'a> Family<'a> {
         }
     }
 
-    /// Whether nobody knows by how much two runs differ. The share of failed requests is no matter of the
-    /// host's pace.
+    /// Whether the variance between runs is unknown. The share of failed requests does not depend on it.
     fn is_uncalibrated(&self, rules: &Rules) -> bool {
         !rules.is_interleaved && self.metric != Metric::Errors && self.between_runs.is_none()
     }
 }
 
-/// What cases of one target rate lend each other.
+/// The variance that cases of one target rate share.
 struct Strength {
     prior: Option<Prior>,
     /// Degrees of freedom of all of them.
     df: f64,
-    /// The middle of their variances.
+    /// The median of their variances.
     typical: f64,
 }
 
-/// What the cases of each target rate lend each other: it is the load that scatter depends on most.
-/// Where they are too few, all cases do.
+/// The shared variance of each target rate, since scatter depends on the load most. Where a rate has too
+/// few cases, all cases share theirs.
 fn strengths(cells: &[&Cell<'_>], scatters: &[Scatter]) -> BTreeMap<Rps, Strength> {
     let mut rates: BTreeMap<Rps, Vec<Scatter>> = BTreeMap::new();
     for (cell, scatter) in cells.iter().zip(scatters) {
         rates.entry(cell.case.target_rps).or_default().push(*scatter);
     }
-    // Failures are counted, and mostly there are none: their variances have no common spread.
+    // Most cases have no failed request: their variances have no common distribution.
     let has_spread = cells.first().is_some_and(|cell| cell.metric != Metric::Errors);
     let strength = |own: &[Scatter]| {
         let lenders = if own.len() < MIN_LENDERS { scatters } else { own };
@@ -308,15 +314,15 @@ fn strengths(cells: &[&Cell<'_>], scatters: &[Scatter]) -> BTreeMap<Rps, Strengt
     rates.iter().map(|(rate, own)| (*rate, strength(own))).collect()
 }
 
-/// Fewer variances do not tell how variances are spread.
+/// Fewer variances do not show how variances are distributed.
 const MIN_LENDERS: usize = 12;
 
-/// A question of the first level.
+/// A hypothesis of the first level.
 struct Question<'a> {
     family: &'a Family<'a>,
     places: Vec<usize>,
     p: f64,
-    /// What is asked of a group; a stack has none.
+    /// The group that is tested; `None` for a stack.
     group: Option<(Factor, String, Estimated)>,
 }
 
@@ -334,12 +340,12 @@ fn judge(families: &[Family<'_>], rules: &Rules) -> Judged {
     let (mut groups, mut cases) = (Vec::new(), Vec::new());
     for (question, adjusted_p) in questions.iter().zip(adjusted_p) {
         let Question { family, places, group, .. } = question;
-        // The level at which one more would be found.
+        // The level at which one more hypothesis would be rejected.
         let level = rules.alpha * ((found + 1.0) / asked).min(1.0);
         if let Some((factor, level_name, estimate)) = group {
             let cells: Vec<&Cell<'_>> = places.iter().map(|&place| family.cells[place]).collect();
-            let told = Told { estimate: *estimate, adjusted_p, level, single: None };
-            let finding = family.finding(&cells, &told, rules);
+            let evidence = Evidence { estimate: *estimate, adjusted_p, level, single: None };
+            let finding = family.finding(&cells, &evidence, rules);
             let (factor, level) = (*factor, level_name.clone());
             groups.push(GroupFinding { factor, level, cases: cells.len(), finding });
             continue;
@@ -348,20 +354,20 @@ fn judge(families: &[Family<'_>], rules: &Rules) -> Judged {
         let share = (asked / found.max(1.0)).max(1.0);
         for (&place, own_p) in places.iter().zip(adjusted(&own)) {
             let cell = family.cells[place];
-            let told = Told {
+            let evidence = Evidence {
                 estimate: family.estimates[place],
                 adjusted_p: (own_p * share).max(adjusted_p).min(1.0),
                 level: level / count(places.len()),
                 single: Some(cell),
             };
-            cases.push(case_finding(cell, family.finding(&[cell], &told, rules)));
+            cases.push(case_finding(cell, family.finding(&[cell], &evidence, rules)));
         }
     }
     Judged { groups, cases }
 }
 
-/// The questions of the first level to a metric: each group by a factor that has several levels (the
-/// apps always are), and each stack.
+/// The hypotheses of the first level for a metric: each group by a factor that has several levels (and
+/// by app in any case), and each stack.
 fn questions<'a>(family: &'a Family<'a>) -> Vec<Question<'a>> {
     let mut questions = Vec::new();
     for factor in Factor::ALL {
@@ -393,17 +399,17 @@ fn questions<'a>(family: &'a Family<'a>) -> Vec<Question<'a>> {
     questions
 }
 
-/// What is known of a change before it is judged.
-struct Told<'a> {
+/// The evidence for a change, before it is judged.
+struct Evidence<'a> {
     estimate: Estimated,
     adjusted_p: f64,
-    /// The level at which it alone would be found.
+    /// The level at which it alone would be rejected.
     level: f64,
-    /// The case, where it is one: its ranks are asked as well.
+    /// The case, where it is one: the ranks of its repetitions are tested as well.
     single: Option<&'a Cell<'a>>,
 }
 
-/// The margin on the scale of effects: what matters, or what this host can tell where that is more.
+/// The margin on the scale of effects: the one that was set, or this host's detection limit if larger.
 fn margin(cell: &Cell<'_>, rules: &Rules) -> f64 {
     if cell.metric == Metric::Errors {
         return MARGIN_OF_ERRORS;
@@ -430,7 +436,7 @@ fn direction(metric: Metric, effect: f64) -> Verdict {
     if (effect > 0.0) == metric.is_worse_higher() { Verdict::Regressed } else { Verdict::Improved }
 }
 
-/// A verdict, if what is known of the change allows one in its direction.
+/// A verdict, if the bounds of the change allow one in its direction.
 fn allowed(verdict: Verdict, known: Known, effect: f64) -> (Verdict, Option<Doubt>) {
     let is_allowed = match known {
         Known::Exactly => true,
@@ -456,7 +462,7 @@ fn case_finding(cell: &Cell<'_>, finding: Finding) -> CaseFinding {
     }
 }
 
-/// A case with one repetition on a side: its change is told, and nothing follows.
+/// A case with one repetition on a side: its change is shown, without a verdict.
 fn single_repetition(cell: &Cell<'_>) -> CaseFinding {
     let metric = cell.metric;
     let change = to_change(metric, cell.change());
@@ -480,7 +486,7 @@ fn count(count: usize) -> f64 {
     count as f64
 }
 
-/// The middle value; 0 of none.
+/// The upper median; 0 for no value.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)

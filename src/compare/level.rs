@@ -1,4 +1,4 @@
-//! A metric over many datasets.
+//! The level of a metric over many datasets.
 
 use super::Side;
 use super::calibration::exact_values;
@@ -6,7 +6,7 @@ use super::effect::mean;
 use crate::model::Metric;
 
 /// The geometric mean of a metric over the cases of `like`, for each dataset; its arithmetic mean for the
-/// share of failed requests. `None` for a dataset in which one of the cases is missing, or a bound.
+/// share of failed requests. `None` for a dataset in which one of the cases is missing or a bound.
 #[must_use]
 pub fn levels(sides: &[Side], like: &Side, metric: Metric) -> Vec<Option<f64>> {
     let wanted = exact_values(&like.samples, metric);

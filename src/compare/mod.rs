@@ -1,11 +1,11 @@
 //! From the trials of two datasets to verdicts.
 //!
-//! The repetition is the unit, and effects are ratios: everything is computed on logarithms (the share
-//! of failed requests, which may be zero, on itself). Per case five repetitions decide nothing alone, so
-//! variances borrow strength across cases. Questions are asked from groups down to cases, and every p
-//! value accounts for all of them. What two runs differ by although nothing changed is added to the
-//! variance where a calibration tells it; without one, small effects are not called. Two sides that
-//! were measured interleaved need none.
+//! The repetition is the unit, and effects are ratios: everything is computed on logarithms. The share of
+//! failed requests, which may be zero, is compared as a difference. Five repetitions of one case decide
+//! little, so cases share their variances. Hypotheses are tested from groups down to cases, and every
+//! p value is adjusted for all of them. The variance between two runs of the same thing is known from
+//! calibrations and is added; without calibrations, small effects get no verdict. Two sides that were
+//! measured interleaved need none.
 //!
 //! No I/O, no SQL, no clock: the same samples give the same verdicts.
 
@@ -16,7 +16,7 @@ mod gate;
 mod judge;
 mod level;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::Serialize;
 
@@ -45,27 +45,27 @@ pub struct Side {
 pub struct Rules {
     /// What to compare.
     pub metrics: Vec<Metric>,
-    /// The change that matters, as a share: 0.05 is 5 %.
+    /// The smallest change that matters, as a share: 0.05 is 5 %.
     pub margin: f64,
-    /// The false discovery rate of the whole comparison: where nothing changed, the chance of any alarm.
+    /// The false discovery rate of the whole comparison: if nothing changed, the chance of any false verdict.
     pub alpha: f64,
     /// Whether both sides were measured block by block in one run.
     pub is_interleaved: bool,
-    /// What the host's calibrations tell.
+    /// The host's calibrations.
     pub calibration: Option<Calibration>,
 }
 
-/// What is said of a change.
+/// The verdict on a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is worse, beyond chance, and by more than the margin as far as can be told.
+    /// It is worse: the change is significant, and its estimate is beyond the margin.
     Regressed,
-    /// It is better, in the same sense.
+    /// It is better, by the same criteria.
     Improved,
-    /// It is the same, within the margin.
+    /// It is shown to be the same within the margin.
     Equivalent,
-    /// It cannot be told.
+    /// Neither a change nor equivalence is shown.
     Inconclusive,
 }
 
@@ -92,20 +92,24 @@ impl Verdict {
     }
 }
 
-/// Why nothing can be told.
+/// Why a finding is inconclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Doubt {
-    /// Chance explains it, and it may still be large.
+    /// The interval includes no change.
     Chance,
-    /// There is a change, and it may be smaller or larger than what matters.
+    /// The interval excludes no change, but the p value that is adjusted for all hypotheses does not.
+    Family,
+    /// The means differ, but the ranks of the repetitions do not confirm it.
+    Ranks,
+    /// There is a change, and it may be smaller or larger than the margin.
     AroundTheMargin,
-    /// One side is known as a bound only, which does not allow a verdict in this direction.
+    /// A side is known only as a bound, which allows no verdict in this direction.
     Bound,
-    /// Nobody knows by how much two runs differ on this host, and the change is not so large that this
-    /// does not matter.
+    /// The variance between runs on this host is unknown, and the change is not large enough to be beyond
+    /// any that is plausible.
     Uncalibrated,
-    /// A single repetition tells nothing of chance.
+    /// A single repetition has no variance.
     TooFewRepetitions,
 }
 
@@ -123,8 +127,8 @@ pub enum Known {
     Nothing,
 }
 
-/// What is found of a metric. Changes are shares of what was before (0.12 is 12 % more); of the share of
-/// failed requests they are differences.
+/// What is found for a metric. Changes are shares of the value before (0.12 is 12 % more); for the share
+/// of failed requests they are differences.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// The metric.
@@ -135,18 +139,29 @@ pub struct Finding {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// What of the change is known.
+    /// Which end of the change is known.
     pub known: Known,
-    /// The p value of no change, adjusted for every question of the comparison.
+    /// The p value of no change, adjusted for every hypothesis of the comparison.
     pub adjusted_p: f64,
-    /// The smallest change that would be called.
+    /// The smallest change that gets a verdict.
     pub margin: f64,
-    /// The smallest change of it alone that would have been told, four times in five.
+    /// The smallest change of it alone that would have been detected with a power of 80 %.
     pub smallest_seen: f64,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why there is none.
+    /// Why it is inconclusive.
     pub doubt: Option<Doubt>,
+}
+
+impl Finding {
+    /// The size of the change in multiples of the margin, since metrics have different units.
+    #[must_use]
+    pub fn size(&self) -> f64 {
+        match self.metric {
+            Metric::Errors => (self.change / self.margin).abs(),
+            _ => (self.change.ln_1p() / self.margin.ln_1p()).abs(),
+        }
+    }
 }
 
 /// A factor whose levels are groups of cases.
@@ -167,7 +182,7 @@ impl Factor {
     /// Every factor that groups are made by.
     pub const ALL: [Self; 4] = [Self::App, Self::Store, Self::Workers, Self::Target];
 
-    /// The level of a case, in words.
+    /// The level of a case, as text.
     #[must_use]
     pub fn level(self, case: &Case) -> String {
         match self {
@@ -175,17 +190,17 @@ impl Factor {
             Self::Store => format!("on {}", case.stack.store),
             Self::Workers if case.stack.workers == 1 => "1 worker".to_owned(),
             Self::Workers => format!("{} workers", case.stack.workers),
-            Self::Target => format!("{} QPS", case.target_rps),
+            Self::Target => format!("{} requests/s", case.target_rps),
         }
     }
 }
 
-/// What is found of all cases with one level of a factor together.
+/// What is found for all cases with one level of a factor together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GroupFinding {
     /// The factor.
     pub factor: Factor,
-    /// Its level, in words.
+    /// Its level, as text.
     pub level: String,
     /// How many cases it has.
     pub cases: usize,
@@ -194,7 +209,7 @@ pub struct GroupFinding {
     pub finding: Finding,
 }
 
-/// What is found of one case.
+/// What is found for one case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CaseFinding {
     /// The case.
@@ -244,7 +259,7 @@ pub struct Broken {
 }
 
 impl Broken {
-    /// Whether it broke: at least half of its trials fail after, and more of them than before.
+    /// Whether it broke: at least half of its trials failed after, and a larger share than before.
     #[must_use]
     pub fn is_regression(&self) -> bool {
         self.failed_after * 2 >= self.trials_after
@@ -252,33 +267,33 @@ impl Broken {
     }
 }
 
-/// What the variance between two runs is known from.
+/// How the variance between two runs is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Basis {
-    /// Both sides were measured block by block in one run: there is none.
+    /// Both sides were measured interleaved in one run: there is none.
     Interleaved,
-    /// From so many calibrations of this host.
+    /// From calibrations of this host.
     Calibrated {
-        /// How many.
+        /// The number of calibrations.
         sessions: usize,
     },
-    /// From nothing.
+    /// It is unknown.
     Uncalibrated,
 }
 
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The dataset that is the measure.
+    /// The baseline.
     pub before: DatasetId,
-    /// The dataset that is judged.
+    /// The dataset that is compared with it.
     pub after: DatasetId,
-    /// The false discovery rate of the whole of it: where nothing changed, the chance of any alarm.
+    /// The false discovery rate of the whole comparison: if nothing changed, the chance of any false verdict.
     pub alpha: f64,
-    /// What the variance between runs is known from.
+    /// How the variance between runs is known.
     pub basis: Basis,
-    /// What is not the same beside the figures.
+    /// Differences between the two apart from the figures.
     pub noted: Vec<Noted>,
     /// Groups of cases.
     pub groups: Vec<GroupFinding>,
@@ -288,55 +303,18 @@ pub struct Comparison {
     pub unjudged: Vec<Unjudged>,
     /// Cases with trials that failed.
     pub broken: Vec<Broken>,
-    /// What makes the verdicts doubtful as a whole.
+    /// Reasons to doubt all verdicts.
     pub alarms: Vec<String>,
 }
 
 impl Comparison {
-    /// The cases that changed, the largest change first: in multiples of what matters, since metrics have
-    /// different units.
+    /// The cases that changed, the largest change first, see [`Finding::size`].
     #[must_use]
     pub fn changed(&self) -> Vec<&CaseFinding> {
         let is_change = |one: &&CaseFinding| one.finding.verdict.is_change();
         let mut changed: Vec<&CaseFinding> = self.cases.iter().filter(is_change).collect();
-        let size = |finding: &Finding| match finding.metric {
-            Metric::Errors => (finding.change / finding.margin).abs(),
-            _ => (finding.change.ln_1p() / finding.margin.ln_1p()).abs(),
-        };
-        changed.sort_by(|a, b| size(&b.finding).total_cmp(&size(&a.finding)));
+        changed.sort_by(|a, b| b.finding.size().total_cmp(&a.finding.size()));
         changed
-    }
-
-    /// What came of it, in a few words.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        let words = |count: &dyn Fn(Verdict) -> usize| {
-            let changes = Verdict::ALL.iter().filter(|verdict| verdict.is_change());
-            let counts = changes.map(|verdict| (verdict.as_str(), count(*verdict)));
-            let words = counts.filter(|(_, count)| *count > 0);
-            words.map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
-        };
-        let cases = words(&|verdict| self.count(verdict));
-        let groups = words(&|verdict| self.count_groups(verdict));
-        let broke = match self.broke() {
-            0 => String::new(),
-            1 => "1 case broke".to_owned(),
-            broke => format!("{broke} cases broke"),
-        };
-        let cases = if cases.is_empty() { cases } else { format!("cases: {cases}") };
-        let groups = if groups.is_empty() { groups } else { format!("groups: {groups}") };
-        let told: Vec<&str> =
-            [&*broke, &*cases, &*groups].into_iter().filter(|words| !words.is_empty()).collect();
-        if !told.is_empty() {
-            let told = told.join("; ");
-            told[..1].to_uppercase() + &told[1..]
-        } else if self.cases.is_empty() {
-            "Nothing could be judged".to_owned()
-        } else if self.unjudged.is_empty() && self.count(Verdict::Equivalent) == self.cases.len() {
-            "Nothing changed by as much as matters".to_owned()
-        } else {
-            "Nothing changed that this setup can see".to_owned()
-        }
     }
 
     /// How many findings on single cases have a verdict.

@@ -1,8 +1,7 @@
 //! The charts of a dataset as Plotly figures without their points.
 //!
-//! A figure says how a chart looks: axes, and one trace for each series with its colour, shape and
-//! line. Which points a series has, the page finds in its data, since that depends on what the reader
-//! filters; `series` tells it which are meant.
+//! A figure has the axes, and one trace for each series with its colour, shape and line. The page adds
+//! the points from its data, since they depend on the filters; `series` names the points of a trace.
 
 use plotly::common::{
     Anchor, ColorScale, ColorScalePalette, DashType, ErrorData, ErrorType, HoverInfo, Line, Marker,
@@ -16,21 +15,21 @@ use crate::model::{ComponentName, Order, Part};
 use crate::query::{self, Query};
 use crate::store::Manifest;
 
-/// A chart with the words around it.
+/// A chart with its title and caption.
 pub(super) struct Chart {
     /// Its element's id.
     pub id: &'static str,
     /// What it shows.
     pub title: &'static str,
-    /// What to look for.
+    /// How to read it.
     pub caption: &'static str,
-    /// The query that its numbers come from.
+    /// The query that returns its numbers.
     pub query: Query,
     /// Figure and series as JSON, safe inside a script element.
     pub figure: String,
 }
 
-/// What a trace is filled with.
+/// The points of a trace.
 #[derive(Clone, Debug, Default, Serialize)]
 struct Series {
     /// What it shows.
@@ -70,7 +69,7 @@ pub(super) fn first_chart(manifest: &Manifest) -> Chart {
     Chart {
         id: "latency",
         title: "Latency against target rate",
-        caption: "The hockey stick: where a line leaves the ground, queues form. An open triangle is a lower bound, since unfinished requests hide the value; the truth lies above it. A filled one has an interval without an upper end.",
+        caption: "Where a line rises steeply, queues form. An open triangle is a lower bound: unfinished requests hide the value, which is higher. A filled triangle has an interval without an upper end.",
         query: query::LATENCY,
         figure: latency(manifest),
     }
@@ -79,14 +78,14 @@ pub(super) fn first_chart(manifest: &Manifest) -> Chart {
 /// The charts of cases.
 pub(super) fn case_charts(manifest: &Manifest) -> Vec<Chart> {
     let experiment = &manifest.experiment;
-    // A search asks each stack for other targets, so at one target there is little to compare.
+    // A search uses other targets for each stack, so at one target there is little to compare.
     let compares = manifest.order != Order::Search;
-    let is_told = |chart: &Chart| match chart.id {
+    let is_useful = |chart: &Chart| match chart.id {
         "workers" => compares && experiment.workers.len() > 1,
         "stores" => compares && experiment.stores.len() > 1,
         _ => true,
     };
-    all_case_charts(manifest).into_iter().filter(is_told).collect()
+    all_case_charts(manifest).into_iter().filter(is_useful).collect()
 }
 
 fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
@@ -94,49 +93,49 @@ fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
         Chart {
             id: "rate",
             title: "Achieved against target rate",
-            caption: "Where a line leaves the diagonal, the stack is full. A star marks the highest rate beyond that: the knee, from which on every target is missed by more than 5 %.",
+            caption: "Where a line leaves the diagonal, the stack is saturated. A star marks the knee: the highest rate that is achieved once every target is missed by more than 5 %.",
             query: query::TRIALS,
             figure: rate(manifest),
         },
         Chart {
             id: "workers",
             title: "Achieved rate against workers",
-            caption: "Dotted: as many times the rate of one worker, where that missed its target. Dashed: the Universal Scalability Law, drawn where it fits within 10 % and every number of workers missed its target.",
+            caption: "Dotted: linear scaling from one worker, drawn if one worker missed its target. Dashed: the Universal Scalability Law, drawn if it fits within 10 % and every number of workers missed its target.",
             query: query::TRIALS,
             figure: workers(manifest),
         },
         Chart {
             id: "stores",
-            title: "Stores against each other",
-            caption: "At the most workers that are chosen. A store with one thread is the limit where more workers do not help.",
+            title: "Comparison of stores",
+            caption: "With the highest chosen number of workers. A store with one thread is the limit where more workers do not help.",
             query: query::TRIALS,
             figure: stores(manifest),
         },
         Chart {
             id: "tradeoff",
             title: "Latency against achieved rate",
-            caption: "Each line is a stack, from its lowest target to its highest. To the right and below is better: a line that has all others above or left of it dominates them.",
+            caption: "Each line is a stack, from its lowest target to its highest. Right and down is better.",
             query: query::LATENCY,
             figure: tradeoff(manifest),
         },
         Chart {
             id: "percentiles",
             title: "Latency by percentile",
-            caption: "All repetitions together. Each step to the right has a tenth of the requests beyond it; a line ends where unfinished requests hide the value.",
+            caption: "All repetitions together. The horizontal axis is logarithmic in the share of slower requests. A line ends where unfinished requests hide the value. If nothing is known at the chosen target, the nearest target with data is shown.",
             query: query::LATENCY,
             figure: percentiles(manifest),
         },
         Chart {
             id: "cpu",
             title: "CPU time for 1,000 requests",
-            caption: "What the same work costs: seconds of CPU time of app and store. Less is better, at any rate.",
+            caption: "CPU seconds of app and store for the same work. Less is better.",
             query: query::TRIALS,
             figure: cpu(),
         },
         Chart {
             id: "drift",
-            title: "Did the host drift?",
-            caption: "The median latency of each valid trial over that of its case, in the order of execution. A slope is the host’s doing; where one stack lies above another all along, the order has favoured somebody.",
+            title: "Drift of the host",
+            caption: "The median latency of each valid trial divided by that of its case, in the order of execution. A trend means that the host changed during the run. Select a point to see its trial.",
             query: query::DRIFT,
             figure: drift(manifest),
         },
@@ -149,23 +148,23 @@ pub(super) fn trial_charts() -> Vec<Chart> {
         Chart {
             id: "timeline",
             title: "One trial, second by second",
-            caption: "Requests that were offered and answered, the latency of the answers that arrived (unfinished requests are not in it), and the CPUs in use. Throttled is how long a quota kept a part from its CPUs.",
+            caption: "Requests offered and answered, the latency of the answers (without unfinished requests), and the CPUs in use. “Throttled” is the time that a quota withheld CPUs from a part.",
             query: query::TIMELINE,
             figure: timeline(),
         },
         Chart {
             id: "heat",
             title: "Latency over time",
-            caption: "Every repetition of this trial’s case, second by second. A bright column is the host’s or the clock’s doing, a bright cell chance, a bright row a bad start.",
+            caption: "Every repetition of the case of this trial, second by second. A bright column points to a periodic cause, a bright row to a slow start of that repetition.",
             query: query::TIMELINE,
             figure: heat(),
         },
     ]
 }
 
-/// Okabe and Ito 2008, *Color Universal Design*: told apart by most colour-blind readers.
+/// Okabe and Ito 2008, *Color Universal Design*: distinct for most colour-blind readers.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
-/// The second code, for those who do not see the first.
+/// A second code besides colour.
 const SYMBOLS: [MarkerSymbol; 6] = [
     MarkerSymbol::Circle,
     MarkerSymbol::Square,
@@ -194,7 +193,7 @@ impl Pair {
         let mut pairs = Vec::new();
         for (app, app_name) in experiment.apps.iter().enumerate() {
             for (store, store_name) in experiment.stores.iter().enumerate() {
-                let look = app * stores + store;
+                let place = app * stores + store;
                 let name = match (experiment.apps.len(), stores) {
                     (1, 1..) if stores > 1 => title(manifest, store_name),
                     (_, 1) => title(manifest, app_name),
@@ -204,9 +203,9 @@ impl Pair {
                     app,
                     store,
                     name: plotly_text(&name),
-                    colour: COLOURS[look % COLOURS.len()],
+                    colour: COLOURS[place % COLOURS.len()],
                     // Another shape for each round of colours.
-                    symbol: SYMBOLS[(look + look / COLOURS.len()) % SYMBOLS.len()].clone(),
+                    symbol: SYMBOLS[(place + place / COLOURS.len()) % SYMBOLS.len()].clone(),
                 });
             }
         }
@@ -218,7 +217,7 @@ impl Pair {
     }
 }
 
-/// The numbers of workers with their lines; more workers are less broken.
+/// The numbers of workers with their dashes: a solid line for the most workers.
 fn dashes(manifest: &Manifest) -> Vec<(u32, DashType)> {
     let mut counts = manifest.experiment.workers.clone();
     counts.sort_unstable_by(|a, b| b.cmp(a));
@@ -226,8 +225,8 @@ fn dashes(manifest: &Manifest) -> Vec<(u32, DashType)> {
     counts.into_iter().enumerate().map(|(rank, count)| (count, dash(rank))).collect()
 }
 
-/// A line with markers and intervals for each stack. The legend has what they are made of, which is
-/// less: an entry for each app on a store, and one for each number of workers.
+/// A line with markers and intervals for each stack. The legend is shorter: it has an entry for each app
+/// on a store, and one for each number of workers.
 fn add_stacks(sketch: &mut Sketch, manifest: &Manifest, kind: &'static str) {
     let mode = || if kind == "distribution" { Mode::Lines } else { Mode::LinesMarkers };
     for pair in Pair::all(manifest) {
@@ -354,9 +353,9 @@ fn percentiles(manifest: &Manifest) -> String {
     let shares = [("0 %", 1.0), ("90 %", 1e1), ("99 %", 1e2), ("99.9 %", 1e3), ("99.99 %", 1e4)]
         .into_iter()
         .chain([("99.999 %", 1e5), ("99.9999 %", 1e6)]);
-    let (words, places): (Vec<&str>, Vec<f64>) = shares.unzip();
+    let (labels, places): (Vec<&str>, Vec<f64>) = shares.unzip();
     let axis =
-        Axis::new().title("percentile").type_(AxisType::Log).tick_values(places).tick_text(words);
+        Axis::new().title("percentile").type_(AxisType::Log).tick_values(places).tick_text(labels);
     sketch.done(layout("percentile", "latency, ms").x_axis(axis))
 }
 
@@ -386,7 +385,7 @@ fn drift(manifest: &Manifest) -> String {
             .marker(Marker::new().color(pair.colour).symbol(pair.symbol.clone()).size(7));
         sketch.add(pair.series("residuals", None), trace);
     }
-    sketch.done(layout("place in the order of execution", "p50 over the case’s own"))
+    sketch.done(layout("position in the order of execution", "p50 ÷ p50 of the case"))
 }
 
 fn timeline() -> String {
@@ -439,7 +438,7 @@ fn heat() -> String {
     sketch.done(layout("second of the load", "").y_axis(rows))
 }
 
-/// A component's name for people.
+/// The title of a component.
 pub(super) fn title(manifest: &Manifest, name: &ComponentName) -> String {
     let found = manifest.bundle.components.iter().find(|component| component.name == *name);
     found.map_or_else(|| name.to_string(), |component| component.title.clone())
@@ -447,16 +446,16 @@ pub(super) fn title(manifest: &Manifest, name: &ComponentName) -> String {
 
 /// A name that leaves room for the chart; Plotly reads some HTML in names, so it is escaped.
 fn plotly_text(text: &str) -> String {
-    let is_long = text.chars().count() > LONGEST_NAME;
+    let is_long = text.chars().count() > MAX_NAME_CHARS;
     let text = match is_long {
-        true => text.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
+        true => text.chars().take(MAX_NAME_CHARS - 1).chain(['…']).collect(),
         false => text.to_owned(),
     };
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The most characters of a name in a chart.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 
 /// A quiet layout; colours and height are the page's.
 fn layout(x: &str, y: &str) -> Layout {
@@ -473,12 +472,12 @@ fn layout(x: &str, y: &str) -> Layout {
         .y_axis(Axis::new().title(y).range_mode(RangeMode::ToZero).auto_margin(true))
 }
 
-/// A figure as JSON that no text in it can lead out of its script element.
+/// A figure as JSON in which no text can end its script element.
 pub(super) fn figure(plot: &Plot) -> String {
     safe(&plot.to_json())
 }
 
-/// JSON that no text in it can lead out of its script element.
+/// JSON in which no text can end its script element.
 pub(super) fn safe(json: &str) -> String {
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }

@@ -9,9 +9,10 @@ use askama::Template;
 use self::charts::{DistributionChart, IntervalChart, distribution_chart, interval_charts};
 use super::ComparisonReport;
 use super::findings::{
-    basis_text, case_sentence, change_text, group_sentence, interval_text, margin_text,
+    basis_text, case_sentence, change_text, group_sentence, interval_text, margin_text, p_text,
     smallest_text, summary, value_text,
 };
+use super::headline::comparison_headline;
 use super::html::{ReportError, Scripts};
 use crate::compare::{
     CaseFinding, Class, Comparison, Factor, Finding, GroupFinding, Known, Noted, Verdict,
@@ -34,7 +35,7 @@ pub fn comparison_html(report: &ComparisonReport) -> Result<String, ReportError>
     let page = ComparisonPage {
         scripts: Scripts::new(include_str!("templates/page.js")),
         title: format!("{before} → {after}"),
-        headline: comparison.headline(),
+        headline: comparison_headline(report),
         before,
         after,
         summary: summary(comparison),
@@ -76,10 +77,10 @@ struct ComparisonPage<'a> {
     after: String,
     summary: String,
     basis: String,
-    /// The chance of a false alarm, and the level of intervals.
+    /// The false discovery rate, and the level of intervals.
     alpha: String,
     level: String,
-    /// Cases that changed, the largest effect first.
+    /// Cases that changed, the largest change first.
     changed: Vec<CaseRow>,
     changed_groups: Vec<GroupRow>,
     groups: Vec<GroupRow>,
@@ -96,9 +97,9 @@ struct ComparisonPage<'a> {
     report: &'a ComparisonReport,
 }
 
-/// A verdict that is read without its colour: a sign for the direction, a word, and the change.
+/// A verdict that can be read without its colour: a sign for the direction, the verdict, the change.
 struct Mark {
-    /// The verdict, which is the name of its style; `none` where there is nothing.
+    /// The name of its style: the verdict, or `none`.
     verdict: &'static str,
     sign: &'static str,
     word: &'static str,
@@ -159,27 +160,27 @@ struct NotedRow {
 
 fn mark(finding: &Finding, sentence: String) -> Mark {
     let direction = if finding.change >= 0.0 { "▲" } else { "▼" };
-    let (sign, word) = match finding.verdict {
-        Verdict::Regressed => (direction, "worse"),
-        Verdict::Improved => (direction, "better"),
-        Verdict::Equivalent => ("=", "same"),
-        Verdict::Inconclusive => ("?", "unclear"),
+    let sign = match finding.verdict {
+        Verdict::Regressed | Verdict::Improved => direction,
+        Verdict::Equivalent => "=",
+        Verdict::Inconclusive => "?",
     };
-    Mark { verdict: finding.verdict.as_str(), sign, word, change: change_text(finding), sentence }
+    let word = finding.verdict.as_str();
+    Mark { verdict: word, sign, word, change: change_text(finding), sentence }
 }
 
 fn case_row(one: &CaseFinding) -> CaseRow {
     let finding = &one.finding;
     let is_unknown = finding.known == Known::Nothing;
-    let told = |value: f64, is_bound: bool| {
+    let bounded = |value: f64, is_bound: bool| {
         let sign = if is_bound { "> " } else { "" };
         format!("{sign}{}", value_text(finding.metric, value))
     };
     CaseRow {
         metric: finding.metric.title(),
         case: one.case.to_string(),
-        before: told(one.before, is_unknown || finding.known == Known::AtMost),
-        after: told(one.after, is_unknown || finding.known == Known::AtLeast),
+        before: bounded(one.before, is_unknown || finding.known == Known::AtMost),
+        after: bounded(one.after, is_unknown || finding.known == Known::AtLeast),
         mark: mark(finding, case_sentence(one)),
         interval: interval_text(finding),
         smallest: smallest_text(finding),
@@ -236,7 +237,7 @@ fn matrix(comparison: &Comparison, metrics: &[Metric]) -> Vec<MatrixRow> {
         .collect()
 }
 
-/// Which metrics there are, each once.
+/// The metrics, each once.
 fn each_once(all: impl Iterator<Item = Metric>) -> Vec<Metric> {
     all.collect::<BTreeSet<Metric>>().into_iter().collect()
 }
@@ -250,10 +251,6 @@ fn factor_name(factor: Factor) -> &'static str {
     }
 }
 
-fn p_text(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
-}
-
 /// Both datasets side by side, then the components of both.
 fn provenance(report: &ComparisonReport) -> Vec<ProvenanceRow> {
     let comparison = &report.comparison;
@@ -264,7 +261,7 @@ fn provenance(report: &ComparisonReport) -> Vec<ProvenanceRow> {
         after,
     };
     let (before, after) =
-        (told(comparison.before, &report.before), told(comparison.after, &report.after));
+        (source(comparison.before, &report.before), source(comparison.after, &report.after));
     let mut rows: Vec<ProvenanceRow> = before
         .into_iter()
         .zip(after)
@@ -281,7 +278,7 @@ fn provenance(report: &ComparisonReport) -> Vec<ProvenanceRow> {
 }
 
 /// Where the figures of a dataset come from.
-fn told(dataset: DatasetId, manifest: &Manifest) -> Vec<(&'static str, String)> {
+fn source(dataset: DatasetId, manifest: &Manifest) -> Vec<(&'static str, String)> {
     let experiment = &manifest.experiment;
     let host = &manifest.host;
     let gib = host.memory_bytes.div_ceil(1 << 30);
@@ -310,7 +307,11 @@ fn component(manifest: &Manifest, name: &ComponentName) -> String {
     let is_used = experiment.apps.contains(name) || experiment.stores.contains(name);
     let found = manifest.bundle.components.iter().find(|one| one.name == *name);
     match found.filter(|_| is_used) {
-        Some(one) => one.in_words(),
+        Some(one) => format!(
+            "{}, identity {}",
+            one.version.as_deref().unwrap_or("(no version)"),
+            one.identity
+        ),
         None => "not measured".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Verdicts in words, the same on the terminal, on the page and in a pull request.
+//! Verdicts as text, the same on the terminal, on the page and in a pull request.
 
 use super::ComparisonReport;
 use crate::compare::{
@@ -8,7 +8,7 @@ use crate::compare::{
 use crate::model::{MAX_LINE_CHARS, Metric, one_line};
 use crate::units::Nanos;
 
-/// `+12.3 %`, or of failed requests `+0.40 points`; behind `≥` or `≤` where one end alone is known.
+/// `+12.3 %`, or for the error rate `+0.400 points`; after `≥` or `≤` where only one end is known.
 #[must_use]
 pub fn change_text(finding: &Finding) -> String {
     let sign = match finding.known {
@@ -20,7 +20,7 @@ pub fn change_text(finding: &Finding) -> String {
     format!("{sign}{}", amount(finding.metric, finding.change, true))
 }
 
-/// `[+8.1 %, +17.0 %]`; a dash where nothing bounds it.
+/// `[+8.1 %, +17.0 %]`; a dash where there is no interval.
 #[must_use]
 pub fn interval_text(finding: &Finding) -> String {
     if !finding.low.is_finite() || !finding.high.is_finite() {
@@ -30,19 +30,20 @@ pub fn interval_text(finding: &Finding) -> String {
     format!("[{}, {}]", end(finding.low), end(finding.high))
 }
 
-/// `4.1 %`: the smallest change that could have been seen; a dash where none could.
+/// `4.1 %`: the smallest change that would have been detected; a dash where there is none.
 #[must_use]
 pub fn smallest_text(finding: &Finding) -> String {
     size_text(finding.metric, finding.smallest_seen)
 }
 
-/// `5.0 %`: the smallest change that would be called; a dash where none would.
+/// `5.0 %`: the smallest change that gets a verdict; a dash where there is none.
 #[must_use]
 pub fn margin_text(finding: &Finding) -> String {
     size_text(finding.metric, finding.margin)
 }
 
-fn size_text(metric: Metric, change: f64) -> String {
+/// `5.0 %`: the size of a change without its direction; a dash where it is not finite.
+pub(super) fn size_text(metric: Metric, change: f64) -> String {
     if change.is_finite() { amount(metric, change, false) } else { "–".to_owned() }
 }
 
@@ -67,7 +68,7 @@ pub fn value_text(metric: Metric, value: f64) -> String {
     }
 }
 
-/// One sentence that is true of a case.
+/// The finding of a case as a sentence.
 #[must_use]
 pub fn case_sentence(one: &CaseFinding) -> String {
     let metric = one.finding.metric;
@@ -76,7 +77,7 @@ pub fn case_sentence(one: &CaseFinding) -> String {
     sentence(&one.finding, &one.case.to_string(), &from_to)
 }
 
-/// One sentence that is true of a group.
+/// The finding of a group as a sentence.
 #[must_use]
 pub fn group_sentence(one: &GroupFinding) -> String {
     let plural = if one.cases == 1 { "" } else { "s" };
@@ -84,54 +85,76 @@ pub fn group_sentence(one: &GroupFinding) -> String {
     sentence(&one.finding, &whole, "")
 }
 
+/// What is known of a finding, and of an inconclusive one the rule that withheld the verdict: a sentence
+/// never shows an interval that contradicts it.
 fn sentence(finding: &Finding, of: &str, from_to: &str) -> String {
-    let metric = finding.metric;
+    let subject = format!("{} of {of}", finding.metric.title());
     let interval = interval_text(finding);
-    let title = metric.title();
-    let seen = format!("this setup could have seen {}", smallest_text(finding));
-    let moved = if finding.change >= 0.0 { "rose" } else { "fell" };
-    let by = match finding.known {
-        Known::Exactly => "by",
-        Known::AtLeast | Known::AtMost | Known::Nothing => "by at least",
-    };
-    let size = size_text(metric, finding.change);
+    let direction = if finding.change >= 0.0 { "rose" } else { "fell" };
+    let size = size_text(finding.metric, finding.change);
+    let change = format!("{subject} {direction} by {size} {interval}");
     let margin = margin_text(finding);
+    let detectable = format!("the smallest detectable change is {}", smallest_text(finding));
+    let p = p_text(finding.adjusted_p);
     match finding.doubt {
         None if finding.verdict == Verdict::Equivalent => format!(
-            "{title} of {of} is the same: it changed by {} {interval}",
+            "{subject} is equivalent: it changed by {} {interval}, which is within the margin",
             change_text(finding)
         ),
-        None => format!("{title} of {of} {moved} {by} {size} {interval}{from_to}; {seen}"),
-        Some(Doubt::Chance) => format!(
-            "{title} of {of} may have changed by anything in {interval}, which chance explains; {seen}"
+        None => format!(
+            "{subject} {}: it {direction} {} {size} {interval}{from_to}; {detectable}",
+            finding.verdict.as_str(),
+            by_text(finding)
         ),
-        Some(Doubt::AroundTheMargin) => format!(
-            "{title} of {of} {moved} by {size} {interval}, and whether that is more than {margin} cannot be told"
+        Some(Doubt::Chance) => {
+            format!("No change of {subject} is shown: {interval} includes zero; {detectable}")
+        }
+        Some(Doubt::Family) => format!(
+            "{change}, but this is not significant once every test of the comparison is accounted for (adjusted p {p})"
         ),
+        Some(Doubt::Ranks) => format!(
+            "{change}, but the ranks of its repetitions do not confirm it: outliers may explain it"
+        ),
+        Some(Doubt::AroundTheMargin) => {
+            format!("{change}, but this is not shown to be more than the margin of {margin}")
+        }
         Some(Doubt::Bound) => format!(
-            "{title} of {of} is known as a bound only, since requests were unfinished: no verdict is possible in this direction"
+            "{subject} is known only as a bound, because requests were unfinished: a verdict in this direction is not possible"
         ),
         Some(Doubt::Uncalibrated) => format!(
-            "{title} of {of} {moved} by {size} {interval}, and nobody knows by how much two runs differ on this host"
+            "{change}, but without a calibration of this host the difference between two runs may explain it"
         ),
         Some(Doubt::TooFewRepetitions) => format!(
-            "{title} of {of} was measured once on a side: that it {moved} by {size} may be chance"
+            "{subject} {direction} by {size}, but one side has a single repetition: chance may explain it"
         ),
     }
+}
+
+/// `by`, or `by at least` where one end of the change is known.
+pub(super) fn by_text(finding: &Finding) -> &'static str {
+    match finding.known {
+        Known::Exactly => "by",
+        Known::AtLeast | Known::AtMost | Known::Nothing => "by at least",
+    }
+}
+
+/// `0.031`, or `< 0.001`.
+pub(super) fn p_text(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 /// How many trials of a case failed, and why.
 #[must_use]
 pub fn broken_sentence(one: &Broken) -> String {
     let Broken { case, trials_before, failed_before, trials_after, failed_after, reason } = one;
-    let word = if one.is_regression() { "broke: " } else { "" };
+    let verb = if one.is_regression() { "broke" } else { "has failed trials" };
     format!(
-        "{word}trials of {case} failed: {failed_before} of {trials_before} before, {failed_after} of {trials_after} after; the most frequent reason: {}",
+        "{case} {verb}: {failed_before} of {trials_before} trials failed before, {failed_after} of {trials_after} after; the most frequent reason: {}",
         one_line(reason, MAX_LINE_CHARS)
     )
 }
 
-/// How many cases have which verdict, how many broke, and how many groups changed, in a line.
+/// How many cases have each verdict, how many broke, and how many groups changed, in a line.
 #[must_use]
 pub fn summary(comparison: &Comparison) -> String {
     let counts: Vec<String> = Verdict::ALL
@@ -194,18 +217,18 @@ pub fn failure_text(report: &ComparisonReport) -> Option<String> {
     (!found.is_empty()).then(|| found.join("; "))
 }
 
-/// What the verdicts stand on, in a sentence.
+/// What the verdicts are based on, in a sentence or more.
 #[must_use]
 pub fn basis_text(comparison: &Comparison) -> String {
     match comparison.basis {
         Basis::Interleaved => {
-            "Both sides were measured block by block in one run, so what the host did meanwhile is in neither's favour.".to_owned()
+            "Both sides were measured interleaved in one run, so changes of the host affect both alike.".to_owned()
         }
         Basis::Calibrated { sessions } => format!(
-            "Two separate runs: by how much such runs differ although nothing changed is known from {sessions} calibrations of this host, and is part of the intervals."
+            "These are two separate runs. The intervals include how much such runs differ on this host when nothing changed, which {sessions} calibrations measured."
         ),
         Basis::Uncalibrated => format!(
-            "Two separate runs on a host that was calibrated fewer than {MIN_SESSIONS} times: by how much such runs differ although nothing changed is not known. Of rates, latencies and resources only changes beyond {:.0} % are called, and none is called equivalent. `perf-api calibrate` on {MIN_SESSIONS} days mends that; `perf-api ab` needs none of it.",
+            "These are two separate runs, and the host has fewer than {MIN_SESSIONS} calibrations, so how much two runs differ when nothing changed is not known. For rates, latencies and resources only a change beyond {:.0} % gets a verdict, and nothing is called equivalent. Run `perf-api calibrate` on {MIN_SESSIONS} days, or use `perf-api ab`, which needs no calibration.",
             (MIN_UNCALIBRATED - 1.0) * 100.0
         ),
     }
@@ -224,5 +247,92 @@ fn amount(metric: Metric, change: f64, is_signed: bool) -> String {
     match is_signed {
         true => format!("{value:+.digits$} {unit}"),
         false => format!("{:.digits$} {unit}", value.abs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::compare::tests::{rules, side};
+    use crate::compare::{Rules, compare};
+
+    /// What a sentence says if it withholds a verdict although its interval excludes zero.
+    const RULES: [&str; 6] = [
+        "not significant once every test",
+        "ranks of its repetitions",
+        "more than the margin of",
+        "known only as a bound",
+        "without a calibration",
+        "a single repetition",
+    ];
+
+    /// Whether a finding and its sentence agree.
+    fn agrees(finding: &Finding, text: &str) -> Result<(), TestCaseError> {
+        let excludes_zero = finding.low > 0.0 || finding.high < 0.0;
+        let names_a_rule = RULES.iter().any(|rule| text.contains(rule));
+        match finding.verdict {
+            Verdict::Inconclusive if excludes_zero && finding.low.is_finite() => {
+                prop_assert!(names_a_rule, "{text}: {finding:?}");
+            }
+            Verdict::Inconclusive => {
+                prop_assert!(text.contains("includes zero") || names_a_rule, "{text}: {finding:?}");
+            }
+            verdict => {
+                prop_assert!(text.contains(verdict.as_str()) && !names_a_rule, "{text}");
+                prop_assert!(excludes_zero || verdict == Verdict::Equivalent, "{text}");
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_sentence_never_contradicts_its_interval(
+            before in prop::collection::vec(prop::collection::vec(0.9..1.1_f64, 1..7), 1..5),
+            factor in prop::collection::vec(0.8..1.6_f64, 4),
+            noise in prop::collection::vec(0.8..1.25_f64, 7),
+            is_interleaved: bool,
+        ) {
+            let names = ["a", "b", "c", "d"];
+            let slower = |place: usize| -> Vec<f64> {
+                let own = before[place].iter().zip(&noise);
+                own.map(|(value, noise)| value * noise * factor[place]).collect()
+            };
+            let after: Vec<Vec<f64>> = (0..before.len()).map(slower).collect();
+            let all = |values: &[Vec<f64>]| {
+                let cases = names.into_iter().zip(values).map(|(name, own)| (name, &own[..]));
+                side(&cases.collect::<Vec<_>>())
+            };
+            let rules = Rules { is_interleaved, ..rules(Metric::P95) };
+            let comparison = compare(&all(&before), &all(&after), &rules);
+            for one in &comparison.cases {
+                agrees(&one.finding, &case_sentence(one))?;
+            }
+            for one in &comparison.groups {
+                agrees(&one.finding, &group_sentence(one))?;
+            }
+        }
+    }
+
+    #[test]
+    fn a_withheld_verdict_names_its_rule() {
+        let steady = [1.00, 1.01, 0.99, 1.00, 1.02, 0.98];
+        let before = side(&[("app", &steady)]);
+        let sentences = |after: &[f64], rules: &Rules| {
+            let comparison = compare(&before, &side(&[("app", after)]), rules);
+            case_sentence(&comparison.cases[0])
+        };
+        let rules = rules(Metric::P95);
+        let around = sentences(&[1.06, 1.03, 1.05, 1.03, 1.08, 1.02], &rules);
+        assert!(around.contains("not shown to be more than the margin of 5.0 %"), "{around}");
+        let apart = Rules { is_interleaved: false, ..rules.clone() };
+        let uncalibrated = sentences(&steady.map(|value| value * 1.1), &apart);
+        assert!(uncalibrated.contains("without a calibration"), "{uncalibrated}");
+        let chance = sentences(&[1.2, 0.8, 1.1, 0.9, 1.3, 0.85], &rules);
+        assert!(chance.starts_with("No change of p95 of app"), "{chance}");
+        let slower = sentences(&steady.map(|value| value * 1.3), &rules);
+        assert!(slower.contains("regressed: it rose by 30.0 %"), "{slower}");
     }
 }

@@ -10,14 +10,14 @@ use super::charts::{Chart, case_charts, first_chart, safe, title, trial_charts};
 use super::data::page_data;
 use super::provenance::{ComponentRow, Step, chain, components, reproduce};
 use super::summary::{
-    Answer, Question, SustainedRow, answer, grouped, headline, limit_text, questions,
-    sustained_rows,
+    Answer, Question, SustainedRow, answer, assumed, assumption, grouped, headline, limit_text,
+    questions, sustained_rows,
 };
 use super::text::{UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
 use crate::analysis::CaseAnalysis;
 use crate::model::{Check, Flag, Order, QUANTILES, TrialRow, flag_names, rules};
 use crate::query::{Query, SHOWN};
-use crate::store::Manifest;
+use crate::store::{Manifest, PinnedComponent};
 use crate::units::{Rps, percent};
 
 /// Why a page could not be made.
@@ -43,13 +43,14 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
     let page = Page {
         scripts: Scripts::new(PAGE_SCRIPT),
         title: format!("{} · {}", manifest.experiment.name, report.dataset.short()),
-        answer: answers.first().map_or_else(|| headline(report), |one| one.words.clone()),
+        headline: headline(report),
+        assumption: assumption(report),
         what: what_was_measured(manifest),
         dataset: report.dataset.to_string(),
         host: host_line(manifest),
         health: health(report),
         notes: notes(report),
-        first: questions.first().map(|&question| First {
+        assumed: assumed(report).map(|question| Assumed {
             question,
             workers: sorted(&manifest.experiment.workers),
             rows: sustained_rows(report, question),
@@ -81,31 +82,33 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
 struct Page<'a> {
     scripts: Scripts,
     title: String,
-    answer: String,
+    headline: String,
+    /// What holds under a limit that nobody set.
+    assumption: Option<String>,
     what: String,
     dataset: String,
     host: String,
     health: String,
-    /// What holds for the whole run and has to be known.
+    /// What applies to the whole run and readers have to know.
     notes: Vec<String>,
-    first: Option<First>,
+    assumed: Option<Assumed>,
     filters: Filters,
     chart: Chart,
     case_charts: Vec<Chart>,
     trial_charts: Vec<Chart>,
     shown: &'static [Query],
     rows: Vec<CaseRow>,
-    /// What marks a percentile that too few requests stand for.
+    /// The meaning of the mark of a percentile with too few requests.
     unsupported: &'static str,
     limits: RuleText,
     failures: Vec<FailureRow>,
     flags: Vec<FlagRow>,
     chain: Vec<Step>,
     components: Vec<ComponentRow>,
-    /// What to type to measure the same again, with the spec that it names.
+    /// The command that measures the same again, with the spec file that it names.
     command: String,
     spec: String,
-    /// What on the host can disturb a measurement.
+    /// Settings of the host that can disturb a measurement.
     doubts: Vec<&'a Check>,
     data: String,
     parquet: String,
@@ -129,11 +132,18 @@ impl RuleText {
     }
 }
 
-/// The question that the first screen answers.
-struct First {
+/// What is sustained under the limit that is assumed until the reader chooses another.
+struct Assumed {
     question: Question,
     workers: Vec<u32>,
     rows: Vec<SustainedRow>,
+}
+
+impl Assumed {
+    /// Whether a limit is the assumed one.
+    fn is(&self, longest: &u64) -> bool {
+        self.question.limit.is_some_and(|limit| limit.longest.0 == *longest)
+    }
 }
 
 /// What a reader can choose.
@@ -154,7 +164,8 @@ impl Filters {
         let named = |names: &[crate::model::ComponentName]| {
             names.iter().map(|name| (name.to_string(), title(manifest, name))).collect()
         };
-        let mut limits: Vec<_> = questions.iter().map(|one| one.limit.longest).collect();
+        let limits = questions.iter().filter_map(|one| one.limit);
+        let mut limits: Vec<_> = limits.map(|limit| limit.longest).collect();
         limits.sort_unstable();
         limits.dedup();
         Self {
@@ -214,14 +225,14 @@ const PAGE_SCRIPT: &str = concat!(
     include_str!("templates/report/main.js"),
 );
 
-/// The scripts of a page, and what it may do.
+/// The scripts of a page, and its Content-Security-Policy.
 pub(super) struct Scripts {
     /// The bundle of Plotly's script that draws charts with two axes.
     pub plotly: &'static str,
-    /// What draws the charts of a page.
+    /// The script that draws the charts of a page.
     pub page: &'static str,
-    /// Run these scripts and no other, and ask no host for anything. (Plotly sets styles while it draws,
-    /// and saves pictures through addresses of its own data.)
+    /// Allows these scripts and no other, and no request. (Plotly sets styles while it draws, and saves
+    /// pictures through `blob:` and `data:` addresses.)
     pub policy: String,
 }
 
@@ -244,8 +255,8 @@ pub(super) fn what_was_measured(manifest: &Manifest) -> String {
     let names = |wanted: &[crate::model::ComponentName]| {
         let named = |name: &crate::model::ComponentName| {
             let found = manifest.bundle.components.iter().find(|one| one.name == *name);
-            let version = found.and_then(|one| one.version.as_deref()).unwrap_or_default();
-            format!("{} {}", title(manifest, name), short_version(version)).trim().to_owned()
+            let version = found.map(PinnedComponent::short_version).unwrap_or_default();
+            format!("{} {version}", title(manifest, name)).trim().to_owned()
         };
         wanted.iter().map(named).collect::<Vec<_>>().join(" and ")
     };
@@ -269,26 +280,6 @@ pub(super) fn what_was_measured(manifest: &Manifest) -> String {
     )
 }
 
-/// The first word of a version that holds a digit, without colours and without a revision:
-/// `7.0.15` of `Redis server v=7.0.15 sha=…`, `1.39.0` of `dragonfly v1.39.0-0123456789abcdef…`.
-fn short_version(version: &str) -> String {
-    let plain = console::strip_ansi_codes(version);
-    let has_dot = |word: &&str| word.contains('.') && word.chars().any(|c| c.is_ascii_digit());
-    let word = plain.split([' ', ',']).find(has_dot).unwrap_or_default();
-    let word = word.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let is_revision =
-        |text: &str| text.len() >= REVISION_DIGITS && text.chars().all(|c| c.is_ascii_hexdigit());
-    match word.rsplit_once(['-', '+']) {
-        Some((short, revision)) if is_revision(revision.trim_start_matches('g')) => {
-            short.to_owned()
-        }
-        _ => word.to_owned(),
-    }
-}
-
-/// A suffix with fewer hexadecimal digits may be a date or a number.
-const REVISION_DIGITS: usize = 12;
-
 pub(super) fn host_line(manifest: &Manifest) -> String {
     let host = &manifest.host;
     let gib = host.memory_bytes.div_ceil(1 << 30);
@@ -298,7 +289,7 @@ pub(super) fn host_line(manifest: &Manifest) -> String {
     )
 }
 
-/// `8 of 12 trials valid, 1 left out of rankings, 3 failed; 12 marked cpus_shared`.
+/// `8 of 12 trials valid, 1 not ranked, 3 failed; 12 flagged cpus_shared`.
 pub(super) fn health(report: &Report) -> String {
     let total = report.trials.len();
     let valid = report.trials.iter().filter(|trial| trial.is_valid).count();
@@ -306,14 +297,12 @@ pub(super) fn health(report: &Report) -> String {
     let left_out = total - valid - failed;
     let marks = flags(report).into_iter().filter(|row| row.is_ranked);
     let marks: Vec<String> =
-        marks.map(|row| format!("{} marked {}", row.trials, row.name)).collect();
+        marks.map(|row| format!("{} flagged {}", row.trials, row.name)).collect();
     let marks = if marks.is_empty() { String::new() } else { format!("; {}", marks.join(", ")) };
-    format!(
-        "{valid} of {total} trials valid, {left_out} left out of rankings, {failed} failed{marks}"
-    )
+    format!("{valid} of {total} trials valid, {left_out} not ranked, {failed} failed{marks}")
 }
 
-/// What holds for every trial of a run, and so is no reason to leave one out.
+/// Flags that apply to a whole run, and so exclude no trial.
 fn notes(report: &Report) -> Vec<String> {
     let shared = flags(report).into_iter().filter(|row| row.is_ranked);
     shared
@@ -334,7 +323,7 @@ fn sorted<T: Copy + Ord>(values: &[T]) -> Vec<T> {
     values
 }
 
-/// Values in ascending order, each with its text: what a reader chooses among.
+/// Values in ascending order, each with its text: the options of a filter.
 fn options<T: Copy + Ord + ToString>(values: &[T]) -> Vec<(T, String)> {
     sorted(values).into_iter().map(|one| (one, grouped(&one))).collect()
 }
@@ -381,29 +370,4 @@ fn flags(report: &Report) -> Vec<FlagRow> {
         is_ranked: !flag.forbids_ranking(),
     };
     Flag::ALL.into_iter().map(row).filter(|row| row.trials > 0).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_shown_short_without_revision_and_colours() {
-        let revision = "0123456789abcdef0123456789abcdef01234567";
-        for (version, short) in [
-            ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc", "7.0.15"),
-            ("0.165.0", "0.165.0"),
-            (&format!("dragonfly v1.39.0-{revision}"), "1.39.0"),
-            (
-                &format!("\u{1b}[1mdragonfly\u{1b}[0m \u{1b}[32mv1.39.0-{revision}\u{1b}[0m"),
-                "1.39.0",
-            ),
-            (&format!("v1.2.3+g{revision}"), "1.2.3"),
-            ("2.0.0-rc.1", "2.0.0-rc.1"),
-            ("2.0.0-20260101", "2.0.0-20260101"),
-            ("no version", ""),
-        ] {
-            assert_eq!(short_version(version), short, "{version}");
-        }
-    }
 }

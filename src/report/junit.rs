@@ -1,15 +1,16 @@
-//! A comparison as JUnit XML: what a continuous integration server shows.
+//! A comparison as JUnit XML, for continuous integration servers.
 
 use askama::Template;
 
 use super::ComparisonReport;
 use super::findings::{broken_sentence, case_sentence};
+use super::headline::comparison_headline;
 use super::html::ReportError;
 use crate::compare::{Comparison, Verdict};
 use crate::model::Metric;
 
-/// A comparison as JUnit XML: a suite for each metric, a test for each case. What regressed has failed,
-/// as has every verdict that fails the job; what is inconclusive was skipped otherwise.
+/// A comparison as JUnit XML: a suite for each metric, a test for each case. A regression fails its test,
+/// as does every verdict that fails the job; an inconclusive case is skipped otherwise.
 ///
 /// # Errors
 /// When the template cannot be filled.
@@ -22,6 +23,7 @@ pub fn comparison_junit(report: &ComparisonReport) -> Result<String, ReportError
         .filter(|suite| !suite.tests.is_empty())
         .collect();
     let page = Page {
+        headline: visible(&comparison_headline(report)),
         before: comparison.before.short(),
         after: comparison.after.short(),
         tests: suites.iter().map(|suite| suite.tests.len()).sum(),
@@ -35,6 +37,7 @@ pub fn comparison_junit(report: &ComparisonReport) -> Result<String, ReportError
 #[derive(Template)]
 #[template(path = "comparison.xml")]
 struct Page {
+    headline: String,
     before: String,
     after: String,
     tests: usize,
@@ -53,7 +56,7 @@ struct Suite {
 struct Test {
     name: String,
     outcome: Outcome,
-    words: String,
+    message: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,22 +77,22 @@ fn suite(report: &ComparisonReport, metric: Metric) -> Suite {
                 Verdict::Inconclusive => Outcome::Skipped,
                 Verdict::Improved | Verdict::Equivalent => Outcome::Passed,
             },
-            words: visible(&case_sentence(one)),
+            message: visible(&case_sentence(one)),
         });
     let unjudged = comparison.unjudged.iter().filter(|one| one.metric == metric).map(|one| Test {
         name: one.case.to_string(),
         outcome: Outcome::Skipped,
-        words: visible(&one.reason),
+        message: visible(&one.reason),
     });
     Suite::of(metric.as_str(), judged.chain(unjudged).collect())
 }
 
-/// Whether trials end at all.
+/// Whether trials end with a result.
 fn trials(comparison: &Comparison) -> Suite {
     let tests = comparison.broken.iter().map(|one| Test {
         name: one.case.to_string(),
         outcome: if one.is_regression() { Outcome::Failed } else { Outcome::Passed },
-        words: broken_sentence(one),
+        message: broken_sentence(one),
     });
     Suite::of("trials", tests.collect())
 }
@@ -102,7 +105,7 @@ impl Suite {
     }
 }
 
-/// XML knows no control characters.
+/// XML allows no control characters.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

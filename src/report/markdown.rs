@@ -1,29 +1,32 @@
-//! A dataset as Markdown: what an issue or a wiki page needs of it.
+//! A dataset as Markdown, for an issue or a wiki page.
 
 use super::Report;
 use super::html::{health, host_line, what_was_measured};
 use super::pull_request::{cell, inline, put};
-use super::summary::headline;
+use super::summary::{assumption, headline};
 use super::text::{UNSUPPORTED, UNSUPPORTED_MEANING, capacity_text, percentile_text, rate_text};
 use crate::model::{Flag, QUANTILES};
 
-/// The percentiles that are told, by their places in [`QUANTILES`]: p50, p95 and p99.
-const TOLD: [usize; 3] = [0, 2, 3];
+/// The percentiles that are shown, by their places in [`QUANTILES`]: p50, p95 and p99.
+const SHOWN: [usize; 3] = [0, 2, 3];
 
 /// A dataset as Markdown.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
     let manifest = &report.manifest;
     let mut text = format!("### {}\n\n", inline(&headline(report)));
+    if let Some(assumption) = assumption(report) {
+        put(&mut text, &format!("{}.\n", inline(&assumption)));
+    }
     put(&mut text, &format!("{}\n", inline(&what_was_measured(manifest))));
     put(&mut text, &format!("{}. {}.\n", health(report), inline(&host_line(manifest))));
     if !report.is_verified {
-        put(&mut text, "> **Warning:** this dataset was not compared with its hashes.\n");
+        put(&mut text, "> **Warning:** this dataset was not verified against its hashes.\n");
     }
     for one in &manifest.capacities {
         let (stack, connections, slo) = (&one.stack, one.concurrency, cell(&one.slo.to_string()));
-        let told = capacity_text(one);
-        put(&mut text, &format!("- {stack}, {connections} connections, keeping {slo}: {told}"));
+        let rate = capacity_text(one);
+        put(&mut text, &format!("- {stack}, {connections} connections, keeping {slo}: {rate}"));
     }
     case_table(&mut text, report);
     let flags: Vec<Flag> = Flag::ALL.into_iter().filter(|flag| report.carried(*flag) > 0).collect();
@@ -32,7 +35,7 @@ pub fn markdown(report: &Report) -> String {
     }
     for flag in flags {
         let (name, trials, meaning) = (flag.as_str(), report.carried(flag), flag.meaning());
-        let ranked = if flag.forbids_ranking() { "left out" } else { "yes" };
+        let ranked = if flag.forbids_ranking() { "no" } else { "yes" };
         put(&mut text, &format!("| `{name}` | {trials} | {ranked} | {meaning} |"));
     }
     for trial in &report.trials {
@@ -44,7 +47,7 @@ pub fn markdown(report: &Report) -> String {
     put(
         &mut text,
         &format!(
-            "\nDataset `{}`, bundle `{}`, spec {}, seed {}, {}. Figures in brackets are of trials that may not be ranked; a latency after “>” is a lower bound.",
+            "\nDataset `{}`, bundle `{}`, spec {}, seed {}, {}. Figures in brackets come from trials that are not ranked. A latency after “>” is a lower bound.",
             report.dataset,
             manifest.bundle.id,
             cell(&manifest.experiment.name),
@@ -56,7 +59,7 @@ pub fn markdown(report: &Report) -> String {
 }
 
 fn case_table(text: &mut String, report: &Report) {
-    let names = TOLD.map(|place| QUANTILES[place].name).join(" | ");
+    let names = SHOWN.map(|place| QUANTILES[place].name).join(" | ");
     put(
         text,
         &format!(
@@ -69,7 +72,7 @@ fn case_table(text: &mut String, report: &Report) {
     );
     for one in &report.analysis.cases {
         let case = &one.case;
-        let latencies = TOLD.map(|place| percentile_text(one, place)).join(" | ");
+        let latencies = SHOWN.map(|place| percentile_text(one, place)).join(" | ");
         put(
             text,
             &format!(

@@ -6,6 +6,7 @@ mod charts;
 mod comparison;
 mod data;
 mod findings;
+mod headline;
 mod html;
 mod json;
 mod junit;
@@ -31,6 +32,7 @@ pub use findings::{
     basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
     interval_text, smallest_text, summary, value_text,
 };
+pub use headline::comparison_headline;
 pub use html::{ReportError, html};
 pub use json::report_json;
 pub use junit::comparison_junit;
@@ -45,16 +47,16 @@ pub use text::{
     rate_text, trial_percentile_text,
 };
 
-/// What a report tells.
+/// What a report shows.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The dataset's id.
     pub dataset: DatasetId,
     /// What the dataset is.
     pub manifest: Manifest,
-    /// Whether what is told was compared with the dataset's hashes.
+    /// Whether the data was verified against the dataset's hashes.
     pub is_verified: bool,
-    /// What it shows.
+    /// Its analysis.
     pub analysis: Analysis,
     /// Every trial, in the order of cases.
     pub trials: Vec<TrialRow>,
@@ -62,7 +64,7 @@ pub struct Report {
     pub residuals: Vec<Residual>,
     /// The seconds of each trial, by trial.
     pub timeline: Vec<(u64, TimelineSecond)>,
-    /// What the parts of each trial had used, by trial and part.
+    /// The resources that the parts of each trial used, by trial and part.
     pub resources: Vec<(u64, ResourceSample)>,
     /// The table of trials, byte for byte.
     pub trials_parquet: Vec<u8>,
@@ -83,7 +85,7 @@ impl Report {
     }
 }
 
-/// What the page of a comparison tells.
+/// What the page of a comparison shows.
 #[derive(Clone, Debug)]
 pub struct ComparisonReport {
     /// The verdicts.

@@ -1,4 +1,4 @@
-//! Where the figures of a dataset come from, and how to get them again.
+//! Where the figures of a dataset come from, and how to measure them again.
 
 use serde::Serialize;
 
@@ -7,11 +7,11 @@ use crate::model::{ComponentName, Experiment, Flag, Order, joined};
 use crate::store::{Manifest, PinnedComponent};
 use crate::units::{HumanDuration, Rps};
 
-/// A step from pinned inputs to this page.
+/// A step from the pinned inputs to this page.
 pub(super) struct Step {
-    pub what: &'static str,
-    /// What it is, in words.
-    pub words: String,
+    pub name: &'static str,
+    /// What it is.
+    pub description: String,
     /// Its hash; empty where it has none.
     pub hash: String,
 }
@@ -20,23 +20,24 @@ pub(super) struct Step {
 pub(super) struct ComponentRow {
     pub title: String,
     pub version: String,
+    pub full_version: String,
     pub identity: String,
-    /// What its identity covers.
+    /// The inputs that its identity covers.
     pub facts: Vec<(String, String)>,
-    /// What it said of itself at run time.
-    pub said: Vec<String>,
+    /// What it reported about itself at run time.
+    pub reported: Vec<String>,
 }
 
 /// From lock files to the page.
 pub(super) fn chain(report: &Report) -> Vec<Step> {
     let manifest = &report.manifest;
     let experiment = &manifest.experiment;
-    let step = |what, words: String, hash: String| Step { what, words, hash };
+    let step = |name, description: String, hash: String| Step { name, description, hash };
     let trials = report.trials.len();
     vec![
         step(
             "components",
-            "lock files, sources and digests: each component below has the hash of all that can change what it does".to_owned(),
+            "lock files, sources and digests; the identity of each component below is the hash of everything that can change its behaviour".to_owned(),
             String::new(),
         ),
         step(
@@ -54,18 +55,18 @@ pub(super) fn chain(report: &Report) -> Vec<Step> {
         ),
         step(
             "dataset",
-            "the manifest lists the SHA-256 of every table, and its own SHA-256 is the dataset’s id".to_owned(),
+            "the manifest lists the SHA-256 of every table, and its own SHA-256 is the id of the dataset".to_owned(),
             report.dataset.to_string(),
         ),
         step(
             "this page",
-            "made of the dataset alone: no clock, no chance. Making it again with the same program gives the same bytes".to_owned(),
+            "follows from the dataset alone, without a clock or random numbers. The same program creates the same bytes again".to_owned(),
             String::new(),
         ),
     ]
 }
 
-/// What to type to measure the same again.
+/// The command that measures the same again, and its spec file.
 pub(super) fn reproduce(report: &Report) -> (String, String) {
     let manifest = &report.manifest;
     let experiment = &manifest.experiment;
@@ -158,15 +159,16 @@ pub(super) fn components(manifest: &Manifest) -> Vec<ComponentRow> {
 fn component(manifest: &Manifest, component: &PinnedComponent) -> ComponentRow {
     let reports = manifest.reports.get(component.name.as_str());
     let fields = reports.into_iter().flatten().flatten();
-    let mut said: Vec<String> = fields.map(|(name, value)| format!("{name} {value}")).collect();
-    // Stacks of different sizes say much that is the same.
-    said.sort_unstable();
-    said.dedup();
+    let mut reported: Vec<String> = fields.map(|(name, value)| format!("{name} {value}")).collect();
+    // Stacks of different sizes report many of the same fields.
+    reported.sort_unstable();
+    reported.dedup();
     ComponentRow {
         title: component.title.clone(),
-        version: component.version.clone().unwrap_or_default(),
+        version: component.short_version(),
+        full_version: component.version.clone().unwrap_or_default(),
         identity: component.identity.to_string(),
         facts: component.facts.clone().into_iter().collect(),
-        said,
+        reported,
     }
 }

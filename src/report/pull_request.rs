@@ -1,4 +1,4 @@
-//! A comparison as Markdown for a pull request: short, with the rest in a fold.
+//! A comparison as Markdown for a pull request: short, with the details folded.
 
 use std::fmt::Write;
 
@@ -7,9 +7,10 @@ use super::findings::{
     basis_text, broken_sentence, case_sentence, change_text, failure_text, group_sentence,
     interval_text, smallest_text, summary, value_text,
 };
+use super::headline::comparison_headline;
 use crate::compare::{CaseFinding, Verdict};
 
-/// Cases that are shown before the fold.
+/// Cases that are shown unfolded.
 const MAX_SHOWN: usize = 20;
 
 /// A comparison as Markdown.
@@ -17,7 +18,7 @@ const MAX_SHOWN: usize = 20;
 pub fn comparison_markdown(report: &ComparisonReport) -> String {
     let comparison = &report.comparison;
     let listed = report.listed();
-    let mut text = format!("### perf-api: {}\n\n", comparison.headline());
+    let mut text = format!("### perf-api: {}\n\n", inline(&comparison_headline(report)));
     let (before, after) = (comparison.before.short(), comparison.after.short());
     put(&mut text, &format!("`{before}` → `{after}` · {}\n", summary(comparison)));
     for alarm in &comparison.alarms {
@@ -26,7 +27,7 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
     if report.is_forced {
         put(
             &mut text,
-            "> **Warning:** the two are not comparable, and `--force` looked anyway: see the differences below.\n",
+            "> **Warning:** the two are not comparable, and were compared with `--force`: see the differences below.\n",
         );
     }
     if let Some(found) = failure_text(report) {
@@ -44,7 +45,7 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
         text.push('\n');
         case_table(&mut text, &listed[..listed.len().min(MAX_SHOWN)]);
     }
-    put(&mut text, "\n<details><summary>Everything else</summary>\n");
+    put(&mut text, "\n<details><summary>Details</summary>\n");
     put(&mut text, &format!("{}\n", basis_text(comparison)));
     if listed.len() > MAX_SHOWN {
         case_table(&mut text, &listed[MAX_SHOWN..]);
@@ -54,7 +55,7 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
         put(&mut text, &format!("- {}", inline(&case_sentence(one))));
     }
     if !comparison.noted.is_empty() {
-        put(&mut text, "\n| difference | before | after | |\n| --- | --- | --- | --- |");
+        put(&mut text, "\n| difference | before | after | class |\n| --- | --- | --- | --- |");
     }
     for one in &comparison.noted {
         let class = one.class.as_str();
@@ -70,7 +71,7 @@ pub fn comparison_markdown(report: &ComparisonReport) -> String {
 }
 
 fn case_table(text: &mut String, cases: &[&CaseFinding]) {
-    put(text, "| verdict | metric | case | before | after | change | could have seen |");
+    put(text, "| verdict | metric | case | before | after | change | detectable |");
     put(text, "| --- | --- | --- | ---: | ---: | ---: | ---: |");
     for one in cases {
         let finding = &one.finding;

@@ -1,5 +1,5 @@
-//! The pages that `perf-api serve` has beside reports and comparisons: the list of datasets, the
-//! console for SQL, the view of a run as it goes on, and messages.
+//! The pages of `perf-api serve` besides reports and comparisons: the list of datasets, the SQL console,
+//! the live view of a run, and messages.
 
 use askama::Template;
 use base64::Engine;
@@ -12,7 +12,7 @@ use crate::model::{ComponentName, Experiment, Order};
 use crate::query::{FUNCTIONS, Function, TableDoc, table_docs};
 use crate::store::{Listed, Manifest, Names, PinnedBundle};
 
-/// A page, and what it may do.
+/// A page and its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedPage {
     /// The page.
@@ -21,7 +21,7 @@ pub struct ServedPage {
     pub policy: String,
 }
 
-/// The list of datasets, with two of them chosen to be compared where that makes sense.
+/// The list of datasets, with two of them preselected for a comparison if two are comparable.
 ///
 /// # Errors
 /// When the template cannot be filled.
@@ -37,33 +37,33 @@ pub fn datasets_page(
         place,
         unfinished,
         can_compare: listed.iter().filter(|one| one.manifest.is_ok()).count() > 1,
-        rows: listed.iter().map(|one| dataset_row(one, names, chosen)).collect(),
+        rows: listed.iter().map(|one| dataset_row(one, names, chosen, side(one, listed))).collect(),
     };
     Ok(page.frame.of(page.render()?))
 }
 
-/// The console for SQL, which answers at most so many rows in so many seconds.
+/// The SQL console, with its limits on rows and seconds.
 ///
 /// # Errors
 /// When the template cannot be filled.
 pub fn console_page(
     listed: &[Listed],
     names: &Names,
-    most_rows: usize,
-    most_seconds: u64,
+    max_rows: usize,
+    max_seconds: u64,
 ) -> Result<ServedPage, ReportError> {
     let page = ConsolePage {
         frame: Frame::with(include_str!("templates/console.js")),
         datasets: listed.iter().filter_map(|one| choice(one, names)).collect(),
         tables: table_docs(),
         functions: &FUNCTIONS,
-        most_rows,
-        most_seconds,
+        max_rows,
+        max_seconds,
     };
     Ok(page.frame.of(page.render()?))
 }
 
-/// The view of a run as it goes on. What it shows comes as events.
+/// The live view of a run. Its content arrives as events.
 ///
 /// # Errors
 /// When the template cannot be filled.
@@ -72,27 +72,27 @@ pub fn live_page() -> Result<ServedPage, ReportError> {
     Ok(page.frame.of(page.render()?))
 }
 
-/// Something that is told in place of what was asked for.
+/// A message in place of the requested page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// In a few words.
+    /// Its heading.
     pub title: &'static str,
-    /// What it is.
-    pub words: String,
+    /// The message.
+    pub text: String,
     /// What can be done.
     pub hints: Vec<String>,
-    /// How to have it all the same, if that is possible.
+    /// The comparison that can be forced, if there is one.
     pub insist: Option<Insist>,
 }
 
-/// A comparison that is made when somebody insists.
+/// A comparison that is made only when the reader forces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Insist {
     /// The dataset before.
     pub before: String,
     /// The dataset after.
     pub after: String,
-    /// The change that matters.
+    /// The smallest change that matters.
     pub margin: String,
 }
 
@@ -105,7 +105,7 @@ pub fn message_page(message: &Message) -> Result<ServedPage, ReportError> {
     Ok(page.frame.of(page.render()?))
 }
 
-/// What a person can type stands between backticks: whether a piece of a text does, and the piece.
+/// The pieces of a text, and whether each is code: code stands between backticks.
 fn pieces(text: &str) -> impl Iterator<Item = (bool, &str)> {
     text.split('`').enumerate().map(|(place, piece)| (place % 2 == 1, piece))
 }
@@ -122,11 +122,11 @@ pub fn measured_text(experiment: &Experiment, bundle: &PinnedBundle) -> String {
     format!("{} on {}", titles(&experiment.apps), titles(&experiment.stores))
 }
 
-/// The look of all pages, and of what only these have.
+/// The style of all pages, and of these.
 const STYLE: &str =
     concat!(include_str!("templates/page.css"), include_str!("templates/served.css"));
 
-/// What every page has.
+/// The parts that every page has.
 struct Frame {
     style: &'static str,
     script: &'static str,
@@ -138,7 +138,7 @@ impl Frame {
         Self { style: STYLE, script }
     }
 
-    /// A page with the policy to have this style and this script, and to talk to its own server.
+    /// A page with the policy that allows this style, this script and requests to its own server.
     fn of(&self, html: String) -> ServedPage {
         let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
         let script = match self.script {
@@ -171,7 +171,9 @@ struct DatasetRow {
     condition: &'static str,
     is_before: bool,
     is_after: bool,
-    /// What its manifest says, or why that cannot be had.
+    /// Its side of an interleaved comparison: `before` or `after`; empty if it is none.
+    side: &'static str,
+    /// What its manifest says, or why it cannot be read.
     about: Result<About, String>,
 }
 
@@ -191,11 +193,11 @@ struct ConsolePage {
     datasets: Vec<Choice>,
     tables: Vec<TableDoc>,
     functions: &'static [Function],
-    most_rows: usize,
-    most_seconds: u64,
+    max_rows: usize,
+    max_seconds: u64,
 }
 
-/// A dataset that can be asked alone.
+/// A dataset that can be queried alone.
 struct Choice {
     id: String,
     label: String,
@@ -218,6 +220,7 @@ fn dataset_row(
     listed: &Listed,
     names: &Names,
     chosen: Option<(DatasetId, DatasetId)>,
+    side: &'static str,
 ) -> DatasetRow {
     let condition = match &listed.manifest {
         Ok(_) => crate::store::Condition::Intact,
@@ -230,6 +233,7 @@ fn dataset_row(
         condition: condition.as_str(),
         is_before: chosen.is_some_and(|(before, _)| before == listed.id),
         is_after: chosen.is_some_and(|(_, after)| after == listed.id),
+        side,
         about: listed.manifest.as_ref().map(about).map_err(ToString::to_string),
     }
 }
@@ -245,8 +249,8 @@ fn about(manifest: &Manifest) -> About {
     }
 }
 
-/// The two latest that share a spec, the earlier one first: all of it but the seed, or else its name.
-/// A search has nothing to compare.
+/// The two latest with the same spec, the earlier one first: the same but for the seed, or else the same
+/// name. A search has nothing to compare. Both sides of an interleaved comparison belong together.
 fn chosen(listed: &[Listed]) -> Option<(DatasetId, DatasetId)> {
     let manifests = listed.iter().filter_map(|one| Some((one.id, one.manifest.as_ref().ok()?)));
     let judged: Vec<_> = manifests.filter(|(_, one)| one.order != Order::Search).collect();
@@ -259,6 +263,23 @@ fn chosen(listed: &[Listed]) -> Option<(DatasetId, DatasetId)> {
     };
     pair(&|one, other| Experiment { seed: other.seed, ..one.clone() } == *other)
         .or_else(|| pair(&|one, other| one.name == other.name))
+}
+
+/// `before` or `after` for a side of an interleaved comparison whose other side is listed too: the side
+/// before begins first. Empty for every other dataset.
+fn side(one: &Listed, listed: &[Listed]) -> &'static str {
+    let Ok(own) = &one.manifest else { return "" };
+    let is_other = |other: &&Listed| {
+        let is_pair =
+            |theirs: &Manifest| own.interleaved.is_some() && theirs.interleaved == own.interleaved;
+        other.id != one.id && other.manifest.as_ref().is_ok_and(is_pair)
+    };
+    let other = listed.iter().find(is_other).and_then(|other| other.manifest.as_ref().ok());
+    match other.map(|other| own.started.cmp(&other.started)) {
+        Some(std::cmp::Ordering::Less) => "before",
+        Some(std::cmp::Ordering::Greater) => "after",
+        Some(std::cmp::Ordering::Equal) | None => "",
+    }
 }
 
 fn choice(listed: &Listed, names: &Names) -> Option<Choice> {

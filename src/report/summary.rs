@@ -1,4 +1,4 @@
-//! The answer in words: which stack sustains which load.
+//! The answer as a sentence: which rate each stack kept pace with, and sustains under a limit.
 
 use serde::Serialize;
 
@@ -13,32 +13,32 @@ use crate::units::{Nanos, Rps};
 
 /// The limits that a reader can choose, in milliseconds.
 const LIMITS_MS: [u64; 10] = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000];
-/// The limit that is asked first, where something keeps it.
-const USUAL_LIMIT: Nanos = Nanos(20_000_000);
+/// The limit that is assumed first, if a stack keeps it.
+const DEFAULT_LIMIT: Nanos = Nanos(20_000_000);
 
-/// What is asked: which load is sustained at so many connections under a limit.
+/// Which rates are sustained over a number of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Question {
-    /// The limit.
+    /// The limit to keep; `None` asks only which rates a stack kept pace with.
     #[serde(flatten)]
-    pub limit: LatencyLimit,
+    pub limit: Option<LatencyLimit>,
     /// Connections of the loader.
     pub connections: u32,
 }
 
-/// The load that each stack sustains.
+/// What each stack sustains.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Answer {
     /// What was asked.
     #[serde(flatten)]
     pub question: Question,
-    /// In a sentence.
-    pub words: String,
-    /// The load that each stack sustains, in the order of stacks.
+    /// The answer as a sentence.
+    pub text: String,
+    /// The rate that each stack sustains, in the order of stacks.
     pub cells: Vec<String>,
 }
 
-/// One app on one store, in the table of sustained loads.
+/// One app on one store, in the table of sustained rates.
 pub(super) struct SustainedRow {
     /// The app's place in the experiment.
     pub app: usize,
@@ -46,7 +46,7 @@ pub(super) struct SustainedRow {
     pub store: usize,
     /// Both by name.
     pub name: String,
-    /// What it sustains, by workers in ascending order.
+    /// The rates, by workers in ascending order.
     pub cells: Vec<SustainedCell>,
 }
 
@@ -58,7 +58,8 @@ pub(super) struct SustainedCell {
     pub text: String,
 }
 
-/// Everything that can be asked, the first question first. Nothing of a search: it has its own answer.
+/// Every question, the one of the headline first: which rates were kept pace with over the fewest
+/// connections. None for a search, which has its own answer.
 pub(super) fn questions(report: &Report) -> Vec<Question> {
     if report.manifest.order == Order::Search {
         return Vec::new();
@@ -67,24 +68,30 @@ pub(super) fn questions(report: &Report) -> Vec<Question> {
     connections.sort_unstable();
     let mut questions = Vec::new();
     for &connections in &connections {
+        questions.push(Question { limit: None, connections });
         for percentile in 0..QUANTILES.len() {
             for longest in LIMITS_MS.map(|ms| Nanos(ms * 1_000_000)) {
-                let limit = LatencyLimit { percentile, longest };
+                let limit = Some(LatencyLimit { percentile, longest });
                 questions.push(Question { limit, connections });
             }
         }
     }
-    // At the fewest connections, p95, the limit nearest above the usual one that somebody keeps.
-    let usual = |one: &&Question| {
-        Some(&one.connections) == connections.first()
-            && one.limit.percentile == P95
-            && one.limit.longest >= USUAL_LIMIT
+    questions
+}
+
+/// The question with the limit that is assumed until the reader chooses another: p95 over the fewest
+/// connections, and the lowest limit from [`DEFAULT_LIMIT`] on that a stack keeps.
+pub(super) fn assumed(report: &Report) -> Option<Question> {
+    let questions = questions(report);
+    let connections = questions.first()?.connections;
+    let is_candidate = |one: &&Question| {
+        let is_limit =
+            |limit: LatencyLimit| limit.percentile == P95 && limit.longest >= DEFAULT_LIMIT;
+        one.connections == connections && one.limit.is_some_and(is_limit)
     };
     let is_kept = |one: &&Question| loads(report, **one).iter().any(|load| load.rps.is_some());
-    let mut candidates = questions.iter().filter(usual);
-    let first = candidates.clone().find(is_kept).or_else(|| candidates.next()).copied();
-    questions.sort_by_key(|one| Some(*one) != first);
-    questions
+    let mut candidates = questions.iter().filter(is_candidate);
+    candidates.clone().find(is_kept).or_else(|| candidates.next()).copied()
 }
 
 /// The answer to a question.
@@ -92,7 +99,7 @@ pub(super) fn answer(report: &Report, question: Question) -> Answer {
     let loads = loads(report, question);
     Answer {
         question,
-        words: words(&report.manifest, &loads, question),
+        text: sentence(&report.manifest, &loads, question),
         cells: loads.iter().map(cell).collect(),
     }
 }
@@ -105,12 +112,17 @@ fn loads(report: &Report, question: Question) -> Vec<SustainedLoad> {
 /// What was found, in a sentence.
 pub(super) fn headline(report: &Report) -> String {
     match questions(report).first() {
-        Some(&first) => answer(report, first).words,
-        None => sustained(&report.manifest),
+        Some(&first) => answer(report, first).text,
+        None => search_result(&report.manifest),
     }
 }
 
-/// The table of sustained loads.
+/// What was found under the assumed limit, in a sentence; `None` for a search.
+pub(super) fn assumption(report: &Report) -> Option<String> {
+    Some(answer(report, assumed(report)?).text)
+}
+
+/// The table of sustained rates.
 pub(super) fn sustained_rows(report: &Report, question: Question) -> Vec<SustainedRow> {
     let manifest = &report.manifest;
     let loads = loads(report, question);
@@ -136,8 +148,8 @@ pub(super) fn sustained_rows(report: &Report, question: Question) -> Vec<Sustain
         .collect()
 }
 
-/// `5,000`; behind `≥` where more was not offered or is not known, `< 1,000` where the lowest is too
-/// much already, `?` where nothing is known.
+/// `5,000`; `≥ 5,000` if no higher rate was offered or its result is not known, `< 1,000` if the lowest
+/// rate was missed, `?` if nothing is known.
 fn cell(load: &SustainedLoad) -> String {
     match (load.rps, load.next) {
         (Some(rps), Some((_, Sustained::No))) => grouped(&rps),
@@ -164,46 +176,56 @@ pub(super) fn grouped(number: &impl ToString) -> String {
     groups.join(",") + fraction
 }
 
-/// The best: of the highest rate that is sustained, those with the fewest workers.
+/// The best: of the highest rate, those with the fewest workers.
 fn best<'a>(loads: &[&'a SustainedLoad]) -> Vec<&'a SustainedLoad> {
     let key = |one: &SustainedLoad| (one.rps, std::cmp::Reverse(one.stack.workers));
     let most = loads.iter().map(|one| key(one)).max();
     loads.iter().copied().filter(|one| one.rps.is_some() && Some(key(one)) == most).collect()
 }
 
-fn words(manifest: &Manifest, loads: &[SustainedLoad], question: Question) -> String {
-    // No line ends between a number and its unit.
-    let longest = limit_text(question.limit.longest).replace(' ', "\u{a0}");
-    let mut under = format!("{} under {longest}", question.limit.name().replace('_', "."));
-    if manifest.experiment.concurrency.len() > 1 {
-        under.push_str(&format!(" over {} connections", grouped(&question.connections)));
-    }
+/// `Express on Redis kept pace up to 5,000 requests/s with 2 workers; …`, or under a limit
+/// `Assuming a limit of p95 ≤ 20 ms: Express on Redis sustains 2,000 requests/s with 2 workers; …`.
+fn sentence(manifest: &Manifest, loads: &[SustainedLoad], question: Question) -> String {
+    let assumption = question.limit.map_or_else(String::new, |limit| {
+        // No line ends between a number and its unit.
+        let longest = limit_text(limit.longest).replace(' ', "\u{a0}");
+        format!("Assuming a limit of {} ≤ {longest}: ", limit.name().replace('_', "."))
+    });
     let all: Vec<&SustainedLoad> = loads.iter().collect();
     let winners = best(&all);
-    let Some(first) = winners.first() else { return nobody(loads, &under) };
-    let Some(rate) = first.rps else { return nobody(loads, &under) };
-    let verb = if winners.len() == 1 { "sustains" } else { "sustain" };
-    let mut words = format!(
-        "{} {verb} {}{} requests/s at {under} with {}",
+    let Some((first, rate)) = winners.first().and_then(|one| Some((one, one.rps?))) else {
+        return assumption + &nobody(loads, question);
+    };
+    let verb = match (question.limit, &winners[..]) {
+        (None, _) => "kept pace up to",
+        (Some(_), [_]) => "sustains",
+        (Some(_), _) => "sustain",
+    };
+    let over = match manifest.experiment.concurrency.len() {
+        1 => String::new(),
+        _ => format!(" over {} connections", grouped(&question.connections)),
+    };
+    let mut text = format!(
+        "{assumption}{} {verb} {}{} requests/s{over} with {}",
         names(manifest, &winners),
         at_least(&winners),
         grouped(&rate),
         workers(first.stack.workers)
     );
     if winners.iter().all(|one| one.next.is_none()) {
-        words.push_str(", the highest rate that was offered");
+        text.push_str(", the highest rate offered");
     }
     for app in &manifest.experiment.apps {
         let own: Vec<&SustainedLoad> =
             all.iter().copied().filter(|one| one.stack.app == *app).collect();
         if !own.is_empty() && winners.iter().all(|one| one.stack.app != *app) {
-            words.push_str(&format!("; {}", other(manifest, app, &own, rate)));
+            text.push_str(&format!("; {}", other(manifest, app, &own, rate)));
         }
     }
-    words
+    text
 }
 
-/// What another app sustains than the one that sustains the most.
+/// The rate of another app than the one with the highest.
 fn other(manifest: &Manifest, app: &ComponentName, own: &[&SustainedLoad], most: Rps) -> String {
     let app = title(manifest, app);
     let best = best(own);
@@ -211,35 +233,39 @@ fn other(manifest: &Manifest, app: &ComponentName, own: &[&SustainedLoad], most:
         let lowest = own.iter().filter(|one| one.is_limit()).find_map(|one| one.next);
         return match lowest {
             Some((lowest, _)) if own.iter().all(|one| one.is_limit()) => {
-                format!("{app} does not sustain {}", grouped(&lowest))
+                format!("{app}: less than {}", grouped(&lowest))
             }
-            _ => format!("of {app} it is not known"),
+            _ => format!("{app}: not known"),
         };
     };
     let count = first.stack.workers;
     if first.rps != Some(most) {
         let (names, rate) =
             (names(manifest, &best), first.rps.as_ref().map(grouped).unwrap_or_default());
-        return format!("{names} {}{rate}, with {}", at_least(&best), workers(count));
+        return format!("{names}: {}{rate} with {}", at_least(&best), workers(count));
     }
     let fewer_are_known =
         own.iter().filter(|one| one.stack.workers < count).all(|one| one.is_limit());
     match fewer_are_known {
         true => format!("{app} needs {}", workers(count)),
-        false => format!("{app} does with {}", workers(count)),
+        false => format!("{app} needs at most {}", workers(count)),
     }
 }
 
-/// What is said where no stack is known to sustain a rate.
-fn nobody(loads: &[SustainedLoad], under: &str) -> String {
+/// The answer if no stack is known to sustain any rate.
+fn nobody(loads: &[SustainedLoad], question: Question) -> String {
     let missed: Vec<Rps> =
         loads.iter().filter(|one| one.is_limit()).filter_map(|one| Some(one.next?.0)).collect();
+    let (verb, known) = match question.limit {
+        None => ("kept pace with", "to have kept pace with"),
+        Some(_) => ("sustains", "to sustain"),
+    };
     match missed.iter().min() {
-        Some(&lowest) if missed.len() == loads.len() => {
-            format!("No stack sustains {} requests/s at {under}", grouped(&lowest))
+        Some(lowest) if missed.len() == loads.len() => {
+            format!("No stack {verb} even {} requests/s", grouped(lowest))
         }
         Some(_) => format!(
-            "No stack is known to sustain a rate at {under}: {} of {} missed the lowest rate, the others could not be judged",
+            "No stack is known {known} any rate: {} of {} missed the lowest, the others could not be judged",
             missed.len(),
             loads.len()
         ),
@@ -247,10 +273,10 @@ fn nobody(loads: &[SustainedLoad], under: &str) -> String {
     }
 }
 
-/// Where it is not known of all that they sustain no more, although more was offered.
+/// Where it is not known for all of them that a higher rate is missed, although one was offered.
 fn at_least(loads: &[&SustainedLoad]) -> &'static str {
-    let may_sustain_more = |one: &&SustainedLoad| matches!(one.next, Some((_, Sustained::Unknown)));
-    if loads.iter().any(may_sustain_more) { "at least " } else { "" }
+    let may_be_more = |one: &&SustainedLoad| matches!(one.next, Some((_, Sustained::Unknown)));
+    if loads.iter().any(may_be_more) { "at least " } else { "" }
 }
 
 fn names(manifest: &Manifest, loads: &[&SustainedLoad]) -> String {
@@ -278,10 +304,10 @@ fn workers(count: u32) -> String {
     format!("{count} worker{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a search found: under its first limits, the best of each app.
-fn sustained(manifest: &Manifest) -> String {
+/// What a search found: under its first limits, the best stack of each app.
+fn search_result(manifest: &Manifest) -> String {
     let Some(first) = manifest.capacities.first() else {
-        return "The search was not finished: nothing is known of what a stack sustains".to_owned();
+        return "The search has no result: it was interrupted before a stack was judged".to_owned();
     };
     let mut best: Vec<&Capacity> = Vec::new();
     for app in &manifest.experiment.apps {
@@ -290,12 +316,12 @@ fn sustained(manifest: &Manifest) -> String {
         best.extend(own.max_by_key(|one| (one.low_rps, std::cmp::Reverse(one.stack.workers))));
     }
     best.sort_by_key(|one| std::cmp::Reverse(one.low_rps));
-    let told = |one: &&Capacity| {
+    let result = |one: &&Capacity| {
         let (name, rate) = (name(manifest, &one.stack), capacity_text(one));
-        format!("{name}: {rate}, with {}", workers(one.stack.workers))
+        format!("{name}, {}: {rate}", workers(one.stack.workers))
     };
-    let told: Vec<String> = best.iter().map(told).collect();
-    format!("Sustained with {}: {}", first.slo, told.join("; "))
+    let results: Vec<String> = best.iter().map(result).collect();
+    format!("Sustained with {}: {}", first.slo, results.join("; "))
 }
 
 #[cfg(test)]
@@ -303,11 +329,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_limits_read_as_people_say_them() {
-        let told = ["0.5", "1", "999", "1000.125", "12500", "1000000"]
+    fn numbers_are_grouped_and_limits_have_their_unit() {
+        let texts = ["0.5", "1", "999", "1000.125", "12500", "1000000"]
             .map(|rate| grouped(&rate.parse::<Rps>().unwrap()))
             .join(" ");
-        assert_eq!(told, "0.5 1 999 1,000.125 12,500 1,000,000");
+        assert_eq!(texts, "0.5 1 999 1,000.125 12,500 1,000,000");
         assert_eq!(limit_text(Nanos(20_000_000)), "20 ms");
         assert_eq!(limit_text(Nanos(2_000_000_000)), "2 s");
     }
@@ -317,8 +343,9 @@ mod tests {
     );
 
     /// What two apps on two stores sustain with one worker and with two, as the table has it: `5000`,
-    /// `>5000` where more is not known, `<1000`, `?`, and `20000!` where no more was offered.
-    fn said(cells: [&str; 8]) -> String {
+    /// `>5000` where more is not known, `<1000`, `?`, and `20000!` where no higher rate was offered. The
+    /// answers without a limit and with one.
+    fn answers(cells: [&str; 8]) -> String {
         let mut manifest: Manifest = serde_json::from_str(KNOWN_MANIFEST).unwrap();
         let experiment = &mut manifest.experiment;
         experiment.apps = ["express", "fastapi"].map(|name| name.parse().unwrap()).into();
@@ -348,14 +375,15 @@ mod tests {
                 SustainedLoad { stack: Stack { app, store, workers }, rps, next }
             })
             .collect();
-        let limit = LatencyLimit { percentile: P95, longest: USUAL_LIMIT };
-        let words = words(&manifest, &loads, Question { limit, connections: 100 });
-        words.replace('\u{a0}', " ").replace(" requests/s at p95 under 20 ms", "")
+        let limit = LatencyLimit { percentile: P95, longest: DEFAULT_LIMIT };
+        let texts = [None, Some(limit)]
+            .map(|limit| sentence(&manifest, &loads, Question { limit, connections: 100 }));
+        texts.join("\n  ").replace('\u{a0}', " ")
     }
 
     #[test]
     fn the_answer_says_what_is_known_and_no_more() {
-        let told = [
+        let texts = [
             ["1000", "2000", "1000", "5000", "1000", "1000", "1000", "1000"],
             ["5000", "5000", "1000", "1000", "1000", "5000", "1000", "1000"],
             ["5000", "5000", "1000", "1000", "?", "5000", "1000", "1000"],
@@ -367,7 +395,7 @@ mod tests {
             ["<1000", "<1000", "<1000", "<1000", "<1000", "<1000", "<1000", "<1000"],
             ["?", "?", "?", "?", "?", "?", "?", "?"],
         ]
-        .map(said);
-        insta::assert_snapshot!(told.join("\n"));
+        .map(answers);
+        insta::assert_snapshot!(texts.join("\n"));
     }
 }

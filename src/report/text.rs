@@ -1,4 +1,4 @@
-//! Figures in words, the same on the page and on the terminal. Those in brackets are not ranked.
+//! Figures as text, the same on the page and on the terminal. Those in brackets are not ranked.
 
 use crate::analysis::CaseAnalysis;
 use crate::model::{
@@ -10,11 +10,11 @@ pub const P95: usize = 2;
 /// The place of the median.
 pub const P50: usize = 0;
 
-/// The mark of a percentile that too few requests stand for.
+/// The mark of a percentile with too few requests.
 pub const UNSUPPORTED: &str = "†";
 
 /// What [`UNSUPPORTED`] means.
-pub const UNSUPPORTED_MEANING: &str = "† fewer than 10 requests lie beyond this percentile: p95 needs 200 requests, p99 1,000, p99.9 10,000";
+pub const UNSUPPORTED_MEANING: &str = "† fewer than 10 requests are beyond this percentile: p95 needs 200 requests, p99 1,000, p99.9 10,000";
 
 /// `998.5 ± 1.2/s`, or a dash.
 #[must_use]
@@ -27,7 +27,7 @@ pub fn rate_text(case: &CaseAnalysis) -> String {
     in_brackets(case, text)
 }
 
-/// `1.20 ms`, `8.20–9.60 ms`, `> 3.39 s`, or a dash; marked where the sample cannot carry it.
+/// `1.20 ms`, `8.20–9.60 ms`, `> 3.39 s`, or a dash; marked if there are too few requests.
 #[must_use]
 pub fn p95_text(case: &CaseAnalysis) -> String {
     percentile_text(case, P95)
@@ -57,7 +57,7 @@ fn marked(figure: LatencyFigure, is_supported: bool) -> String {
     format!("{figure}{}", if is_supported { "" } else { UNSUPPORTED })
 }
 
-/// `2925/s to 3072/s`, or what else a search can say.
+/// `2925/s to 3072/s`, or another result of a search.
 #[must_use]
 pub fn capacity_text(one: &Capacity) -> String {
     let rate = match (one.low_rps, one.high_rps) {

@@ -1,5 +1,7 @@
 //! Two runs in one, stack by stack: what the host does meanwhile it does to both.
 
+use std::time::Duration;
+
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -34,6 +36,9 @@ pub async fn interleave<'run>(
     let plans = [before.plan, after.plan];
     let [on_before, on_after] = on_events;
     let mut before = Runner::open(before, on_before)?;
+    // The side before begins first: that is how a dataset is recognised as one side or the other.
+    after.clock.advance(BETWEEN_SIDES);
+    tokio::time::sleep(BETWEEN_SIDES).await;
     let mut after = Runner::open(after, on_after)?;
     let experiment = &plans[0].experiment;
     let mut coin = ChaCha8Rng::seed_from_u64(experiment.seed);
@@ -57,6 +62,9 @@ pub async fn interleave<'run>(
     }
     Ok(())
 }
+
+/// What a time stamp in milliseconds can tell apart.
+const BETWEEN_SIDES: Duration = Duration::from_millis(1);
 
 /// The stream of random numbers for coins: blocks have those from 0 on.
 const COIN: u64 = u64::MAX;

@@ -44,13 +44,40 @@ impl PinnedComponent {
         self.identity == other.identity || differing_facts(&self.facts, &other.facts).is_empty()
     }
 
-    /// Its version and the beginning of its identity.
+    /// Its version without a revision; empty if there is none.
     #[must_use]
-    pub fn in_words(&self) -> String {
-        let version = self.version.as_deref().unwrap_or("(no version)");
+    pub fn short_version(&self) -> String {
+        short_version(self.version.as_deref().unwrap_or_default())
+    }
+
+    /// Its short version and the beginning of its identity.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let version = self.short_version();
+        let version = if version.is_empty() { "(no version)" } else { &version };
         format!("{version}, identity {}", self.identity.short())
     }
 }
+
+/// The first word of a version that holds a digit, without colours and without a revision:
+/// `7.0.15` of `Redis server v=7.0.15 sha=…`, `1.39.0` of `dragonfly v1.39.0-0123456789abcdef…`.
+fn short_version(version: &str) -> String {
+    let plain = console::strip_ansi_codes(version);
+    let has_dot = |word: &&str| word.contains('.') && word.chars().any(|c| c.is_ascii_digit());
+    let word = plain.split([' ', ',']).find(has_dot).unwrap_or_default();
+    let word = word.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let is_revision =
+        |text: &str| text.len() >= REVISION_DIGITS && text.chars().all(|c| c.is_ascii_hexdigit());
+    match word.rsplit_once(['-', '+']) {
+        Some((short, revision)) if is_revision(revision.trim_start_matches('g')) => {
+            short.to_owned()
+        }
+        _ => word.to_owned(),
+    }
+}
+
+/// A suffix with fewer hexadecimal digits may be a date or a number.
+const REVISION_DIGITS: usize = 12;
 
 impl From<&Bundle> for PinnedBundle {
     fn from(bundle: &Bundle) -> Self {
@@ -76,4 +103,29 @@ pub struct Difference {
     pub before: String,
     /// Its value on resume.
     pub after: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_shown_short_without_revision_and_colours() {
+        let revision = "0123456789abcdef0123456789abcdef01234567";
+        for (version, short) in [
+            ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc", "7.0.15"),
+            ("0.165.0", "0.165.0"),
+            (&format!("dragonfly v1.39.0-{revision}"), "1.39.0"),
+            (
+                &format!("\u{1b}[1mdragonfly\u{1b}[0m \u{1b}[32mv1.39.0-{revision}\u{1b}[0m"),
+                "1.39.0",
+            ),
+            (&format!("v1.2.3+g{revision}"), "1.2.3"),
+            ("2.0.0-rc.1", "2.0.0-rc.1"),
+            ("2.0.0-20260101", "2.0.0-20260101"),
+            ("no version", ""),
+        ] {
+            assert_eq!(short_version(version), short, "{version}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ const seenOf = async (page) => ({
   trials: await trialsOf(page),
   sorted: await page.locator("#trials-table th[aria-sort]").evaluateAll((all) => all.map((one) => [one.textContent, one.getAttribute("aria-sort")])),
   trial: await page.locator("#trial").inputValue(),
-  words: await page.locator("#trial-words").textContent(),
+  words: await page.locator("#trial-summary").textContent(),
 });
 const seenAt = (path, fragment) => withDrawn(context, path, seenOf, { fragment });
 const sortBy = (page, name) => page.locator("#trials-table th button").filter({ hasText: new RegExp(`^${name}$`) }).click();

@@ -69,10 +69,10 @@ test("hostile names are shown letter by letter in charts, tables and filters", (
     const shown = (title) => title.replaceAll(/\s+/g, " ").slice(0, 60);
     const legend = (await page.locator('.card[data-chart="latency"] .legendtext').evaluateAll((all) => all.map((one) => one.textContent))).join("\n").replaceAll(/\s+/g, " ");
     const labels = (await page.locator("#filters label").allTextContents()).join("\n").replaceAll(/\s+/g, " ");
-    const held = (await page.locator("#held").textContent()).replaceAll(/\s+/g, " ");
+    const held = (await page.locator("#sustained").textContent()).replaceAll(/\s+/g, " ");
     for (const title of titles) {
       assert.ok(labels.includes(shown(title)), `a filter does not tell ${shown(title)}: ${labels.slice(0, 2_000)}`);
-      assert.ok(held.includes(shown(title)), `#held does not tell ${shown(title)}`);
+      assert.ok(held.includes(shown(title)), `#sustained does not tell ${shown(title)}`);
     }
     // An app and a store make a name; the store's may be cut off where it is long.
     for (const { title } of data.apps) assert.ok(legend.includes(shown(title).slice(0, 30)), `the legend does not tell ${shown(title)}: ${legend.slice(0, 500)}`);
@@ -136,14 +136,14 @@ test("a failed trial has no latency, in the table and as CSV", () =>
     assert.equal(saved.flags, row.flags, "quotes and commas of the reason");
     await page.getByRole("button", { name: `Show trial ${row.trial}`, exact: true }).click();
     await settle(page);
-    assert.match(await page.locator("#trial-words").textContent(), /failed at launch: reason <script>/);
+    assert.match(await page.locator("#trial-summary").textContent(), /failed at launch: reason <script>/);
     await assertUnharmed(page);
   }));
 
 test("the order of words is not turned round outside of a hostile text", () =>
   withDrawn(context, hostilePage(), async (page) => {
     // An override that is not closed must end with its element.
-    const row = page.locator("#held tbody tr").first();
+    const row = page.locator("#sustained tbody tr").first();
     const [name, cell] = [await row.locator("th").boundingBox(), await row.locator("td").first().boundingBox()];
     assert.ok(name.x < cell.x);
   }));

@@ -22,7 +22,7 @@ after(async () => {
   for (const one of close.reverse()) await one();
 });
 
-// What sticks out or is cut off, in words. Runs in the page.
+// Elements that overflow or are clipped, as text. Runs in the page.
 function misfits() {
   const found = [];
   const wide = new Set();
@@ -121,6 +121,15 @@ for (const [name, path] of [["example", examplePage], ["full", fullPage], ["comp
       }, { width }));
   }
 }
+
+test("no table of a comparison scrolls sideways at 1440 px", () =>
+  withDrawn(context, comparisonPage(), async (page) => {
+    await openDetails(page);
+    const wide = await page.locator(".scroll").evaluateAll((all) => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => `${one.getAttribute("aria-label")}: ${one.scrollWidth} in ${one.clientWidth} px`));
+    assert.deepEqual(wide, []);
+    const styles = await page.locator("td.regressed, td.improved, td.equivalent, td.inconclusive").evaluateAll((all) => all.filter((one) => !one.textContent.includes(one.className)).map((one) => one.textContent));
+    assert.deepEqual(styles, [], "a verdict has another name than on the terminal");
+  }, { width: 1440 }));
 
 test("charts follow the colour scheme at once", () =>
   withDrawn(context, examplePage(), async (page) => {

@@ -54,12 +54,17 @@ test("charts out of view are not drawn before they are scrolled to", () =>
 test("the full dataset's charts are drawn too", () =>
   withDrawn(context, fullPage(), async (page) => {
     for (const [id, chart] of Object.entries(await chartsOf(page))) {
-      // Beyond what any stack holds no percentile is known.
-      const isTold = id === "percentiles" && chart.notes.length === 1;
-      assert.ok(pointsIn(chart) > 0 || isTold, `${id} has no points`);
+      assert.ok(pointsIn(chart) > 0, `${id} has no points`);
+      assert.deepEqual(chart.notes, [], `${id} has a note`);
     }
+    // No percentile is known at the highest target, so the chart opens on the nearest one with data.
+    const { scope } = (await chartsOf(page)).percentiles;
+    assert.match(scope, /^target 10,000\/s .*nothing is known at 20,000\/s/);
     await choose(page, "target", "1000");
-    assert.ok(pointsIn((await chartsOf(page)).percentiles) > 0);
+    const chosen = (await chartsOf(page)).percentiles;
+    assert.ok(pointsIn(chosen) > 0);
+    assert.match(chosen.scope, /^target 1,000\/s/);
+    assert.doesNotMatch(chosen.scope, /nothing is known/);
   }));
 
 test("the policy of the page blocks scripts, pictures and requests that are not its own", () =>
@@ -109,7 +114,7 @@ for (const { name, value, words, of, column } of [
         assert.ok(pointsIn(charts[id]) < pointsIn(before[id]), `${id} has as many points as before`);
       }
       if (name === "workers") assert.deepEqual([...new Set(charts.workers.traces.flatMap(({ x }) => x))], [1]);
-      // Guides, which have no words of their own, go with the lines they guide.
+      // Guides, which have no text of their own, go with the lines they guide.
       const guides = charts.workers.traces.filter(({ name: one }) => ["ideal", "law"].includes(one));
       const points = new Set(charts.workers.traces.filter((one) => one.text).map(({ colour }) => colour));
       for (const guide of guides) assert.ok(points.has(guide.colour), `a guide of ${value} is left`);
@@ -119,8 +124,8 @@ for (const { name, value, words, of, column } of [
       const rows = await trialsOf(page);
       assert.equal(rows.length, trialsBefore.filter((row) => row[column] !== value).length);
       assert.ok(rows.length > 0 && rows.every((row) => row[column] !== value));
-      const held = await page.locator("#held").evaluate((table) => table.innerText);
-      if (name !== "workers") assert.ok(!isIn(held), `#held still tells ${value}`);
+      const held = await page.locator("#sustained").evaluate((table) => table.innerText);
+      if (name !== "workers") assert.ok(!isIn(held), `#sustained still tells ${value}`);
     }));
 }
 
@@ -132,7 +137,7 @@ test("without any app charts say that nothing is left, and Reset brings all back
       assert.equal(pointsIn({ traces: chart.traces.filter(({ name, text }) => text || !/limit|achieved = target/.test(name)) }), 0, `${id} shows points`);
     }
     assert.equal((await trialsOf(page)).length, 0);
-    assert.match(await page.locator("#trial-words").textContent(), /no trial/i);
+    assert.match(await page.locator("#trial-summary").textContent(), /no trial/i);
     await page.locator("#filters button[type=reset]").click();
     await settle(page);
     assert.deepEqual(await formOf(page), form);
@@ -186,25 +191,31 @@ test("the number of connections chooses cases, trials and the answer", () =>
       const rows = await trialsOf(page);
       assert.ok(rows.length > 0 && rows.every((row) => Number(row.connections.replaceAll(",", "")) === Number(connections)));
       const limit = await page.locator("#filters select[name=limit] option:checked").getAttribute("data-ns");
-      const answer = answers.find((one) => one.connections === Number(connections) && one.percentile === 2 && one.longest === Number(limit));
-      assert.equal(await page.locator("#answer").textContent(), answer.words);
+      const own = answers.filter((one) => one.connections === Number(connections));
+      const answer = own.find((one) => one.percentile === 2 && one.longest === Number(limit));
+      assert.equal(await page.locator("#assumption").textContent(), answer.text);
+      const pace = own.find((one) => one.longest === undefined);
+      assert.equal(await page.locator("#answer").textContent(), pace.text);
+      assert.doesNotMatch(pace.text, /limit|p95/, "a limit that nobody set is in the headline");
     }
   }));
 
-test("the answer and the limit's line follow percentile and limit", () =>
+test("the assumption and the limit's line follow percentile and limit, and the headline does not", () =>
   withDrawn(context, examplePage(), async (page) => {
     const { answers, percentiles } = await dataOf(page);
     const seen = new Set();
+    const headline = await page.locator("#answer").textContent();
     for (const [percentile, limit] of [["p95", "20 ms"], ["p50", "2 ms"], ["p99", "5 ms"], ["p99", "100 ms"], ["p99.99", "2 s"]]) {
       await choose(page, "percentile", percentile);
       await choose(page, "limit", limit);
       const answer = answers.find((one) => percentiles[one.percentile] === percentile && one.longest === numberIn(limit) && one.connections === 100);
-      assert.equal(await page.locator("#answer").textContent(), answer.words);
-      assert.ok(answer.words.replaceAll("\u00a0", " ").includes(limit) && answer.words.includes(percentile), answer.words);
-      assert.deepEqual(await page.locator("#held [data-cell]").allTextContents(), answer.cells);
+      assert.equal(await page.locator("#assumption").textContent(), answer.text);
+      assert.equal(await page.locator("#answer").textContent(), headline);
+      assert.ok(answer.text.replaceAll("\u00a0", " ").includes(limit) && answer.text.includes(percentile), answer.text);
+      assert.deepEqual(await page.locator("#sustained [data-cell]").allTextContents(), answer.cells);
       const line = (await chartsOf(page)).latency.traces.find(({ name }) => name === `limit ${limit}`);
       assert.deepEqual(line.y, [numberIn(limit) / 1e6, numberIn(limit) / 1e6]);
-      seen.add(answer.words);
+      seen.add(answer.text);
     }
     assert.ok(seen.size >= 4, "answers do not differ");
   }));
@@ -217,7 +228,9 @@ test("the target chooses what the charts of one target show", () =>
       await choose(page, "target", target);
       const charts = await chartsOf(page);
       const told = `target ${Number(target).toLocaleString("en-US")}/s`;
-      for (const id of ["workers", "stores", "percentiles", "cpu"]) assert.ok(charts[id].scope.includes(told), `${id} does not tell its target`);
+      for (const id of ["workers", "stores", "cpu"]) assert.ok(charts[id].scope.includes(told), `${id} does not name its target`);
+      const isOfTarget = charts.percentiles.scope.includes(told);
+      assert.ok(isOfTarget || charts.percentiles.scope.includes(`nothing is known at ${told.slice("target ".length)}`), charts.percentiles.scope);
       for (const row of rows.filter((one) => one["target/s"] === target)) {
         const line = charts.workers.traces.find(({ name, text }) => text && name === `${titles[row.app]} · ${titles[row.store]}`);
         assert.ok(isNear(line.y[line.x.indexOf(Number(row.workers))], numberIn(row.achieved), 0.0006), `${line.name} with ${row.workers} workers at ${told}`);
@@ -225,7 +238,7 @@ test("the target chooses what the charts of one target show", () =>
           const bar = charts.stores.traces.find(({ name }) => name === titles[row.store]);
           assert.ok(isNear(bar.y[bar.x.indexOf(titles[row.app])], numberIn(row.achieved), 0.0006), `bar of ${line.name}`);
         }
-        const curve = lineOf(charts.percentiles, titles, row);
+        const curve = isOfTarget ? lineOf(charts.percentiles, titles, row) : undefined;
         if (curve === undefined) {
           assert.ok(isOpen(row.p50), `${line.name} at ${told} has no curve, and p50 ${row.p50}`);
           continue;
@@ -308,8 +321,8 @@ test("CSV has the numbers of the dataset", () =>
       }
     });
     await page.locator("#copy-csv").click();
-    await page.waitForFunction(() => /clipboard|does not let/.test(document.getElementById("trials-words").textContent));
-    assert.match(await page.locator("#trials-words").textContent(), /120 trials are on the clipboard/);
+    await page.waitForFunction(() => /clipboard|does not let/.test(document.getElementById("trials-status").textContent));
+    assert.match(await page.locator("#trials-status").textContent(), /120 trials are on the clipboard/);
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), bytes.toString());
   }));
 
@@ -431,7 +444,7 @@ test("the table can be filtered by text", () =>
     const rows = await trialsOf(page);
     assert.equal(rows.length, 60);
     assert.ok(rows.every((row) => row.store === "valkey"));
-    assert.equal(await page.locator("#trials-words").textContent(), "60 of 120 trials");
+    assert.equal(await page.locator("#trials-status").textContent(), "60 of 120 trials");
     const { bytes } = await saved(page, "#save-csv");
     assert.equal(csvOf(bytes.toString()).length, 60, "what is saved is what is listed");
     await page.locator("#containing").fill("no such words");
@@ -448,7 +461,7 @@ test("a trial that is chosen in the table is shown by timeline and heat map", ()
       assert.equal(await page.locator("#trial").inputValue(), trial);
       assert.ok(await page.locator("#trial").evaluate((one) => one === document.activeElement), "focus stays in the table");
       const row = rowOf(await trialsOf(page), { trial });
-      const words = await page.locator("#trial-words").textContent();
+      const words = await page.locator("#trial-summary").textContent();
       assert.ok(words.includes(`p99 ${row.p99}`) && words.includes(`Number ${row.order} of`), words);
       const { timeline, heat } = await chartsOf(page);
       const seconds = sql(`SELECT * FROM timeline WHERE trial = ${trial} ORDER BY second`);
@@ -532,7 +545,7 @@ test("without scripts the page tells so, and its tables are there", async () => 
     await page.goto(`file://${examplePage()}`);
     assert.ok(await page.locator("noscript").first().isVisible());
     assert.equal(await page.locator("section[aria-labelledby=cases] tbody tr").count(), 24);
-    assert.equal(await page.locator("#held tbody tr").count(), 4);
+    assert.equal(await page.locator("#sustained tbody tr").count(), 4);
   } finally {
     for (const one of own.reverse()) await one();
   }

@@ -122,7 +122,7 @@ fn marks_and_what_is_left_out_of_rankings_are_counted_apart() {
     // More workers than the computed host has CPUs.
     env.good(&["quick", "--fake", "--no-progress", "--workers", "16", "--repetitions", "3"]);
     let output = env.good(&["report", "--format", "md"]);
-    let health = "12 of 12 trials valid, 0 left out of rankings, 0 failed; 12 marked cpus_shared.";
+    let health = "12 of 12 trials valid, 0 not ranked, 0 failed; 12 flagged cpus_shared.";
     assert!(output.contains(health), "{output}");
     assert!(output.contains("| `cpus_shared` | 12 | yes |"), "{output}");
     let page = String::from_utf8(env.read("results/report.html")).unwrap();

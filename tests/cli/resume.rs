@@ -119,7 +119,9 @@ fn what_is_not_the_same_is_named_and_refused_or_recorded() {
     let shown = env.good(&["results", "show"]);
     assert!(shown.contains("host: kernel: \"1\" → \"0\""), "{shown}");
     assert!(
-        String::from_utf8(env.read("results/report.html")).unwrap().contains("was not the same")
+        String::from_utf8(env.read("results/report.html"))
+            .unwrap()
+            .contains("changed between an interruption of the run and its continuation")
     );
 }
 

@@ -232,7 +232,7 @@ fn a_suspicious_comparison_is_made_when_somebody_insists() {
         "more differs than what is compared",
         "spec: duration: 4s before, 5s after",
         "name=\"force\" value=\"1\"",
-        "Compare all the same",
+        "Compare anyway",
         &before,
         &longer,
     ] {

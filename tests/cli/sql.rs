@@ -299,5 +299,5 @@ fn only_the_datasets_that_are_asked_for_are_opened() {
     let output = env.transcript(&["report", &second, "--unverified", "--output", "seen.html"]);
     assert!(output.starts_with("exit 0\n"), "{output}");
     let page = String::from_utf8(env.read("seen.html")).unwrap();
-    assert!(page.contains("This dataset was not compared with its hashes"));
+    assert!(page.contains("This dataset was not verified against its hashes"));
 }

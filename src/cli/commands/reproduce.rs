@@ -122,7 +122,7 @@ fn differing(manifest: &Manifest, here: &PinnedBundle) -> Vec<Difference> {
             facts => format!(" ({})", facts.join(", ")),
         };
         let told = |one: Option<PinnedComponent>| match one {
-            Some(one) => one.in_words(),
+            Some(one) => one.label(),
             None => "none".to_owned(),
         };
         let what = format!("{name}{facts}");

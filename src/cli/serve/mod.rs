@@ -153,7 +153,7 @@ impl IntoResponse for Refused {
             StatusCode::SERVICE_UNAVAILABLE => "Too much at once",
             _ => "Something is wrong",
         };
-        let page = message_page(&Message { title, words: message, hints, insist: None });
+        let page = message_page(&Message { title, text: message, hints, insist: None });
         match page {
             Ok(page) => (self.status, shown(page)).into_response(),
             Err(error) => (self.status, error.to_string()).into_response(),

@@ -142,7 +142,7 @@ fn doubtful(refusal: CliError, insist: Insist) -> Result<Response, Refused> {
     // The button takes the place of the option.
     let hints = refusal.hints.into_iter().filter(|hint| !hint.contains("--force")).collect();
     let title = "Not compared";
-    let message = Message { title, words: refusal.message, hints, insist: Some(insist) };
+    let message = Message { title, text: refusal.message, hints, insist: Some(insist) };
     let page = message_page(&message).map_err(CliError::from)?;
     Ok((StatusCode::CONFLICT, shown(page)).into_response())
 }

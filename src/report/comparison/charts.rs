@@ -44,8 +44,8 @@ pub(super) struct DistributionChart {
     pub figure: String,
 }
 
-/// How a verdict is drawn: by colour (Okabe and Ito 2008, *Color Universal Design*) and by shape.
-const LOOKS: [(Verdict, &str, MarkerSymbol); 4] = [
+/// The style of a verdict: colour (Okabe and Ito 2008, *Color Universal Design*) and shape.
+const STYLES: [(Verdict, &str, MarkerSymbol); 4] = [
     (Verdict::Regressed, "#d55e00", MarkerSymbol::Square),
     (Verdict::Improved, "#0072b2", MarkerSymbol::Diamond),
     (Verdict::Equivalent, "#009e73", MarkerSymbol::Circle),
@@ -82,7 +82,7 @@ pub(super) fn interval_charts(comparison: &Comparison) -> Vec<IntervalChart> {
 struct Point<'a> {
     one: &'a CaseFinding,
     name: String,
-    /// How high it stands.
+    /// Its position on the vertical axis.
     place: f64,
 }
 
@@ -107,11 +107,11 @@ fn interval_chart(metric: Metric, comparison: &Comparison) -> Option<IntervalCha
         return None;
     }
     let mut caption = format!(
-        "Each case's change with its {} % interval, the largest rise on top. The grey band is what does not matter; left of the line in its middle is less, right of it more.",
+        "The change of each case with its {} % interval, the largest increase on top. The grey band is the margin around zero. An interval without zero is not a verdict: tests are adjusted for their number.",
         percent(1.0 - comparison.alpha)
     );
     if left_out > 0 {
-        caption.push_str(&format!(" Without an interval, and so not drawn: {left_out}."));
+        caption.push_str(&format!(" Cases without an interval, which are not drawn: {left_out}."));
     }
     Some(IntervalChart {
         metric: metric.as_str(),
@@ -124,13 +124,13 @@ fn interval_chart(metric: Metric, comparison: &Comparison) -> Option<IntervalCha
 
 fn interval_figure(metric: Metric, points: &[Point<'_>]) -> String {
     let mut plot = Plot::new();
-    for (verdict, colour, symbol) in LOOKS {
+    for (verdict, colour, symbol) in STYLES {
         let own: Vec<&Point<'_>> =
             points.iter().filter(|point| point.one.finding.verdict == verdict).collect();
         if own.is_empty() {
             continue;
         }
-        let words: Vec<String> = own.iter().map(|point| point_words(point)).collect();
+        let texts: Vec<String> = own.iter().map(|point| point_text(point)).collect();
         let places: Vec<f64> = own.iter().map(|point| point.place).collect();
         let ends = ErrorData::new(ErrorType::Data)
             .symmetric(false)
@@ -142,7 +142,7 @@ fn interval_figure(metric: Metric, points: &[Point<'_>]) -> String {
         let trace = Scatter::new(in_percent(&own, |finding| finding.change), places)
             .name(verdict.as_str())
             .mode(Mode::Markers)
-            .hover_text_array(words)
+            .hover_text_array(texts)
             .hover_info(HoverInfo::Text)
             .marker(Marker::new().color(colour).symbol(symbol).size(10))
             .error_x(ends);
@@ -171,7 +171,7 @@ fn in_percent(points: &[&Point<'_>], value: fn(&Finding) -> f64) -> Vec<f64> {
     points.iter().map(|point| value(&point.one.finding) * 100.0).collect()
 }
 
-fn point_words(point: &Point<'_>) -> String {
+fn point_text(point: &Point<'_>) -> String {
     let finding = &point.one.finding;
     format!(
         "{}<br>{} {}<br>{}",
@@ -182,7 +182,7 @@ fn point_words(point: &Point<'_>) -> String {
     )
 }
 
-/// The line of no change, and what does not matter on both sides of it: as much down as up as a ratio.
+/// The line of no change, and the margin on both sides of it: symmetric as a ratio.
 fn margin_bands(metric: Metric, points: &[Point<'_>]) -> Vec<Shape> {
     let line = |width: f64| ShapeLine::new().color("#888888").width(width);
     let zero = Shape::new()
@@ -217,7 +217,7 @@ fn margin_bands(metric: Metric, points: &[Point<'_>]) -> Vec<Shape> {
     shapes
 }
 
-/// Names that tell cases apart: the app, and each factor that is not the same for all of them.
+/// Short names of cases: the app, and each factor that differs among them.
 fn short_names(cases: &[&Case]) -> Vec<String> {
     let parts = |case: &&Case| {
         [
@@ -229,10 +229,10 @@ fn short_names(cases: &[&Case]) -> Vec<String> {
         ]
     };
     let all: Vec<[String; 5]> = cases.iter().map(parts).collect();
-    let is_told = |place: usize| place == 0 || all.iter().any(|one| one[place] != all[0][place]);
-    let told: Vec<usize> = (0..5).filter(|&place| is_told(place)).collect();
+    let is_shown = |place: usize| place == 0 || all.iter().any(|one| one[place] != all[0][place]);
+    let shown: Vec<usize> = (0..5).filter(|&place| is_shown(place)).collect();
     let name = |one: &[String; 5]| {
-        told.iter().map(|&place| one[place].as_str()).collect::<Vec<_>>().join(" · ")
+        shown.iter().map(|&place| one[place].as_str()).collect::<Vec<_>>().join(" · ")
     };
     all.iter().map(name).collect()
 }
@@ -248,16 +248,16 @@ pub(super) fn distribution_chart((number, pair): (u32, &DistributionPair)) -> Di
         ("after", &pair.after, "#d55e00", DashType::Solid),
     ] {
         let line = percentiles(histogram);
-        let words = line.iter().map(|&(x, latency)| {
+        let texts = line.iter().map(|&(x, latency)| {
             format!("{name}<br>{:.3} % within {latency}", (1.0 - 1.0 / x) * 100.0)
         });
-        let words: Vec<String> = words.collect();
+        let texts: Vec<String> = texts.collect();
         let x: Vec<f64> = line.iter().map(|&(x, _)| x).collect();
         let y: Vec<f64> = line.iter().map(|(_, latency)| latency.as_secs_f64() * 1e3).collect();
         let trace = Scatter::new(x, y)
             .name(name)
             .mode(Mode::Lines)
-            .hover_text_array(words)
+            .hover_text_array(texts)
             .hover_info(HoverInfo::Text)
             .line(Line::new().color(colour).width(2.0).dash(dash));
         plot.add_trace(trace);
@@ -273,15 +273,15 @@ pub(super) fn distribution_chart((number, pair): (u32, &DistributionPair)) -> Di
         )
         .y_axis(Axis::new().title("latency, ms").type_(AxisType::Log).auto_margin(true));
     plot.set_layout(layout);
-    let cut_off =
+    let unfinished =
         |histogram: &Histogram| format!("{} of {}", histogram.censored(), total(histogram));
     DistributionChart {
         id: format!("distribution-{number}"),
         title: pair.case.to_string(),
         caption: format!(
-            "All repetitions together. A line ends where unfinished requests hide the percentile: {} before and {} after.",
-            cut_off(&pair.before),
-            cut_off(&pair.after)
+            "All repetitions together. A line ends where unfinished requests hide the percentile. Unfinished: {} before, {} after.",
+            unfinished(&pair.before),
+            unfinished(&pair.after)
         ),
         figure: figure(&plot),
     }
@@ -306,7 +306,7 @@ fn total(histogram: &Histogram) -> u64 {
     histogram.completed().saturating_add(histogram.censored())
 }
 
-/// A quiet layout with the legend on top, so that it stays in sight however high the chart is.
+/// A plain layout with the legend on top, so that it stays visible in a high chart.
 fn quiet_layout(height: usize) -> Layout {
     let legend =
         Legend::new().orientation(Orientation::Horizontal).x(0.0).y(1.0).y_anchor(Anchor::Bottom);
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_only_what_differs() {
+    fn names_have_only_what_differs() {
         let cases = [case("express", 1), case("flask", 1)];
         assert_eq!(short_names(&[&cases[0], &cases[1]]), ["express", "flask"]);
         let cases = [case("express", 1), case("express", 2)];
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_ends_where_requests_were_cut_off() {
+    fn a_line_ends_where_requests_are_unfinished() {
         let bucket = |ms: u64, count: u64, censored: u64| Bucket {
             low: Nanos(ms * 1_000_000),
             high: Nanos(ms * 1_000_000),
@@ -355,7 +355,7 @@ mod tests {
         let known = line(vec![bucket(1, 900, 0), bucket(50, 0, 100)]);
         assert!(known.iter().all(|&(x, latency)| x < 10.1 && latency == Nanos(1_000_000)));
         assert!(known.last().is_some_and(|&(x, _)| x > 9.5));
-        // One that was cut off at once leaves the median known.
+        // A request that is unfinished at once leaves the median known.
         let known = line(vec![bucket(1, 0, 1), bucket(2, 999, 0)]);
         assert!(known.iter().any(|&(x, latency)| x > 2.0 && latency == Nanos(2_000_000)));
         assert!(line(vec![bucket(1, 10, 0), bucket(3, 10, 0)]).len() > 100);

@@ -1,5 +1,5 @@
 (() => {
-  const MOST_SHOWN = 1000;
+  const MAX_SHOWN = 1000;
   const byId = (id) => document.getElementById(id);
   const form = byId("ask"), query = byId("query"), dataset = byId("dataset"), run = byId("run");
   const state = byId("state"), error = byId("error"), answer = byId("answer");
@@ -23,7 +23,7 @@
       header.append(made);
     }
     byId("columns").replaceChildren(header);
-    const made = rows.slice(0, MOST_SHOWN).map((row) => {
+    const made = rows.slice(0, MAX_SHOWN).map((row) => {
       const line = document.createElement("tr");
       row.forEach((value, index) => {
         const numeric = isNumber(columns[index].type) ? "n" : "value";
@@ -34,15 +34,15 @@
     byId("rows").replaceChildren(...made);
   };
 
-  const words = ({ rows, is_cut, took_ms }) => {
+  const summary = ({ rows, is_cut, took_ms }) => {
     const many = rows.length === 1 ? "1 row" : `${rows.length} rows`;
-    const parts = [is_cut ? `The first ${many}: there are more` : many, `${took_ms} ms`];
-    if (rows.length > MOST_SHOWN) parts.push(`the first ${MOST_SHOWN} are shown, the CSV has all ${rows.length}`);
+    const parts = [is_cut ? `The first ${many}, there are more` : many, `${took_ms} ms`];
+    if (rows.length > MAX_SHOWN) parts.push(`the first ${MAX_SHOWN} are shown, the CSV has all ${rows.length}`);
     return `${parts.join("; ")}.`;
   };
 
-  const showError = (told) => {
-    const lines = [told.error, ...(told.hints || [])].map((line) => cell("p", line, "lines"));
+  const showError = (failure) => {
+    const lines = [failure.error, ...(failure.hints || [])].map((line) => cell("p", line, "lines"));
     error.replaceChildren(...lines);
     error.hidden = false;
     state.textContent = "";
@@ -53,7 +53,7 @@
     run.disabled = true;
     error.hidden = true;
     answer.hidden = true;
-    state.textContent = "Asking …";
+    state.textContent = "Running …";
     try {
       const response = await fetch("/sql", {
         method: "POST",
@@ -67,12 +67,12 @@
         last = JSON.parse(text);
         showRows(last);
         answer.hidden = false;
-        state.textContent = words(last);
+        state.textContent = summary(last);
       } else {
         showError(JSON.parse(text));
       }
     } catch {
-      showError({ error: "The server does not answer: is perf-api serve still running?" });
+      showError({ error: "No answer from the server. Is perf-api serve still running?" });
     } finally {
       run.disabled = false;
     }
@@ -80,7 +80,7 @@
 
   const field = (value) => (value === null ? "" : /[",\r\n]/.test(value) || value === "" ? `"${value.replaceAll('"', '""')}"` : value);
 
-  // A text that a spreadsheet would take for a formula begins with a quote, as in `perf-api sql`.
+  // A text that a spreadsheet would read as a formula starts with a quote, as in `perf-api sql`.
   const inert = (value) => (value !== null && /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value);
 
   byId("csv").addEventListener("click", () => {

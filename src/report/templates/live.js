@@ -2,8 +2,8 @@
   const byId = (id) => document.getElementById(id);
   let started = null;
 
-  const tell = (id, text) => {
-    // What has not changed is not told again.
+  const setText = (id, text) => {
+    // Screen readers announce a text again when it is set, even if it is the same.
     if (byId(id).textContent !== text) byId(id).textContent = text;
   };
 
@@ -21,22 +21,22 @@
   };
 
   const tick = () => {
-    if (started !== null) tell("elapsed", span(Date.now() - started));
+    if (started !== null) setText("elapsed", span(Date.now() - started));
   };
 
   const row = (trial) => {
     const made = document.createElement("tr");
     const name = cell("th", trial.case, "");
     name.scope = "row";
-    made.append(name, cell("td", trial.rate, "n"), cell("td", trial.p95, "n"), cell("td", trial.notes, trial.is_failed ? "words regressed" : "words"));
+    made.append(name, cell("td", trial.rate, "n"), cell("td", trial.p95, "n"), cell("td", trial.notes, trial.is_failed ? "prose regressed" : "prose"));
     return made;
   };
 
   const show = (view) => {
-    tell("summary", view.summary);
-    tell("what", view.what || "Live");
+    setText("summary", view.summary);
+    setText("what", view.what || "Live");
     byId("note").hidden = !view.note;
-    tell("note", view.note || "");
+    setText("note", view.note || "");
     byId("sealed").hidden = !view.dataset;
     if (view.dataset) byId("dataset").href = `/dataset/${encodeURIComponent(view.dataset)}`;
     const isKnown = view.started_ms !== null;
@@ -46,16 +46,16 @@
     const progress = byId("progress");
     progress.max = Math.max(1, view.total);
     progress.value = view.done;
-    tell("spec", view.spec);
-    tell("name", view.run);
-    tell("done", `${view.done} of ${view.total}`);
-    tell("left", view.state !== "running" ? "–" : view.left || "not known yet");
-    if (started === null) tell("elapsed", "–");
+    setText("spec", view.spec);
+    setText("name", view.run);
+    setText("done", `${view.done} of ${view.total}`);
+    setText("left", view.state !== "running" ? "–" : view.left || "not known yet");
+    if (started === null) setText("elapsed", "–");
     byId("trials").replaceChildren(...view.trials.map(row));
     tick();
   };
 
-  // A browser has six connections to a host: a page that nobody looks at keeps none.
+  // A browser has six connections to a host: a hidden page keeps none.
   let source = null;
   const follow = () => {
     source?.close();
@@ -63,7 +63,7 @@
     if (document.hidden) return;
     source = new EventSource("/live/events");
     source.addEventListener("view", (event) => show(JSON.parse(event.data)));
-    source.addEventListener("error", () => tell("summary", "No connection to the server: is perf-api serve still running?"));
+    source.addEventListener("error", () => setText("summary", "No connection to the server. Is perf-api serve still running?"));
   };
   document.addEventListener("visibilitychange", follow);
   follow();

@@ -1,4 +1,4 @@
-// Each chart with its buttons: drawn when it comes into view, as a table, enlarged, saved.
+// Each chart with its buttons: drawn when it comes into view, shown as a table, enlarged, saved.
 
 const cards = [...document.querySelectorAll(".card")].map((element) => ({
   element,
@@ -46,7 +46,7 @@ const figureOf = (card) => {
   }
   if (paper.matches) layout.width = PAPER_WIDTH;
   if (!data.some((trace) => trace.x.some((x) => x !== null))) {
-    layout.annotations = [{ text: card.id === "percentiles" ? emptyWords() : "Nothing to show for these filters", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }];
+    layout.annotations = [{ text: card.id === "percentiles" ? emptyText() : "Nothing matches these filters", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }];
   }
   return { data, layout };
 };
@@ -55,7 +55,7 @@ const draw = async (card) => {
   card.isStale = false;
   const { data, layout } = figureOf(card);
   card.element.querySelector(".scope").textContent = charts[card.id].scope();
-  if (!card.numbers.hidden) tell(card, data, layout);
+  if (!card.numbers.hidden) showNumbers(card, data, layout);
   await Plotly.react(card.target, data, layout, { responsive: true, displayModeBar: false });
   if (card.id === "drift" && !card.isHeard) {
     card.isHeard = true;
@@ -78,7 +78,7 @@ const watcher = new IntersectionObserver((entries) => {
   drawSeen();
 }, { rootMargin: "200px" });
 
-// The numbers of a chart, for who does not see it.
+// The numbers of a chart as a table, for screen readers among others.
 const element = (name, text, attributes = {}) => {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
@@ -86,29 +86,29 @@ const element = (name, text, attributes = {}) => {
   return made;
 };
 const unescaped = (text) => String(text).replace(/<br>/g, "; ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
-const tell = (card, data, layout) => {
-  // With several axes each series has a unit of its own.
+const showNumbers = (card, data, layout) => {
+  // With several axes each series has its own unit.
   const unitOf = (trace) => axisTitle(layout[`yaxis${(trace.yaxis ?? "y").slice(1)}`]);
   const hasUnits = Object.keys(layout).filter((name) => name.startsWith("yaxis")).length > 1;
   const isHeat = data.some((trace) => trace.type === "heatmap");
-  const value = isHeat ? "latency, ms" : hasUnits ? "value" : axisTitle(layout.yaxis) || "of";
-  const head = ["series", axisTitle(layout.xaxis) || "of", value, "in words"];
+  const value = isHeat ? "latency, ms" : hasUnits ? "value" : axisTitle(layout.yaxis) || "stack";
+  const head = ["series", axisTitle(layout.xaxis) || "stack", value, "details"];
   const made = element("table");
   made.append(element("caption", `${card.title}. ${charts[card.id].scope()}`));
   const row = element("tr");
   for (const text of head) row.append(element("th", text, { scope: "col" }));
   made.createTHead().append(row);
   const body = made.createTBody();
-  const told = (value) => (typeof value === "number" ? COUNTS.format(Number(value.toPrecision(4))) : unescaped(value ?? "–"));
-  const add = (name, x, y, words) => {
+  const textOf = (value) => (typeof value === "number" ? COUNTS.format(Number(value.toPrecision(4))) : unescaped(value ?? "–"));
+  const add = (name, x, y, details) => {
     const line = body.insertRow();
-    for (const [text, kind] of [[name, ""], [told(x), "n"], [told(y), "n"], [words ? unescaped(words) : "", "words"]]) line.append(element("td", text, kind ? { class: kind } : {}));
+    for (const [text, kind] of [[name, ""], [textOf(x), "n"], [textOf(y), "n"], [details ? unescaped(details) : "", "prose"]]) line.append(element("td", text, kind ? { class: kind } : {}));
   };
   for (const trace of data) {
     const name = unescaped(trace.name ?? "") + (hasUnits ? `: ${unitOf(trace)}` : "");
     const isBound = (i) => trace.marker?.symbol?.[i] === "triangle-up-open";
     if (trace.type === "heatmap") trace.y.forEach((name, at) => trace.x.forEach((x, i) => trace.z[at][i] !== null && add(unescaped(name), x, 10 ** trace.z[at][i], trace.hovertext[at][i])));
-    else trace.x.forEach((x, i) => x !== null && add(name, x, isBound(i) ? `> ${told(trace.y[i])}` : trace.y[i], trace.hovertext?.[i]));
+    else trace.x.forEach((x, i) => x !== null && add(name, x, isBound(i) ? `> ${textOf(trace.y[i])}` : trace.y[i], trace.hovertext?.[i]));
   }
   card.numbers.replaceChildren(made);
 };
@@ -136,14 +136,14 @@ const actions = {
     button.setAttribute("aria-expanded", String(!card.numbers.hidden));
     if (!card.numbers.hidden) {
       const { data, layout } = figureOf(card);
-      tell(card, data, layout);
+      showNumbers(card, data, layout);
     }
   },
   enlarge,
   png: (card) => save(card, "png"),
   svg: (card) => save(card, "svg"),
 };
-// On the page's own ground: a picture goes where the page does not.
+// With the page's own background: a picture is shown elsewhere.
 const save = async (card, format) => {
   const picture = figureOf(card);
   Object.assign(picture.layout, { paper_bgcolor: colour("--paper"), plot_bgcolor: colour("--paper"), title: { text: plain(card.title) } });

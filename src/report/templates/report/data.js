@@ -58,7 +58,7 @@ const rowsOfTrial = (columns, trial) => {
   return rows;
 };
 
-// One that is kept: making one takes longer than a table's rows.
+// Created once: a formatter is slow to create.
 const COUNTS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 6 });
 const grouped = (value) => COUNTS.format(Math.round(value));
 // A target rate may be a fraction.
@@ -72,9 +72,9 @@ const time = (ns) => {
   const [size, unit] = unitOf(ns);
   return `${unit === "ns" ? Math.round(ns) : digits(ns / size)} ${unit}`;
 };
-// Whether so many requests support a percentile.
+// Whether a percentile is supported by this number of requests.
 const isSupported = (name, requests) => requests >= data.min_requests[data.percentiles.indexOf(name)];
-// A latency that unfinished requests may make longer, up to `upper` where there is such an end.
+// A latency that unfinished requests may raise, up to `upper` if that is known.
 const openTime = (ns, upper) => {
   if (upper === null) return `> ${time(ns)}`;
   const [size, unit] = unitOf(upper);
@@ -83,7 +83,7 @@ const openTime = (ns, upper) => {
 };
 // Plotly reads some HTML in texts.
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-// In charts and tables a name has its place, and not more.
+// Long names are shortened in charts and tables.
 const short = (text) => (text.length > 64 ? `${text.slice(0, 63)}…` : text);
 const appTitle = (row, of = cases) => short(data.apps[of.app(row)].title);
 const storeTitle = (row, of = cases) => short(data.stores[of.store(row)].title);

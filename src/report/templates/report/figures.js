@@ -1,7 +1,7 @@
 // Fills the figures that src/report/charts.rs made with the points that the reader chose.
 
 const HOLLOW = "rgba(0,0,0,0)";
-// Of what is open anyway.
+// The colour of open symbols that are not ranked.
 const UNRANKED = "#888888";
 const MS = 1e6;
 
@@ -10,15 +10,16 @@ const ofSeries = (series, row) =>
   (series.store === undefined || cases.store(row) === series.store) &&
   (series.workers === undefined || cases.workers(row) === series.workers);
 const shown = (keep = () => true) => rowsOf(cases).filter((row) => isShown(cases, row) && keep(row));
-const atTarget = (row) => cases.target(row) === state.target;
+const isAt = (target) => (row) => cases.target(row) === target;
+const atTarget = (row) => isAt(state.target)(row);
 
-// What can stand on an axis: how a row's value, interval and words are found.
+// The quantities of axes: the value, interval and text of a row.
 const rate = {
   value: (row) => cases.rate(row),
   low: (row) => cases.rate_low(row),
   high: (row) => cases.rate_high(row),
   isBound: () => false,
-  words: (row) => `achieved ${number(cases.rate(row))}/s${spread(cases.rate_low(row), cases.rate_high(row), cases.rate_sd(row), number)}`,
+  text: (row) => `achieved ${number(cases.rate(row))}/s${spread(cases.rate_low(row), cases.rate_high(row), cases.rate_sd(row), number)}`,
 };
 const latency = () => {
   const name = state.percentile;
@@ -33,7 +34,7 @@ const latency = () => {
     high: of("_high"),
     upper: of("_upper"),
     isBound,
-    words: (row) => {
+    text: (row) => {
       const value = cases[name](row);
       if (value === null) return `${name} unknown`;
       const upper = cases[`${name}_upper`](row);
@@ -47,19 +48,19 @@ const latency = () => {
 };
 const LEVEL = `${Math.round(constants.level * 100)} %`;
 const number = (value) => (value >= 1000 ? grouped(value) : value.toPrecision(4));
-const spread = (low, high, deviation, told) => {
-  const interval = low === null ? "" : ` (${LEVEL}: ${told(low)} to ${high === Infinity ? "beyond what is known" : told(high)})`;
-  return interval + (deviation === null ? "" : `, σ ${told(deviation)}`);
+const spread = (low, high, deviation, format) => {
+  const interval = low === null ? "" : ` (${LEVEL}: ${format(low)} to ${high === Infinity ? "unknown" : format(high)})`;
+  return interval + (deviation === null ? "" : `, σ ${format(deviation)}`);
 };
-const whatItIs = (row) => `${plain(stackName(row))}<br>target ${exact(cases.target(row))}/s, ${grouped(cases.connections(row))} connections`;
+const caseLabel = (row) => `${plain(stackName(row))}<br>target ${exact(cases.target(row))}/s, ${grouped(cases.connections(row))} connections`;
 const validity = (row) => {
-  const ranked = cases.valid(row) ? "" : "<br>not ranked: see its flags";
+  const ranked = cases.valid(row) ? "" : "<br>not ranked: see the flags";
   return `${cases.valid(row)} of ${cases.trials(row)} trials valid${ranked}`;
 };
 
-// Puts points with their intervals on a trace: filled, hollow where they may not be ranked, and an
-// open triangle for a lower bound.
-const put = (trace, rows, x, y, words, axis = "y") => {
+// Puts points with their intervals on a trace: filled, hollow where they are not ranked, and an open
+// triangle for a lower bound.
+const put = (trace, rows, x, y, text, axis = "y") => {
   const known = rows.filter((row) => x.value(row) !== null && y.value(row) !== null);
   const xs = known.map(x.value);
   const ys = known.map(y.value);
@@ -70,7 +71,7 @@ const put = (trace, rows, x, y, words, axis = "y") => {
     return value === null ? 0 : Math.max(0, sign * (value - measure.value(row)));
   });
   [trace.x, trace.y] = [xs, ys];
-  trace.hovertext = known.map(words);
+  trace.hovertext = known.map(text);
   trace.marker = { ...trace.marker };
   const [colour, symbol] = [trace.marker.color, trace.marker.symbol];
   const isBound = (row) => x.isBound(row) || y.isBound(row);
@@ -92,10 +93,10 @@ const entry = (trace, series) => {
   trace.x = trace.y = [null];
   return (series.app === undefined || (state.apps.has(series.app) && state.stores.has(series.store))) && (series.workers === undefined || state.workers.has(series.workers));
 };
-// Each gives whether its trace has anything to show.
-const stackLine = (x, y, words, keep) => (trace, series) => {
+// Each returns whether its trace has points.
+const stackLine = (x, y, text, keep) => (trace, series) => {
   const rows = shown(keep).filter((row) => ofSeries(series, row));
-  return put(trace, rows, x, y, (row) => `${whatItIs(row)}<br>${words(row)}<br>${validity(row)}`);
+  return put(trace, rows, x, y, (row) => `${caseLabel(row)}<br>${text(row)}<br>${validity(row)}`);
 };
 const isLatencyLog = () => state.axes !== "linear";
 const isRateLog = () => state.axes === "log";
@@ -106,7 +107,8 @@ const logAxis = (layout, axis, isLog) => {
 const ends = () => [Math.min(...data.targets), Math.max(...data.targets)];
 const scope = (...parts) => parts.filter(Boolean).join(" · ");
 const connectionsText = () => `${grouped(state.connections)} connections`;
-const targetText = () => `target ${exact(state.target)}/s`;
+const exactTarget = (target) => `target ${exact(target)}/s`;
+const targetText = () => exactTarget(state.target);
 const ink = () => colour("--ink");
 const hasIntervals = rowsOf(cases).some((row) => cases.rate_low(row) !== null);
 const BARS = hasIntervals ? `bars: ${LEVEL} interval` : "one repetition: no interval";
@@ -122,7 +124,7 @@ const charts = {
         trace.name = `limit ${state.limitText}`;
         return true;
       }
-      return stackLine(target, latency(), latency().words)(trace, series);
+      return stackLine(target, latency(), latency().text)(trace, series);
     },
     lay: (layout) => {
       layout.yaxis.title = { text: `${state.percentile}, ms` };
@@ -147,7 +149,7 @@ const charts = {
         });
         return own.length > 0;
       }
-      return stackLine(target, rate, rate.words)(trace, series);
+      return stackLine(target, rate, rate.text)(trace, series);
     },
     lay: (layout) => {
       logAxis(layout, "xaxis", isRateLog());
@@ -159,12 +161,12 @@ const charts = {
     fill: (trace, series) => {
       const rows = shown(atTarget).filter((row) => ofSeries(series, row) && cases.rate(row) !== null);
       const one = rows.find((row) => cases.workers(row) === 1);
-      // A target that is met says nothing of what more workers are good for.
+      // A target that is met does not show what more workers contribute.
       const isFull = one !== undefined && cases.valid(one) > 0 && cases.is_missed(one) === 1;
       const atLeast = (row) => (cases.is_missed(row) === 1 ? "" : "at least ");
       const efficiency = (row) => (!isFull || !cases.valid(row) ? "" : `, efficiency ${atLeast(row)}${Math.round((cases.rate(row) / cases.rate(one) / cases.workers(row)) * 100)} %`);
-      const words = (row) => `${whatItIs(row)}<br>${rate.words(row)}${efficiency(row)}<br>${validity(row)}`;
-      if (series.kind === "cases") return put(trace, rows, plainAxis((row) => cases.workers(row)), rate, words);
+      const text = (row) => `${caseLabel(row)}<br>${rate.text(row)}${efficiency(row)}<br>${validity(row)}`;
+      if (series.kind === "cases") return put(trace, rows, plainAxis((row) => cases.workers(row)), rate, text);
       const most = Math.max(...rows.map((row) => cases.workers(row)));
       if (series.kind === "ideal") {
         if (!isFull || rows.length < 2) return false;
@@ -174,7 +176,7 @@ const charts = {
       }
       const law = data.scalings.find((law) => isLawShown(law) && data.apps[series.app].name === law.app && data.stores[series.store].name === law.store);
       if (!law || rows.length < 2) return false;
-      const tested = law.points === 3 && law.worst_error < 0.001 ? "three points: nothing is tested" : `off by at most ${(law.worst_error * 100).toFixed(1)} %`;
+      const tested = law.points === 3 && law.worst_error < 0.001 ? "three points: the fit is not tested" : `off by at most ${(law.worst_error * 100).toFixed(1)} %`;
       trace.x = Array.from({ length: 41 }, (_, i) => 1 + ((most - 1) * i) / 40);
       trace.hovertext = trace.x.map(() => `${plain(appTitle(rows[0]))} · ${plain(storeTitle(rows[0]))}<br>λ ${number(law.one)}/s, σ ${law.contention.toFixed(3)}, κ ${law.coherency.toFixed(4)}<br>${tested}`);
       trace.y = trace.x.map((n) => (law.one * n) / (1 + law.contention * (n - 1) + law.coherency * n * (n - 1)));
@@ -186,14 +188,14 @@ const charts = {
     scope: () => scope(`${mostWorkers()} worker${mostWorkers() === 1 ? "" : "s"}`, targetText(), connectionsText(), BARS),
     fill: (trace, series) => {
       const rows = shown(atTarget).filter((row) => ofSeries(series, row) && cases.workers(row) === mostWorkers());
-      const words = (row) => `${whatItIs(row)}<br>${rate.words(row)}<br>${validity(row)}`;
-      return put(trace, rows, plainAxis((row) => plain(appTitle(row))), rate, words);
+      const text = (row) => `${caseLabel(row)}<br>${rate.text(row)}<br>${validity(row)}`;
+      return put(trace, rows, plainAxis((row) => plain(appTitle(row))), rate, text);
     },
     lay: () => {},
   },
   tradeoff: {
     scope: () => scope(state.percentile, connectionsText()),
-    fill: stackLineLater(() => [rate, latency(), (row) => `${rate.words(row)}<br>${latency().words(row)}`]),
+    fill: stackLineLater(() => [rate, latency(), (row) => `${rate.text(row)}<br>${latency().text(row)}`]),
     lay: (layout) => {
       layout.yaxis.title = { text: `${state.percentile}, ms` };
       logAxis(layout, "yaxis", isLatencyLog());
@@ -201,9 +203,9 @@ const charts = {
     },
   },
   percentiles: {
-    scope: () => scope(targetText(), connectionsText(), untold()),
+    scope: () => scope(exactTarget(percentileTarget()), connectionsText(), notDrawn()),
     fill: (trace, series) => {
-      const row = shown(atTarget).find((row) => ofSeries(series, row));
+      const row = shown(isAt(percentileTarget())).find((row) => ofSeries(series, row));
       if (row === undefined || !cases.valid(row)) return false;
       const points = distribution(row);
       trace.x = points.map((_, i) => 10 ** (i / constants.points_per_decade));
@@ -218,8 +220,8 @@ const charts = {
     fill: (trace, series) => {
       const of = (end) => (row) => cases[series.kind + end](row);
       const x = { value: of(""), low: of("_low"), high: of("_high"), isBound: () => false };
-      const words = (row) => `${whatItIs(row)}<br>${trace.name}: ${x.value(row).toPrecision(3)} s for 1,000 requests${spread(x.low(row), x.high(row), of("_sd")(row), (value) => `${value.toPrecision(3)} s`)}<br>${validity(row)}`;
-      return put(trace, shown(atTarget).reverse(), x, plainAxis((row) => plain(stackName(row))), words, "x");
+      const text = (row) => `${caseLabel(row)}<br>${trace.name}: ${x.value(row).toPrecision(3)} s for 1,000 requests${spread(x.low(row), x.high(row), of("_sd")(row), (value) => `${value.toPrecision(3)} s`)}<br>${validity(row)}`;
+      return put(trace, shown(atTarget).reverse(), x, plainAxis((row) => plain(stackName(row))), text, "x");
     },
     lay: () => {},
   },
@@ -232,7 +234,7 @@ const charts = {
       });
       const row = (i) => residuals.row(i);
       [trace.x, trace.y] = [own.map((i) => trials.position(row(i))), own.map((i) => residuals.ratio(i))];
-      trace.hovertext = own.map((i) => `trial ${trials.trial(row(i))}: ${plain(stackName(row(i), trials))}<br>target ${exact(trials.target(row(i)))}/s<br>p50 ${residuals.ratio(i).toFixed(3)} times its case’s`);
+      trace.hovertext = own.map((i) => `trial ${trials.trial(row(i))}: ${plain(stackName(row(i), trials))}<br>target ${exact(trials.target(row(i)))}/s<br>p50 ${residuals.ratio(i).toFixed(3)} times that of its case`);
       trace.customdata = own.map((i) => trials.trial(row(i)));
       return own.length > 0;
     },
@@ -266,14 +268,24 @@ function isNamed({ app, store }) {
 function isLawShown(law) {
   return law.concurrency === state.connections && law.target_rps === state.target && isNamed(law);
 }
-// Why a chart may have nothing to show.
-function emptyWords() {
-  return untold() ? "Nothing is known at this target" : "Nothing to show for these filters";
+// The chosen target, or the nearest one with a distribution if the chosen one has none: the highest below
+// it, or else the lowest above.
+function percentileTarget() {
+  const known = shown((row) => cases.valid(row) && distribution(row).length).map((row) => cases.target(row));
+  const [below, above] = [known.filter((target) => target <= state.target), known.filter((target) => target > state.target)];
+  return below.length ? Math.max(...below) : above.length ? Math.min(...above) : state.target;
 }
-function untold() {
-  const hidden = shown(atTarget).filter((row) => cases.valid(row) && !distribution(row).length).length;
-  const unranked = shown(atTarget).filter((row) => !cases.valid(row)).length;
-  return scope(hidden && `${hidden} not drawn: at this target unfinished requests hide it`, unranked && `${unranked} not ranked and not drawn`);
+// Why the chart of percentiles has nothing to show.
+function emptyText() {
+  return notDrawn() ? "No percentile is known" : "Nothing matches these filters";
+}
+// What the chart of percentiles leaves out.
+function notDrawn() {
+  const target = percentileTarget();
+  const other = target !== state.target && `nothing is known at ${exact(state.target)}/s`;
+  const hidden = shown(isAt(target)).filter((row) => cases.valid(row) && !distribution(row).length).length;
+  const unranked = shown(isAt(target)).filter((row) => !cases.valid(row)).length;
+  return scope(other, hidden && `${hidden} not drawn because unfinished requests hide the percentiles`, unranked && `${unranked} not ranked and not drawn`);
 }
 function percent(place) {
   const beyond = 100 * 10 ** (-place / constants.points_per_decade);

@@ -1,18 +1,21 @@
-// Puts everything together.
+// Connects the parts, and draws the page for the first time.
 
-const held = document.getElementById("held");
+const sustained = document.getElementById("sustained");
+// The answers to the questions: without a limit, and with the chosen one.
 const answer = () => {
-  if (!held) return;
-  const isIt = (one) => one.longest === state.limit && one.connections === state.connections && data.percentiles[one.percentile] === state.percentile;
-  const found = data.answers.find(isIt);
-  document.getElementById("answer").textContent = found.words;
-  for (const row of held.tBodies[0].rows) {
+  if (!sustained) return;
+  const ofConnections = data.answers.filter((one) => one.connections === state.connections);
+  const pace = ofConnections.find((one) => one.longest === undefined);
+  const found = ofConnections.find((one) => one.longest === state.limit && data.percentiles[one.percentile] === state.percentile);
+  document.getElementById("answer").textContent = pace.text;
+  document.getElementById("assumption").textContent = found.text;
+  for (const row of sustained.tBodies[0].rows) {
     row.hidden = !state.apps.has(Number(row.dataset.app)) || !state.stores.has(Number(row.dataset.store));
     for (const cell of row.querySelectorAll("[data-cell]")) cell.textContent = found.cells[cell.dataset.cell];
   }
-  for (const cell of held.querySelectorAll("[data-workers]")) cell.hidden = !state.workers.has(Number(cell.dataset.workers));
+  for (const cell of sustained.querySelectorAll("[data-workers]")) cell.hidden = !state.workers.has(Number(cell.dataset.workers));
 };
-const tellFilters = () => {
+const showFilters = () => {
   const few = (name, all) => (boxes(name).length && boxes(name).some((box) => !box.checked) ? [...chosen(name, all)].join(", ") || `no ${name}` : "");
   const parts = [few("app"), few("store"), few("workers") && `${few("workers")} workers`, connectionsText(), targetText(), state.percentile, state.limitText && `≤ ${state.limitText}`];
   document.getElementById("filtered").textContent = scope(...parts);
@@ -21,7 +24,7 @@ let isReady = false;
 const update = () => {
   readForm();
   answer();
-  tellFilters();
+  showFilters();
   fillChooser();
   if (isReady) fillTable();
   stale();
@@ -35,13 +38,13 @@ form.addEventListener("input", () => {
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", () => {
   Object.assign(state, { isTrialChosen: false, trial: null, sort: "position", descending: false });
-  // The form has its first values once this event is over.
+  // The form has its default values after this event.
   setTimeout(() => {
     update();
     writeFragment();
   });
 });
-// A link to a question opens it.
+// A link to a query opens it.
 const open = () => {
   const place = document.getElementById(location.hash.slice(1));
   if (place?.tagName === "DETAILS") place.open = true;
@@ -49,7 +52,7 @@ const open = () => {
 addEventListener("hashchange", () => {
   if (isPlace()) {
     open();
-    // What was chosen stays in the address.
+    // The choices stay in the address.
     if (toFragment()) writeFragment();
     return;
   }
@@ -62,7 +65,7 @@ const repaint = () => {
 };
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 isNarrow.addEventListener("change", repaint);
-// Paper has another ground and another width, and nothing can be unfolded on it.
+// A printed page has another background and width, and its details cannot be opened.
 paper.addEventListener("change", () => {
   stale();
   drawAll();
@@ -78,7 +81,7 @@ else open();
 cards[0].isSeen = true;
 update().then(() => {
   performance.mark("interactive");
-  // Long, and far down: nobody waits for it.
+  // The table is long and far down the page, so it is filled last.
   isReady = true;
   fillTable();
   for (const card of cards) watcher.observe(card.element);

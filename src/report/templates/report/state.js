@@ -1,4 +1,4 @@
-// What the reader chose: in the form, and in the address, so that a link shows what its sender saw.
+// The reader's choices, in the form and in the address, so that a link restores them.
 
 const form = document.getElementById("filters");
 const field = (name) => form.elements.namedItem(name);
@@ -7,7 +7,7 @@ const selects = () => [...form.querySelectorAll("select")];
 
 const state = { trial: null, sort: "position", descending: false };
 
-// The chosen values; of a factor with one level that one, which has no boxes.
+// The chosen values. A factor with one level has no boxes.
 const chosen = (name, all) => {
   const own = boxes(name);
   return new Set(own.length ? own.filter((box) => box.checked).map((box) => box.value) : all);
@@ -31,9 +31,9 @@ const readForm = () => {
 const isOfStack = (of, row) => state.apps.has(of.app(row)) && state.stores.has(of.store(row)) && state.workers.has(of.workers(row));
 const isShown = (of, row) => isOfStack(of, row) && of.connections(row) === state.connections;
 
-const usual = (select) => [...select.options].find((option) => option.defaultSelected) ?? select.options[0];
+const defaultOf = (select) => [...select.options].find((option) => option.defaultSelected) ?? select.options[0];
 
-// Only what differs from the page as it was written.
+// Only what differs from the defaults.
 const toFragment = () => {
   const parts = new URLSearchParams();
   for (const name of ["app", "store", "workers"]) {
@@ -41,13 +41,13 @@ const toFragment = () => {
     if (own.some((box) => !box.checked)) parts.set(name, own.filter((box) => box.checked).map((box) => box.value).join(","));
   }
   for (const select of selects()) {
-    if (select.value !== usual(select).value) parts.set(select.name, select.value);
+    if (select.value !== defaultOf(select).value) parts.set(select.name, select.value);
   }
   if (state.isTrialChosen) parts.set("trial", state.trial);
   if (state.sort !== "position" || state.descending) parts.set("sort", (state.descending ? "-" : "") + state.sort);
   return parts.toString().replaceAll("%2C", ",");
 };
-// What is not one of the choices is left as it was written: an address may be anybody's.
+// Invalid values are replaced by the defaults: an address is untrusted input.
 const fromFragment = (text) => {
   const parts = new URLSearchParams(text);
   for (const name of ["app", "store", "workers"]) {
@@ -58,7 +58,7 @@ const fromFragment = (text) => {
   }
   for (const select of selects()) {
     const wanted = [...select.options].find((option) => option.value === parts.get(select.name));
-    select.value = (wanted ?? usual(select)).value;
+    select.value = (wanted ?? defaultOf(select)).value;
   }
   const sort = parts.get("sort") ?? "";
   const isColumn = COLUMNS.some((one) => one.name === sort.replace(/^-/, ""));
@@ -73,5 +73,5 @@ const writeFragment = () => {
   const address = fragment ? `#${fragment}` : location.pathname + location.search;
   if (location.hash.slice(1) !== fragment) history.replaceState(null, "", address);
 };
-// A fragment without a choice is a place on the page.
+// A fragment without a choice is an anchor.
 const isPlace = () => location.hash.length > 1 && !location.hash.includes("=");

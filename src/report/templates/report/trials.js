@@ -3,13 +3,13 @@
 const chooser = document.getElementById("trial");
 const trialsTable = document.getElementById("trials-table");
 const containing = document.getElementById("containing");
-const trialsWords = document.getElementById("trials-words");
+const trialsStatus = document.getElementById("trials-status");
 
-const caseWords = (row) => `${stackName(row, trials)}, ${grouped(trials.connections(row))} connections, ${exact(trials.target(row))}/s`;
+const caseText = (row) => `${stackName(row, trials)}, ${grouped(trials.connections(row))} connections, ${exact(trials.target(row))}/s`;
 const bySort = (rows, name, isDescending) => {
   const key = COLUMNS.find((one) => one.name === name)?.key ?? trials.position;
   const sign = isDescending ? -1 : 1;
-  // What has no value is last, whatever the order.
+  // Rows without a value come last in either order.
   const compare = (a, b) => {
     const [x, y] = [key(a), key(b)];
     if ((x === null) !== (y === null)) return x === null ? 1 : -1;
@@ -18,16 +18,16 @@ const bySort = (rows, name, isDescending) => {
   return rows.sort(compare);
 };
 
-// Those at the chosen target, and the chosen one; the latest repetition of the first stack otherwise.
+// The trials at the chosen target, and the chosen trial.
 const offered = () => bySort(rowsOf(trials).filter((row) => isShown(trials, row) && trials.target(row) === state.target), "position", false);
 const fillChooser = () => {
   const rows = offered();
   const has = rows.some((row) => trials.trial(row) === state.trial);
   if (!has && !state.isTrialChosen) state.trial = rows.length ? trials.trial(rows[0]) : null;
   if (!has && state.isTrialChosen) rows.unshift(trialRow(state.trial));
-  chooser.replaceChildren(...rows.map((row) => element("option", `${trials.trial(row)}: ${caseWords(row)}, repetition ${trials.block(row) + 1}`, { value: trials.trial(row) })));
+  chooser.replaceChildren(...rows.map((row) => element("option", `${trials.trial(row)}: ${caseText(row)}, repetition ${trials.block(row) + 1}`, { value: trials.trial(row) })));
   chooser.value = state.trial;
-  tellTrial();
+  showTrial();
 };
 const figure = (row, name) => {
   const value = trials[name](row);
@@ -40,16 +40,16 @@ const verdict = (row) => {
   if (failure) return `failed at ${failure}`;
   return data.flag_sets[trials.flags(row)].split(",").filter(Boolean).join(", ");
 };
-const tellTrial = () => {
+const showTrial = () => {
   const row = state.trial === null ? undefined : trialRow(state.trial);
-  const words = document.getElementById("trial-words");
+  const summary = document.getElementById("trial-summary");
   if (row === undefined) {
-    words.textContent = "No trial is left by these filters.";
+    summary.textContent = "No trial matches these filters.";
     return;
   }
   const flags = verdict(row);
-  const cut = data.is_cut ? " This dataset has too many seconds for one page: perf-api sql knows them all." : "";
-  words.textContent = `Number ${trials.position(row) + 1} of ${trials.trial.rows} in the order of execution: ${trials.rate(row) === null ? "no rate" : `${number(trials.rate(row))}/s`}, p50 ${figure(row, "p50")}, p99 ${figure(row, "p99")}. ${trials.is_valid(row) ? "Valid" : "Not ranked"}${flags ? `: ${flags}` : ""}.${cut}`;
+  const cut = data.is_cut ? " This dataset has too many seconds for one page: perf-api sql has all of them." : "";
+  summary.textContent = `Number ${trials.position(row) + 1} of ${trials.trial.rows} in the order of execution: ${trials.rate(row) === null ? "no rate" : `${number(trials.rate(row))}/s`}, p50 ${figure(row, "p50")}, p99 ${figure(row, "p99")}. ${trials.is_valid(row) ? "Valid" : "Not ranked"}${flags ? `: ${flags}` : ""}.${cut}`;
 };
 const chooseTrial = (trial) => {
   state.trial = trial;
@@ -70,34 +70,34 @@ document.getElementById("later").addEventListener("click", () => step(1));
 
 const COLUMNS = [
   { name: "trial", key: trials.trial },
-  { name: "position", title: "order", key: trials.position, told: (row) => trials.position(row) + 1 },
+  { name: "position", title: "order", key: trials.position, text: (row) => trials.position(row) + 1 },
   { name: "app", key: (row) => data.apps[trials.app(row)].name, isText: true },
   { name: "store", key: (row) => data.stores[trials.store(row)].name, isText: true },
   { name: "workers", key: trials.workers },
   { name: "connections", key: trials.connections },
   { name: "target", title: "target/s", key: trials.target },
-  { name: "block", title: "repetition", key: trials.block, told: (row) => trials.block(row) + 1 },
-  { name: "rate", title: "achieved/s", key: trials.rate, told: (row) => (trials.rate(row) === null ? "–" : number(trials.rate(row))) },
-  ...data.percentiles.map((name) => ({ name, key: trials[name], told: (row) => figure(row, name), isLatency: true })),
+  { name: "block", title: "repetition", key: trials.block, text: (row) => trials.block(row) + 1 },
+  { name: "rate", title: "achieved/s", key: trials.rate, text: (row) => (trials.rate(row) === null ? "–" : number(trials.rate(row))) },
+  ...data.percentiles.map((name) => ({ name, key: trials[name], text: (row) => figure(row, name), isLatency: true })),
   { name: "planned", key: (row) => (trials.has_failed(row) ? null : trials.planned(row)) },
   { name: "completed", key: (row) => (trials.has_failed(row) ? null : trials.completed(row)) },
   { name: "failed", key: (row) => (trials.has_failed(row) ? null : trials.failed(row)) },
   { name: "censored", title: "unfinished", key: (row) => (trials.has_failed(row) ? null : trials.censored(row)) },
-  { name: "app_cpu", title: "app CPU s/1,000", key: trials.app_cpu, told: (row) => trials.app_cpu(row)?.toPrecision(3) ?? "–" },
-  { name: "store_cpu", title: "store CPU s/1,000", key: trials.store_cpu, told: (row) => trials.store_cpu(row)?.toPrecision(3) ?? "–" },
+  { name: "app_cpu", title: "app CPU s/1,000", key: trials.app_cpu, text: (row) => trials.app_cpu(row)?.toPrecision(3) ?? "–" },
+  { name: "store_cpu", title: "store CPU s/1,000", key: trials.store_cpu, text: (row) => trials.store_cpu(row)?.toPrecision(3) ?? "–" },
   ...data.listed.map((name) => ({ name, key: trials[name] })),
-  { name: "is_valid", title: "valid", key: trials.is_valid, told: (row) => (trials.is_valid(row) ? "yes" : "no") },
+  { name: "is_valid", title: "valid", key: trials.is_valid, text: (row) => (trials.is_valid(row) ? "yes" : "no") },
   { name: "flags", key: verdict, isText: true },
 ];
-const told = (one, row) => {
-  if (one.told) return String(one.told(row));
+const textOf = (one, row) => {
+  if (one.text) return String(one.text(row));
   const value = one.key(row);
   return one.isText ? value : value === null ? "–" : COUNTS.format(value);
 };
 
 const listed = () => {
   const wanted = containing.value.trim().toLowerCase();
-  const rows = rowsOf(trials).filter((row) => isShown(trials, row) && (!wanted || COLUMNS.some((one) => told(one, row).toLowerCase().includes(wanted))));
+  const rows = rowsOf(trials).filter((row) => isShown(trials, row) && (!wanted || COLUMNS.some((one) => textOf(one, row).toLowerCase().includes(wanted))));
   return bySort(rows, state.sort, state.descending);
 };
 const fillTable = () => {
@@ -119,14 +119,14 @@ const fillTable = () => {
   trialsTable.tHead.replaceChildren(row);
   const rows = listed();
   trialsTable.tBodies[0].replaceChildren(...rows.map(trialLine));
-  trialsWords.textContent = `${grouped(rows.length)} of ${grouped(trials.trial.rows)} trials`;
+  trialsStatus.textContent = `${grouped(rows.length)} of ${grouped(trials.trial.rows)} trials`;
 };
 const trialLine = (row) => {
   const line = element("tr");
   for (const one of COLUMNS) {
-    const cell = element("td", one.name === "trial" ? undefined : told(one, row), one.isText ? {} : { class: "n" });
+    const cell = element("td", one.name === "trial" ? undefined : textOf(one, row), one.isText ? {} : { class: "n" });
     if (one.name === "trial") {
-      const button = element("button", told(one, row), { type: "button", "aria-label": `Show trial ${told(one, row)}` });
+      const button = element("button", textOf(one, row), { type: "button", "aria-label": `Show trial ${textOf(one, row)}` });
       button.addEventListener("click", () => {
         chooseTrial(trials.trial(row));
         document.getElementById("one-trial").scrollIntoView({ block: "start" });
@@ -139,8 +139,8 @@ const trialLine = (row) => {
   return line;
 };
 
-// Full numbers for programs: latencies in nanoseconds, and whether they may be longer, up to what.
-// A text that a spreadsheet would take for a formula begins with a quote, as in `perf-api sql --format csv`.
+// Full numbers for programs: latencies in nanoseconds, whether they are a bound, and the upper end.
+// A text that a spreadsheet would read as a formula starts with a quote, as in `perf-api sql --format csv`.
 const csv = () => {
   const inert = (text) => (/^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text);
   const quoted = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
@@ -157,9 +157,9 @@ document.getElementById("save-csv").addEventListener("click", () => saveFile(`${
 document.getElementById("copy-csv").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText(csv());
-    trialsWords.textContent = `${grouped(listed().length)} trials are on the clipboard`;
+    trialsStatus.textContent = `${grouped(listed().length)} trials are on the clipboard`;
   } catch {
-    trialsWords.textContent = "This browser does not let pages copy: save it as CSV";
+    trialsStatus.textContent = "This browser does not let pages copy. Save as CSV instead";
   }
 });
 document.getElementById("save-parquet")?.addEventListener("click", () => {
