@@ -6,18 +6,18 @@
 //! (an app on a store, with a worker count) `launch` starts both, pinned to CPUs that `host` chose;
 //! `load` offers requests on a schedule and tells what became of each; every outcome is a line in a
 //! journal, which `store` seals into a dataset whose name is its hash. `query` asks datasets in
-//! SQL, `analysis` says what one of them shows and `compare` turns two into verdicts, and `report` turns
-//! answers into pages.
+//! SQL, `analysis` says what one of them shows and `compare` turns two into verdicts. `app` has one file for
+//! each use case, `report` turns what comes of it into pages, and `cli` and `server` ask for use cases.
 //!
 //! # Entry points
 //!
-//! [`cli::main`] reads the arguments. [`run::run`] is the one orchestrator: to follow a measurement
-//! from start to end, read it first.
+//! [`cli::main`] reads the arguments, and each command calls one use case: [`app::measure`] for a run.
+//! [`run::run`] executes the trials: to follow a measurement from start to end, read these two first.
 //!
 //! # Code map
 //!
 //! A module imports only from layers above its own in this list, and siblings do not import each
-//! other; `tests/tidy.rs` checks that.
+//! other; `tests/tidy.rs` checks that, and that no files use each other in a circle.
 //!
 //! | layer | modules |
 //! | --- | --- |
@@ -25,8 +25,9 @@
 //! | 1 model | [`model`] |
 //! | 2 domain | [`plan`], [`host`], [`bundle`], [`launch`], [`load`], [`store`], [`stats`] |
 //! | 3 engines | [`run`], [`query`], [`analysis`], [`compare`] |
-//! | 4 presentation | [`report`] |
-//! | 5 interface | [`cli`] |
+//! | 4 application | [`app`] |
+//! | 5 presentation | [`report`] |
+//! | 6 interface | [`cli`], [`server`] (which the command `serve` starts) |
 //!
 //! # Invariants
 //!
@@ -38,22 +39,37 @@
 //! - `planned = completed + failed + censored`, for every trial.
 //! - Every child process is stopped: by `stop`, by `Drop`, by its supervisor, or by the next start.
 
-pub mod analysis;
-pub mod bundle;
-pub mod cli;
+// Foundation.
 pub mod clock;
-pub mod compare;
 pub mod file;
-pub mod host;
 pub mod id;
+pub mod process;
+pub mod units;
+
+// Model.
+pub mod model;
+
+// Domain.
+pub mod bundle;
+pub mod host;
 pub mod launch;
 pub mod load;
-pub mod model;
 pub mod plan;
-pub mod process;
-pub mod query;
-pub mod report;
-pub mod run;
 pub mod stats;
 pub mod store;
-pub mod units;
+
+// Engines.
+pub mod analysis;
+pub mod compare;
+pub mod query;
+pub mod run;
+
+// Application.
+pub mod app;
+
+// Presentation.
+pub mod report;
+
+// Interface.
+pub mod cli;
+pub mod server;

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module's layer; a module imports only from layers of a lower number.
-const LAYERS: [(&str, u8); 19] = [
+const LAYERS: [(&str, u8); 21] = [
     ("units", 0),
     ("id", 0),
     ("clock", 0),
@@ -25,15 +25,19 @@ const LAYERS: [(&str, u8); 19] = [
     ("query", 3),
     ("compare", 3),
     ("analysis", 3),
-    ("report", 4),
-    ("cli", 5),
+    ("app", 4),
+    ("report", 5),
+    ("cli", 6),
+    ("server", 6),
 ];
 
 /// Lines that a source file may have.
 const MAX_LINES: usize = 600;
 
-/// Inside the ground `process` needs time and units: the one sideways import that is allowed.
-const ALLOWED_SIDEWAYS: [(&str, &str); 2] = [("process", "clock"), ("process", "units")];
+/// Imports inside a layer that are allowed: processes are waited for and pinned, which needs time and
+/// units, and the command `serve` starts the server.
+const ALLOWED_SIDEWAYS: [(&str, &str); 3] =
+    [("process", "clock"), ("process", "units"), ("cli", "server")];
 
 fn source_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -118,13 +122,20 @@ fn quoted(text: &str, quote: char) -> Option<usize> {
 /// The top-level modules that the code of module `own` names, in whatever form: in `use` trees and in
 /// paths, from `crate`, `self` or `super`. `*` for all of them.
 fn imports(own: &[String], text: &str) -> Vec<String> {
-    let tokens = tokens(text);
+    let found = paths(own, &tokens(text), &[]);
+    found.into_iter().map(|path| path.first().map_or("*", String::as_str).to_owned()).collect()
+}
+
+/// The absolute paths that the code of module `own` names, from `crate`, `self`, `super` or, in a `use`, from
+/// one of its `children`.
+fn paths(own: &[String], tokens: &[String], children: &[String]) -> Vec<Vec<String>> {
     let token = |at: usize| tokens.get(at).map_or("", String::as_str);
     let mut found = Vec::new();
     // The modules inside the file that are open, each with the depth of braces around it.
     let (mut inner, mut depth): (Vec<(String, usize)>, usize) = (Vec::new(), 0);
     let mut at = 0;
     while at < tokens.len() {
+        let is_path = token(at + 1) == "::" && token(at.saturating_sub(1)) != "::";
         match token(at) {
             "{" => {
                 if at > 1 && token(at - 2) == "mod" {
@@ -137,19 +148,25 @@ fn imports(own: &[String], text: &str) -> Vec<String> {
                 inner.pop_if(|(_, around)| *around == depth);
             }
             // `pub(in crate::cli)` names who may see, and imports nothing.
-            "crate" | "self" | "super"
-                if token(at + 1) == "::"
-                    && !["in", "::"].contains(&token(at.saturating_sub(1))) =>
-            {
+            "crate" | "self" | "super" if is_path && token(at.saturating_sub(1)) != "in" => {
                 let mut here = own.to_vec();
                 here.extend(inner.iter().map(|(name, _)| name.clone()));
-                at = leaves(&tokens, at, &here, &mut found);
+                at = leaves(tokens, at, &here, &mut found);
+            }
+            child
+                if is_path
+                    && at > 0
+                    && token(at - 1) == "use"
+                    && inner.is_empty()
+                    && children.iter().any(|name| name == child) =>
+            {
+                at = leaves(tokens, at, own, &mut found);
             }
             _ => {}
         }
         at += 1;
     }
-    found.into_iter().map(|path| path.first().map_or("*", String::as_str).to_owned()).collect()
+    found
 }
 
 /// Adds the absolute paths that begin at a token: one, or those of a `use` tree. Gives the last token
@@ -265,6 +282,183 @@ fn every_form_of_an_import_is_seen() {
     ] {
         assert_eq!(imports(&own, code), expected, "{code}");
     }
+}
+
+/// The code of a file without its module of tests.
+fn without_tests(tokens: &[String]) -> Vec<String> {
+    let head = ["mod", "tests", "{"];
+    let is_head = |at: usize| tokens[at..].iter().take(head.len()).eq(head.iter());
+    let Some(start) = (0..tokens.len()).find(|&at| is_head(at)) else { return tokens.to_vec() };
+    let mut depth = 0;
+    let is_end = |at: &usize| {
+        match tokens[*at].as_str() {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            _ => {}
+        }
+        tokens[*at] == "}" && depth == 0
+    };
+    let end = (start..tokens.len()).find(is_end).unwrap_or(tokens.len() - 1);
+    [&tokens[..start], &tokens[end + 1..]].concat()
+}
+
+/// The files of the program as modules: the code of each, without tests.
+struct Files(BTreeMap<Vec<String>, Vec<String>>);
+
+impl Files {
+    fn read() -> Self {
+        let code = |path: &PathBuf| {
+            let code = without_tests(&tokens(&fs::read_to_string(path).unwrap()));
+            (module_path(path), code)
+        };
+        Self(source_files().iter().filter(|path| !path.ends_with("main.rs")).map(code).collect())
+    }
+
+    /// The paths that each file names.
+    fn named(&self) -> BTreeMap<&[String], Vec<Vec<String>>> {
+        let named = |(own, code): (&'_ Vec<String>, &'_ Vec<String>)| {
+            let inside = self.0.keys().filter(|path| path.len() == own.len() + 1);
+            let inside = inside.filter(|path| path.starts_with(own));
+            let children: Vec<String> = inside.filter_map(|path| path.last().cloned()).collect();
+            paths(own, code, &children)
+        };
+        self.0.iter().map(|(own, code)| (own.as_slice(), named((own, code)))).collect()
+    }
+
+    /// The file of the longest part of a path that is one.
+    fn file<'path>(&self, path: &'path [String]) -> &'path [String] {
+        let starts = (0..=path.len()).rev().map(|end| &path[..end]);
+        starts.into_iter().find(|&start| self.0.contains_key(start)).unwrap_or_default()
+    }
+
+    /// The files that each file uses. A name that a folder's `mod.rs` only passes on is used in the file
+    /// that declares it. A folder's `mod.rs` and the files in the folder may use each other.
+    fn uses(&self) -> BTreeMap<&[String], BTreeSet<Vec<String>>> {
+        let named = self.named();
+        let used = |own: &[String], path: &Vec<String>| {
+            let file = self.declaring(path, &named);
+            let is_own_folder = own.starts_with(&file) || file.starts_with(own);
+            (!is_own_folder).then_some(file)
+        };
+        let used_by = |(own, paths): (&&'_ [String], &Vec<Vec<String>>)| {
+            paths.iter().filter_map(|path| used(own, path)).collect()
+        };
+        named.iter().map(|(own, paths)| (*own, used_by((own, paths)))).collect()
+    }
+
+    /// The file in which the last name of a path is declared.
+    fn declaring(
+        &self,
+        path: &[String],
+        named: &BTreeMap<&[String], Vec<Vec<String>>>,
+    ) -> Vec<String> {
+        let file = self.file(path);
+        let Some(name) = path.get(file.len()) else { return file.to_vec() };
+        let is_passed_on = |inner: &&Vec<String>| {
+            inner.last() == Some(name)
+                && inner.starts_with(file)
+                && self.file(inner).len() > file.len()
+        };
+        match named[file].iter().find(is_passed_on) {
+            Some(inner) => self.declaring(inner, named),
+            None => file.to_vec(),
+        }
+    }
+}
+
+/// Who uses whom in circles: the files that use themselves over others.
+fn circles(uses: &BTreeMap<&[String], BTreeSet<Vec<String>>>) -> Vec<(String, String)> {
+    let reached = |file: &[String]| {
+        let (mut reached, mut open) = (BTreeSet::new(), vec![file.to_vec()]);
+        while let Some(next) = open.pop() {
+            let used = uses.get(&next[..]).into_iter().flatten();
+            open.extend(used.filter(|used| reached.insert((*used).clone())).cloned());
+        }
+        reached
+    };
+    let reached: BTreeMap<&[String], BTreeSet<Vec<String>>> =
+        uses.keys().map(|file| (*file, reached(file))).collect();
+    let pairs = uses.iter().flat_map(|(file, used)| used.iter().map(move |used| (*file, used)));
+    let in_circles = pairs.filter(|(file, used)| reached[&used[..]].contains(*file));
+    in_circles.map(|(file, used)| (file.join("::"), used.join("::"))).collect()
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let files = Files::read();
+    let uses = files.uses();
+    assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 400, "imports are not seen");
+    let found = circles(&uses);
+    let lines: Vec<String> =
+        found.iter().map(|(file, used)| format!("{file} uses {used}")).collect();
+    assert!(found.is_empty(), "in circles:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn no_command_uses_another() {
+    let files = Files::read();
+    let folder = ["cli", "commands"].map(str::to_owned);
+    let is_command = |file: &[String]| file.len() > folder.len() && file.starts_with(&folder);
+    let commands: Vec<_> = files.uses().into_iter().filter(|(own, _)| is_command(own)).collect();
+    assert!(commands.len() >= 16, "only {} commands are seen", commands.len());
+    for (own, used) in commands {
+        let other = used.iter().find(|used| is_command(used));
+        assert!(other.is_none(), "{} uses {other:?}", own.join("::"));
+    }
+}
+
+/// What only the interface does, as words of code.
+const INTERFACE_WORDS: [&str; 9] =
+    ["clap", "print", "println", "eprint", "eprintln", "stdout", "stderr", "ExitCode", "axum"];
+/// What reads the environment, after `env::`.
+const ENVIRONMENT_WORDS: [&str; 4] = ["var", "var_os", "vars", "vars_os"];
+
+#[test]
+fn the_application_neither_parses_nor_prints_nor_reads_the_environment() {
+    let files = Files::read();
+    let app = |file: &&Vec<String>| file.first().is_some_and(|name| name == "app");
+    assert!(files.0.keys().filter(app).count() >= 9, "use cases are not seen");
+    for file in files.0.keys().filter(app) {
+        let code = &files.0[file];
+        let of_interface = code.iter().find(|word| INTERFACE_WORDS.contains(&word.as_str()));
+        assert!(of_interface.is_none(), "{} has {of_interface:?}", file.join("::"));
+        let is_environment = |words: &[String]| {
+            words[0] == "env" && words[1] == "::" && ENVIRONMENT_WORDS.contains(&words[2].as_str())
+        };
+        assert!(!code.windows(3).any(is_environment), "{} reads a variable", file.join("::"));
+    }
+}
+
+#[test]
+fn a_circle_is_seen_through_names_that_are_passed_on() {
+    let files = |list: &[(&str, &str)]| {
+        let module = |(path, code): &(&str, &str)| {
+            let path = path.split("::").filter(|part| !part.is_empty()).map(str::to_owned);
+            (path.collect(), without_tests(&tokens(code)))
+        };
+        Files(list.iter().map(module).collect())
+    };
+    let store =
+        "mod journal; mod seal; pub use journal::{Journal, Line}; pub use self::seal::seal;";
+    let circle = files(&[
+        ("", "pub mod store; mod run;"),
+        ("store", store),
+        ("store::journal", "use super::seal; pub struct Journal;"),
+        ("store::seal", "pub fn seal(journal: &crate::store::Journal) {}"),
+        ("run", "use crate::store::Journal;"),
+    ]);
+    let (journal, seal) = ("store::journal".to_owned(), "store::seal".to_owned());
+    let expected = [(journal.clone(), seal.clone()), (seal, journal)];
+    assert_eq!(circles(&circle.uses()), expected);
+    let tests = "pub struct Journal; mod tests { use super::super::seal; fn f() {} }";
+    let line = files(&[
+        ("", ""),
+        ("store", store),
+        ("store::journal", tests),
+        ("store::seal", "use super::Journal;"),
+        ("run", "use crate::store::Journal;"),
+    ]);
+    assert!(circles(&line.uses()).is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory};
 
-use super::args::Args;
+use super::commands::Args;
 use crate::model::rules::Exit;
 
 /// A command, and two examples of it without the name of the program.

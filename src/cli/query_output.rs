@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use datafusion::arrow::array::{ArrayRef, AsArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::csv;
@@ -15,12 +16,23 @@ use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::errors::ParquetError;
 
-use super::args::AnswerFormat;
-use super::error::CliError;
 use super::output::{note, visible};
+use crate::app::AppError;
 
 /// More rows than this are no table for people.
 const MAX_TABLE_ROWS: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AnswerFormat {
+    /// For people
+    Table,
+    /// With a header; a quote before text that a spreadsheet would run
+    Csv,
+    /// One object a line
+    Json,
+    /// One file, on standard output
+    Parquet,
+}
 
 /// Writes one answer.
 pub(super) struct Writer {
@@ -38,13 +50,13 @@ enum To {
 }
 
 impl Writer {
-    pub(super) fn new(format: AnswerFormat, schema: SchemaRef) -> Result<Self, CliError> {
+    pub(super) fn new(format: AnswerFormat, schema: SchemaRef) -> Result<Self, AppError> {
         let to = match format {
             AnswerFormat::Table => To::Table { batches: Vec::new(), rows: 0, is_cut: false },
             AnswerFormat::Csv => To::Csv { has_header: false },
             AnswerFormat::Json => To::Json,
             AnswerFormat::Parquet if io::stdout().is_terminal() => {
-                return Err(CliError::new("Parquet is nothing for a terminal")
+                return Err(AppError::new("cannot print Parquet to a terminal")
                     .hint("`perf-api sql \"…\" --format parquet > answer.parquet`"));
             }
             AnswerFormat::Parquet => {
@@ -56,7 +68,7 @@ impl Writer {
     }
 
     /// Writes rows. Gives whether more are wanted.
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<bool, CliError> {
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<bool, AppError> {
         self.is_read = match &mut self.to {
             To::Table { batches, rows, is_cut } => {
                 let wanted = batch.num_rows().min(MAX_TABLE_ROWS - *rows);
@@ -83,7 +95,7 @@ impl Writer {
     }
 
     /// Ends the answer. Gives whether somebody still reads.
-    pub(super) fn finish(self) -> Result<bool, CliError> {
+    pub(super) fn finish(self) -> Result<bool, AppError> {
         if !self.is_read {
             return Ok(false);
         }
@@ -92,7 +104,9 @@ impl Writer {
                 let table = pretty_format_batches_with_schema(self.schema, &batches);
                 let table = table.map_err(|error| told(&error))?;
                 if is_cut {
-                    note(&format!("the first {MAX_TABLE_ROWS} rows: `--format csv` gives all"));
+                    note(&format!(
+                        "showing the first {MAX_TABLE_ROWS} rows: `--format csv` prints all"
+                    ));
                 }
                 emit(visible(&format!("{table}\n")).as_bytes())
             }
@@ -136,7 +150,7 @@ fn inert_batch(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)
 }
 
-fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, CliError> {
+fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, AppError> {
     let batch = inert_batch(batch).map_err(|error| told(&error))?;
     let mut text = Vec::new();
     let mut writer = csv::WriterBuilder::new().with_header(header).build(&mut text);
@@ -145,16 +159,15 @@ fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, CliError> {
     written.map_err(|error| match error {
         ArrowError::CsvError(_)
         | ArrowError::NotYetImplemented(_)
-        | ArrowError::InvalidArgumentError(_) => {
-            told(&error).hint("a histogram fits no CSV: ask it something, or take `--format json`")
-        }
+        | ArrowError::InvalidArgumentError(_) => told(&error)
+            .hint("CSV cannot hold a histogram: select a figure of it, or use `--format json`"),
         error => told(&error),
     })?;
     Ok(text)
 }
 
 /// What became of a piece of Parquet; false when nobody reads any more.
-fn read_on(written: Result<(), ParquetError>) -> Result<bool, CliError> {
+fn read_on(written: Result<(), ParquetError>) -> Result<bool, AppError> {
     let is_closed_pipe = |error: &ParquetError| match error {
         ParquetError::External(cause) => cause
             .downcast_ref::<io::Error>()
@@ -168,14 +181,14 @@ fn read_on(written: Result<(), ParquetError>) -> Result<bool, CliError> {
 }
 
 /// Writes to standard output; false when nobody reads any more.
-fn emit(bytes: &[u8]) -> Result<bool, CliError> {
+fn emit(bytes: &[u8]) -> Result<bool, AppError> {
     match io::stdout().write_all(bytes) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(CliError::new(format!("cannot write to standard output: {error}"))),
+        Err(error) => Err(AppError::new(format!("cannot write to standard output: {error}"))),
     }
 }
 
-fn told(error: &dyn std::fmt::Display) -> CliError {
-    CliError::new(format!("cannot write the answer: {error}"))
+fn told(error: &dyn std::fmt::Display) -> AppError {
+    AppError::new(format!("cannot write the answer: {error}"))
 }

@@ -1,11 +1,12 @@
 //! Verdicts on the terminal: the headline, the cases that changed, the groups, then the counts.
 
 use super::output::{table, visible};
+use crate::app::ComparisonReport;
 use crate::compare::{Class, Factor, GroupFinding, Verdict};
 use crate::model::Metric;
 use crate::report::{
-    ComparisonReport, basis_text, broken_sentence, change_text, comparison_headline,
-    group_sentence, interval_text, smallest_text, summary, value_text,
+    basis_text, broken_sentence, change_text, comparison_headline, group_sentence, interval_text,
+    smallest_text, summary, value_text,
 };
 
 /// Cases that are shown beside a page, which has all.

@@ -25,6 +25,7 @@
 //! Model layer: no behaviour beyond parsing and display.
 
 mod bundle;
+mod capacity;
 mod experiment;
 mod histogram;
 mod host;
@@ -39,6 +40,7 @@ pub use bundle::{
     Bundle, Component, ComponentKind, ContainerTemplate, HttpPaths, INSTALLED_FACT, Image, Limits,
     ProcessTemplate, StoreIdentity, Unavailable, differing_facts,
 };
+pub use capacity::Capacity;
 pub use experiment::{
     Case, ComponentName, Experiment, Interleaved, MAX_TRIALS, Order, Plan, Stack, Trial, stack_runs,
 };
@@ -49,7 +51,7 @@ pub use row::{RowFailure, TrialRow, Value, by_quantile, flag_names};
 pub use rules::{
     Flag, MIN_TAIL_REQUESTS, QUANTILES, Quantile, SERVICE_QUANTILES, is_supported, min_requests,
 };
-pub use slo::{Capacity, Limit, Slo};
+pub use slo::{Limit, Slo};
 pub use text::{MAX_LINE_CHARS, PLACEHOLDERS, fill, joined, line_at, one_line, with_causes};
 pub use trial::{
     Ceiling, Counts, Disturbance, Failure, LatencyFigure, LoaderHealth, Measurement, Outcome,

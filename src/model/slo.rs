@@ -1,12 +1,12 @@
-//! What a load has to keep to, `p99<50ms,errors<0.1%`, and the rate up to which a stack does.
+//! The limits that a load has to keep, such as `p99<50ms,errors<0.1%`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{QUANTILES, Quantile, Stack};
-use crate::units::{HumanDuration, Nanos, Rps};
+use super::{QUANTILES, Quantile};
+use crate::units::{HumanDuration, Nanos};
 
 /// Limits that hold together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,27 +15,6 @@ pub struct Slo {
     text: String,
     /// Each of them.
     pub limits: Vec<Limit>,
-}
-
-/// What came of a search, for a stack and a number of connections.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capacity {
-    /// The stack.
-    pub stack: Stack,
-    /// Connections of the loader.
-    pub concurrency: u32,
-    /// What was to be kept.
-    pub slo: Slo,
-    /// The highest rate that kept it; `None` when none did.
-    pub low_rps: Option<Rps>,
-    /// The lowest rate above that did not; `None` when none did not.
-    pub high_rps: Option<Rps>,
-    /// Whether the search came to its end; otherwise trials failed, or ran out.
-    pub is_final: bool,
-    /// Whether it was the loader that did not keep up at the higher rate.
-    pub is_loader_limited: bool,
-    /// Trials of the search, which its SLOs share.
-    pub trials: u64,
 }
 
 /// One limit.

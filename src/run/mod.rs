@@ -9,6 +9,7 @@ mod differences;
 mod flags;
 mod interleave;
 mod load;
+mod placements;
 mod search;
 mod start;
 mod warm_up;
@@ -21,11 +22,12 @@ pub use ceiling::{LoaderLimit, loader_limit};
 pub use differences::differences;
 pub use flags::driven_rps;
 pub use interleave::{Interim, end_interleaved, interleave};
+pub use placements::{Placements, demand};
 
 use self::load::first_end;
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
-use crate::host::{Demand, Reservation, Topology, place};
+use crate::host::Reservation;
 use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, Waiting};
 use crate::load::LoadDriver;
@@ -38,7 +40,7 @@ use crate::stats::{latency_figures, service_figures};
 use crate::store::{
     Difference, Entry, Header, Journal, PinnedBundle, Store, StoreError, count_failure,
 };
-use crate::units::{CpuSet, Nanos, Rps};
+use crate::units::{CpuSet, Nanos};
 
 /// How a run begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +66,8 @@ pub struct RunRequest<'run> {
     pub bundle: &'run Bundle,
     /// What the spec asked for and cannot be had here.
     pub unavailable: Vec<ComponentName>,
-    /// The host's CPUs.
-    pub topology: &'run Topology,
+    /// The CPUs of each stack.
+    pub placements: &'run Placements,
     /// What the loader can drive, by the CPUs of loader and app; without those where it is unknown.
     pub ceilings: BTreeMap<(CpuSet, CpuSet), Ceiling>,
     /// Whether containers are to be loaded through published ports.
@@ -142,6 +144,9 @@ pub enum RunError {
     /// The plan names what the bundle does not have.
     #[error("the bundle has no `{0}`")]
     NoComponent(ComponentName),
+    /// The plan has a stack without CPUs: the placements are those of another plan.
+    #[error("no CPUs were chosen for {0}")]
+    NoPlacement(Stack),
 }
 
 fn failed_before(failure: Option<&str>) -> String {
@@ -202,19 +207,6 @@ pub async fn record(
         }
     }
     Ok(runner.recorded())
-}
-
-/// The CPUs that each part of a stack gets on a host, for the loads of `plan`.
-#[must_use]
-pub fn placement(topology: &Topology, plan: &Plan, stack: &Stack) -> Placement {
-    place(topology, demand(plan, stack))
-}
-
-/// The CPUs that each part of a stack wants, for the loads of `plan`.
-#[must_use]
-pub fn demand(plan: &Plan, stack: &Stack) -> Demand {
-    let rates = plan.experiment.qps.iter().copied();
-    Demand::of(stack.workers, rates.max().unwrap_or(Rps::MIN))
 }
 
 fn header(request: &RunRequest<'_>) -> Header {
@@ -320,6 +312,12 @@ impl<'run, 'event> Runner<'run, 'event> {
         Ok(Self { request, journal, on_event, executed, failures_in_a_row, judged, samples })
     }
 
+    /// The CPUs of a stack.
+    fn placement(&self, stack: &Stack) -> Result<Placement, RunError> {
+        let placement = self.request.placements.get(stack);
+        placement.cloned().ok_or_else(|| RunError::NoPlacement(stack.clone()))
+    }
+
     /// What stands in the journal now.
     fn recorded(&self) -> Recorded {
         let failed = self.executed.values().filter(|one| one.is_failed).count();
@@ -366,8 +364,7 @@ impl<'run, 'event> Runner<'run, 'event> {
     async fn stack_run(&mut self, trials: &[&Trial]) -> Result<(), RunError> {
         let Some(&first) = trials.first() else { return Ok(()) };
         let stack = &first.case.stack;
-        let placement = placement(self.request.topology, self.request.plan, stack);
-        let context = StackContext { stack, placement, first };
+        let context = StackContext { stack, placement: self.placement(stack)?, first };
         let mut running: Option<Live> = None;
         for &trial in trials {
             if self.is_given_up(stack) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Live, RunError, Runner, StackContext, placement};
+use super::{Live, RunError, Runner, StackContext};
 use crate::model::{
     Capacity, Flag, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
 };
@@ -96,8 +96,7 @@ impl Runner<'_, '_> {
     async fn search_stack(&mut self, rungs: &Rungs<'_>) -> Result<Vec<Tried>, RunError> {
         let Some(&first) = rungs.values().flatten().next() else { return Ok(vec![]) };
         let stack = &first.case.stack;
-        let placement = placement(self.request.topology, self.request.plan, stack);
-        let context = StackContext { stack, placement, first };
+        let context = StackContext { stack, placement: self.placement(stack)?, first };
         let mut running: Option<Live> = None;
         loop {
             let tried = self.tried(rungs);

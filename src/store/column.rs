@@ -16,7 +16,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
-use super::schema::SCHEMA_VERSION;
+use super::SCHEMA_VERSION;
 use crate::model::{Flag, Part, Stage, TrialRow, Value};
 use crate::units::Nanos;
 

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::JournalContent;
 use super::pinned::{Difference, PinnedBundle};
-use super::schema::SCHEMA_VERSION;
-use super::{StoreError, parquet, schema};
+use super::{SCHEMA_VERSION, StoreError, parquet, schema};
 use crate::clock::UnixMillis;
 use crate::id::{ContentHash, DatasetId};
 use crate::model::{

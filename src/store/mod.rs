@@ -44,6 +44,7 @@ mod schema;
 mod seal;
 mod verified;
 mod verify;
+mod version;
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -63,10 +64,10 @@ pub use manifest::{Manifest, TableFile};
 pub use names::Names;
 pub use pinned::{Difference, PinnedBundle, PinnedComponent};
 pub use schema::{
-    FILE_NAMES, LatencyColumns, SCHEMA_VERSION, TRIALS_FILE, arrow_schemas, resources, tables,
-    timeline, trials,
+    FILE_NAMES, LatencyColumns, TRIALS_FILE, arrow_schemas, resources, tables, timeline, trials,
 };
 pub use verified::VerifiedObjects;
+pub use version::SCHEMA_VERSION;
 
 use crate::id::{ContentHash, DatasetId, RunId};
 

@@ -6,7 +6,7 @@ use perf_api::launch::FakeLauncher;
 use perf_api::load::FakeLoad;
 use perf_api::model::{Interleaved, Order};
 use perf_api::plan::{Overrides, plan};
-use perf_api::run::{Beginning, Event, Interim, RunRequest, interleave};
+use perf_api::run::{Beginning, Event, Interim, Placements, RunRequest, interleave};
 use perf_api::store::{Location, Store};
 
 use super::env::TestEnv;
@@ -25,13 +25,14 @@ pub fn unsealed_pair(env: &TestEnv, blocks: u32) -> [RunId; 2] {
     let [first_driver, second_driver] = &mut drivers;
     let sides = [(first_launcher, first_driver, 0), (second_launcher, second_driver, 1)];
     let (topology, host) = perf_api::host::imaginary();
+    let placements = Placements::of(&topology, &plan);
     let requests = sides.map(|(launcher, driver, side)| RunRequest {
         id: ids[side].clone(),
         beginning: Beginning::New,
         plan: &plan,
         bundle: &bundle,
         unavailable: vec![],
-        topology: &topology,
+        placements: &placements,
         ceilings: std::collections::BTreeMap::new(),
         watches_host: false,
         reservation: None,

@@ -8,7 +8,7 @@ use perf_api::launch::FakeLauncher;
 use perf_api::load::FakeLoad;
 use perf_api::model::{Bundle, ComponentKind, Experiment};
 use perf_api::plan::{KnownComponents, Overrides, check, embedded, plan};
-use perf_api::run::{Beginning, RunRequest, record};
+use perf_api::run::{Beginning, Placements, RunRequest, record};
 use perf_api::store::{Location, Store};
 
 use super::env::TestEnv;
@@ -47,14 +47,16 @@ pub fn unsealed_at(
     let store = Store::create(&Location::Folder(env.path("results"))).unwrap();
     let clock = Clock::Fixed(start);
     let (topology, host) = perf_api::host::imaginary();
+    let plan = plan(&experiment, perf_api::model::Order::RandomisedBlocks);
+    let placements = Placements::of(&topology, &plan);
     let id = RunId("20260101-000000-0".to_owned());
     let request = RunRequest {
         id: id.clone(),
         beginning: Beginning::New,
-        plan: &plan(&experiment, perf_api::model::Order::RandomisedBlocks),
+        plan: &plan,
         bundle: &bundle,
         unavailable: vec![],
-        topology: &topology,
+        placements: &placements,
         ceilings: std::collections::BTreeMap::new(),
         watches_host: false,
         reservation: None,

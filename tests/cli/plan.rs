@@ -78,7 +78,7 @@ fn a_plan_counts_what_its_command_executes() {
     assert!(quick.contains("dragonfly is missing: "), "{quick}");
     let full = env.transcript(&["plan", "full"]);
     assert!(full.contains("\n960 trials, about "), "{full}");
-    assert!(full.contains("the plan counts what is missing"), "{full}");
+    assert!(full.contains("the plan includes the missing components"), "{full}");
 }
 
 #[test]
@@ -89,8 +89,8 @@ fn an_option_that_would_be_ignored_is_not_accepted() {
         (&["plan", "quick", "--results", "elsewhere"], "unexpected argument '--results'"),
         (&["capacity", "--slo", "p99<50ms", "--fake", "--order", "randomised"], "`--order`"),
         (&["quick", "--launcher", "process", "--publish"], "`--publish` needs containers"),
-        (&["report", "--format", "json", "--open"], "a browser opens pages"),
-        (&["report", "--fail-on", "regressed"], "nothing is compared"),
+        (&["report", "--format", "json", "--open"], "this format is not a page"),
+        (&["report", "--fail-on", "regressed"], "need two datasets"),
     ];
     for (args, message) in refused {
         let output = env.transcript(args);

@@ -62,7 +62,7 @@ fn what_is_wrong_with_a_dataset_has_its_own_exit_code() {
     // A query over all datasets fails.
     assert!(env.transcript(&["sql", "select count(*) from trials"]).starts_with("exit 8\n"));
     let output = env.transcript(&["sql", "select count(*) from trials", "--unverified"]);
-    assert!(output.starts_with("exit 0\n") && output.contains("is left out"), "{output}");
+    assert!(output.starts_with("exit 0\n") && output.contains("is ignored"), "{output}");
 
     let timeline = folder(&first, "timeline.parquet");
     std::fs::remove_file(&timeline).unwrap();
@@ -283,10 +283,10 @@ fn the_latest_is_not_removed_while_it_is_not_known() {
     let (env, first, second) = two_datasets();
     env.write(&format!("results/{first}/manifest.json"), "damaged");
     let output = env.transcript(&["results", "remove", "latest", "--yes"]);
-    assert!(output.contains("which one is `latest` is not known"), "{output}");
+    assert!(output.contains("cannot resolve `latest`"), "{output}");
     assert!(env.path(&format!("results/{second}")).exists());
     assert!(
-        env.transcript(&["results", "verify", "latest"]).contains("warning: `latest` leaves out 1")
+        env.transcript(&["results", "verify", "latest"]).contains("warning: `latest` ignores 1")
     );
 }
 
@@ -311,7 +311,9 @@ fn only_what_was_asked_for_is_removed() {
         env.transcript(&["results", "remove", &first, "--yes"])
             .contains("`--force` removes it with its tags")
     );
-    assert!(env.transcript(&["results", "remove", &second]).contains("nobody is there to ask"));
+    assert!(
+        env.transcript(&["results", "remove", &second]).contains("cannot ask for confirmation")
+    );
     env.good(&["results", "remove", &second, "--yes"]);
     assert!(!env.path(&format!("results/{second}")).exists());
     env.good(&["results", "remove", "keep", "--yes", "--force"]);

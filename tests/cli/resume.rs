@@ -66,7 +66,7 @@ fn it_ends_as_if_nothing_had_happened() {
         let output = env.transcript(&RESUME);
         assert!(output.starts_with("exit 0\n") && output.contains(&id), "{output}");
         assert_eq!(
-            output.contains(&format!("left out a torn last record of {} bytes", torn.len())),
+            output.contains(&format!("skipped an incomplete last record of {} bytes", torn.len())),
             !torn.is_empty(),
             "{output}"
         );
@@ -156,7 +156,7 @@ fn what_to_do_on_a_disk_without_room_is_said_and_works() {
                    No space left on device (os error 28)";
     let hints = [
         "hint: free space on the disk of [DIR]/results/journal/20260101-000000-0\n",
-        "hint: `perf-api resume 20260101-000000-0` goes on",
+        "hint: `perf-api resume 20260101-000000-0` continues the run",
     ];
     // Of the run, and of what goes on with it before there is room.
     for expected in [&[journal][..], &hints].concat() {

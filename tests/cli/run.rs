@@ -146,7 +146,7 @@ fn a_damaged_manifest_is_refused() {
     assert!(output.starts_with("exit 5\n"), "{output}");
     assert!(output.contains("its hash is not the dataset's id"), "{output}");
     let output = env.transcript(&["report"]);
-    assert!(output.contains("`latest` leaves out 1 whose manifest cannot be read"), "{output}");
+    assert!(output.contains("`latest` ignores 1 whose manifest cannot be read"), "{output}");
 }
 
 #[test]

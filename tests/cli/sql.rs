@@ -80,7 +80,7 @@ fn a_failing_query_says_why() {
     assert!(!env.path("x.csv").exists());
     let histogram = "select hist_merge(low_ns, high_ns, count, censored) as h from latency";
     let output = env.transcript(&["sql", histogram, "--format", "csv", "--results", FIXTURES]);
-    assert!(output.contains("hint: a histogram fits no CSV"), "{output}");
+    assert!(output.contains("hint: CSV cannot hold a histogram"), "{output}");
 }
 
 /// The answer to a query on the fixture, as CSV; the query must succeed.

@@ -11,7 +11,7 @@ use perf_api::load::FakeLoad;
 use perf_api::model::{Order, with_causes};
 use perf_api::plan::{Overrides, plan};
 use perf_api::process::ProcessError;
-use perf_api::run::{Beginning, RunRequest, record};
+use perf_api::run::{Beginning, Placements, RunRequest, record};
 use perf_api::store::{Location, Store};
 
 use super::env::TestEnv;
@@ -45,14 +45,16 @@ fn a_failed_start_that_cannot_be_stopped_ends_the_run_and_no_trial_is_recorded()
     let store = Store::create(&Location::Folder(env.path("results"))).unwrap();
     let clock = Clock::Fixed(START);
     let (topology, host) = perf_api::host::imaginary();
+    let plan = plan(&experiment, Order::RandomisedBlocks);
+    let placements = Placements::of(&topology, &plan);
     let id = RunId("20260101-000000-0".to_owned());
     let request = RunRequest {
         id: id.clone(),
         beginning: Beginning::New,
-        plan: &plan(&experiment, Order::RandomisedBlocks),
+        plan: &plan,
         bundle: &bundle,
         unavailable: vec![],
-        topology: &topology,
+        placements: &placements,
         ceilings: BTreeMap::new(),
         reservation: None,
         watches_host: false,

@@ -1,12 +1,28 @@
 //! `perf-api bundle`: pin component folders.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::args;
-use crate::cli::error::CliError;
+use crate::app::AppError;
 use crate::cli::output::{note, print, table};
 
-pub(in crate::cli) fn bundle(args: &args::Bundle) -> Result<ExitCode, CliError> {
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Component folders, each with a component.toml
+    #[arg(required = true)]
+    pub folders: Vec<PathBuf>,
+    /// File to write
+    #[arg(short, long, value_name = "FILE", default_value = "bundle.json")]
+    pub output: PathBuf,
+    /// Folder of images that `tools/make-images` made
+    #[arg(long, value_name = "FOLDER")]
+    pub images: Option<PathBuf>,
+    /// Name of the tool that makes the bundle
+    #[arg(long, value_name = "NAME", default_value = "make")]
+    pub provider: String,
+}
+
+pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let bundle = crate::bundle::make(&args.provider, &args.folders, args.images.as_deref())?;
     crate::bundle::write(&bundle, &args.output)?;
     let rows: Vec<Vec<String>> = bundle

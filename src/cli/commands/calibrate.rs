@@ -1,82 +1,55 @@
-//! `perf-api calibrate`: how small a difference this host can tell.
+//! `perf-api calibrate`: how small a difference this host can show.
 
 use std::process::ExitCode;
 
-use super::compare::{calibration, side};
-use super::conclude::conclude;
-use super::experiment;
-use super::run::execute;
-use crate::cli::args;
-use crate::cli::error::CliError;
+use crate::app::{AppError, CALIBRATED_REPETITIONS, Calibrated, calibrate};
+use crate::cli::args::RunArgs;
+use crate::cli::conclusion::{Ending, conclude};
 use crate::cli::output::{print, table};
-use crate::compare::{Calibration, MIN_SESSIONS, Side};
-use crate::model::rules::ALPHA;
-use crate::model::{Experiment, Metric};
-use crate::stats::t_quantile;
+use crate::cli::progress::Terminal;
+use crate::compare::MIN_SESSIONS;
 
-/// For comparisons of as many repetitions on each side.
-const REPETITIONS: usize = 5;
-
-pub(in crate::cli) async fn calibrate(args: &args::Run) -> Result<ExitCode, CliError> {
-    let bundle = crate::bundle::read(&args.places.bundle)?;
-    let experiment =
-        Experiment { is_calibration: true, ..experiment("calibrate", &args.factors, &bundle)? };
-    let (store, summary) = execute(&bundle, experiment, args.order(), args, false).await?;
-    let id = summary.dataset;
-    let code = conclude(&store, summary, args.ending()).await?;
-    let side = side(&store, id, None).await?;
-    print(&noise_table(&side))?;
-    let known = calibration(&store, &side.manifest, &[]).await?;
-    print(&between_runs(known.as_ref()))?;
+pub(in crate::cli) async fn execute(args: &RunArgs) -> Result<ExitCode, AppError> {
+    let calibrated = calibrate(&args.settings()?, &mut Terminal::new(args.no_progress)).await;
+    let calibrated =
+        calibrated.map_err(|error| args.places.with_resume_hint(error, args.strict))?;
+    let code = conclude(&calibrated.measured, Ending::of(args))?;
+    print(&noise_table(&calibrated))?;
+    print(&between_runs(&calibrated))?;
     Ok(code)
 }
 
 /// By how much two separate runs differ although nothing changed.
-fn between_runs(known: Option<&Calibration>) -> String {
-    let sessions = known.map_or(0, Calibration::sessions);
-    let swings: Vec<String> = known
-        .into_iter()
-        .flat_map(|known| {
-            Metric::ALL.map(|metric| (metric, known.between_runs(metric, REPETITIONS)))
-        })
-        .filter_map(|(metric, scatter)| {
-            let scatter = scatter?;
-            let most =
-                (scatter.variance.sqrt() * t_quantile(1.0 - ALPHA / 2.0, scatter.df)).exp_m1();
-            Some(format!("{metric} {:.1} %", most * 100.0))
-        })
-        .collect();
-    match swings.is_empty() {
+fn between_runs(calibrated: &Calibrated) -> String {
+    let sessions = calibrated.sessions;
+    let spreads = calibrated.between_runs.iter();
+    let spreads: Vec<String> =
+        spreads.map(|(metric, share)| format!("{metric} {:.1} %", share * 100.0)).collect();
+    match spreads.is_empty() {
         true => format!(
             "\nThis host has been calibrated {sessions} of {MIN_SESSIONS} times. With the others, on other days, comparisons of separate runs know by how much such runs differ although nothing changed.\n"
         ),
         false => format!(
-            "\nFrom {sessions} calibrations of this host: although nothing changed, two separate runs of {REPETITIONS} repetitions differ by up to (19 times in 20)\n  {}\n",
-            swings.join(", ")
+            "\nFrom {sessions} calibrations of this host: although nothing changed, two separate runs of {CALIBRATED_REPETITIONS} repetitions differ by up to (19 times in 20)\n  {}\n",
+            spreads.join(", ")
         ),
     }
 }
 
-/// The smallest change of each metric that can be told, by case.
-fn noise_table(side: &Side) -> String {
-    let metrics = Metric::ALL.into_iter().filter(|metric| *metric != Metric::Errors);
+/// The smallest change of each metric that can be shown, by case.
+fn noise_table(calibrated: &Calibrated) -> String {
+    let metrics = calibrated.noise.first().map_or(&[][..], |case| &case.floors);
     let mut header = vec!["case", "trials"];
-    header.extend(metrics.clone().map(Metric::as_str));
-    let rows = side.samples.chunk_by(|a, b| a.case == b.case).map(|own| {
-        let case = &own[0].case;
-        let alone = Side { samples: own.to_vec(), ..side.clone() };
-        let noise = Calibration::of(&[alone]);
-        let floor = |metric| noise.as_ref()?.floor(metric, case.target_rps, REPETITIONS);
-        let valid = own.iter().filter(|sample| sample.is_valid).count();
-        let mut row = vec![case.to_string(), valid.to_string()];
-        row.extend(metrics.clone().map(|metric| {
-            floor(metric)
-                .map_or("–".to_owned(), |ratio| format!("{:.1} %", (ratio - 1.0) * 100.0))
+    header.extend(metrics.iter().map(|(metric, _)| metric.as_str()));
+    let rows = calibrated.noise.iter().map(|one| {
+        let mut row = vec![one.case.to_string(), one.valid.to_string()];
+        row.extend(one.floors.iter().map(|(_, floor)| {
+            floor.map_or("–".to_owned(), |share| format!("{:.1} %", share * 100.0))
         }));
         row
     });
     format!(
-        "\nThe smallest change that {REPETITIONS} repetitions against {REPETITIONS} can tell on this host, four times in five:\n{}",
+        "\nThe smallest change that {CALIBRATED_REPETITIONS} repetitions against {CALIBRATED_REPETITIONS} can tell on this host, four times in five:\n{}",
         table(&header, &rows.collect::<Vec<_>>(), 1)
     )
 }

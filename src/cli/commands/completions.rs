@@ -5,19 +5,16 @@ use std::process::ExitCode;
 use clap::Command;
 use clap_complete::{Shell, generate};
 
-use crate::cli::error::CliError;
+use crate::app::AppError;
 use crate::cli::output::print;
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Completions {
+pub(in crate::cli) struct Args {
     /// Shell to print completions for
     pub shell: Shell,
 }
 
-pub(in crate::cli) fn completions(
-    args: &Completions,
-    command: Command,
-) -> Result<ExitCode, CliError> {
+pub(in crate::cli) fn execute(args: &Args, command: Command) -> Result<ExitCode, AppError> {
     // Shells would offer hidden commands.
     let visible = command.get_subcommands().filter(|one| !one.is_hide_set()).cloned();
     let mut command = Command::new("perf-api").version("").subcommands(visible);

@@ -5,25 +5,25 @@ use std::process::ExitCode;
 
 use clap::Command;
 
-use crate::cli::error::CliError;
+use crate::app::AppError;
 use crate::cli::output::print;
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Man {
+pub(in crate::cli) struct Args {
     /// Folder to write a page for each command to [default: print the main page]
     #[arg(value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
 }
 
-pub(in crate::cli) fn man(args: &Man, command: Command) -> Result<ExitCode, CliError> {
+pub(in crate::cli) fn execute(args: &Args, command: Command) -> Result<ExitCode, AppError> {
     match &args.folder {
         Some(folder) => write(folder, command).map_err(|error| {
-            CliError::new(format!("cannot write manual pages to {}: {error}", folder.display()))
+            AppError::new(format!("cannot write manual pages to {}: {error}", folder.display()))
         })?,
         None => {
             let mut page = Vec::new();
             let made = clap_mangen::Man::new(command).render(&mut page);
-            made.map_err(|error| CliError::new(format!("cannot make the manual page: {error}")))?;
+            made.map_err(|error| AppError::new(format!("cannot make the manual page: {error}")))?;
             print(&String::from_utf8_lossy(&page))?;
         }
     }

@@ -1,86 +1,136 @@
-//! One file a command.
+//! One file a command: its arguments, and what it does with them.
 
-pub(super) mod ab;
-pub(super) mod ask;
-pub(super) mod bundle;
-pub(super) mod calibrate;
-pub(super) mod capacity;
-pub(super) mod compare;
-pub(super) mod completions;
-mod conclude;
-pub(super) mod doctor;
-pub(super) mod man;
-mod measure;
-pub(super) mod plan;
-pub(super) mod report;
-pub(super) mod reproduce;
-mod reserve;
-pub(super) mod results;
-pub(super) mod resume;
-pub(super) mod run;
-pub(super) mod schema;
-pub(super) mod serve;
-pub(super) mod sql;
-pub(super) mod trend;
+mod ab;
+mod ask;
+mod bundle;
+mod calibrate;
+mod capacity;
+mod completions;
+mod doctor;
+mod loader;
+mod man;
+mod pin;
+mod plan;
+mod report;
+mod reproduce;
+mod results;
+mod resume;
+mod run;
+mod schema;
+mod serve;
+mod sql;
+mod supervise;
+mod target;
+mod trend;
 
-use std::path::Path;
+use std::process::ExitCode;
 
-use self::measure::Backend;
-use super::args::Factors;
-use super::error::CliError;
-use super::output::note;
-use crate::model::{Bundle, ComponentKind, ComponentName, Experiment};
-use crate::plan::{KnownComponents, Overrides, Source, adapt, check, embedded};
+use clap::{Parser, Subcommand};
 
-/// Reads and checks a spec: one that is built in, or a file.
-fn experiment(spec: &str, factors: &Factors, bundle: &Bundle) -> Result<Experiment, CliError> {
-    match embedded(spec) {
-        Some(source) => built_in(&source, factors, bundle),
-        None => {
-            let known = known_components(bundle);
-            Ok(check(&spec_file(spec)?, &Overrides::from(factors), &known)?)
-        }
+use super::args::RunArgs;
+use crate::app::AppError;
+
+/// A reproducible benchmark appliance for HTTP APIs
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Measure what a spec says: `quick`, `full`, or a TOML file
+    Run(run::Args),
+    /// Measure every app on every store once, in about half a minute
+    Quick(RunArgs),
+    /// Measure the reference matrix: 960 trials, about 6 hours
+    Full(RunArgs),
+    /// Continue an interrupted run
+    Resume(resume::Args),
+    /// Show what a run would do: matrix, placement and time
+    Plan(plan::Args),
+    /// Measure how small a change this host can detect
+    Calibrate(RunArgs),
+    /// Search for the highest rate that each stack sustains
+    Capacity(capacity::Args),
+    /// Check this host for what can disturb a measurement
+    Doctor(doctor::Args),
+    /// Measure two versions interleaved in one run, and compare them
+    Ab(ab::Args),
+    /// Show a dataset as one HTML page, or compare two
+    Report(report::Args),
+    /// Measure a dataset again from what it recorded, and compare old with new
+    Reproduce(reproduce::Args),
+    /// Show a metric over all comparable datasets, and where it changed
+    Trend(trend::Args),
+    /// List, check, name, copy and remove datasets
+    Results(results::Args),
+    /// Serve reports, comparisons, SQL and the current run to a browser
+    Serve(serve::Args),
+    /// Query all datasets in SQL
+    Sql(sql::Args),
+    /// List the tables, columns and functions of SQL
+    Schema(schema::Args),
+    /// Pin component folders in a bundle file
+    Bundle(bundle::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(man::Args),
+    /// Answer one question of the console in a browser
+    #[command(hide = true)]
+    Ask(ask::Args),
+    /// Start a component and stay as its parent
+    #[command(hide = true)]
+    Supervise(supervise::Args),
+    /// Become another program, bound to the life of the parent
+    #[command(hide = true)]
+    Pin(pin::Args),
+    /// Become a server of known behaviour
+    #[command(hide = true)]
+    Target(target::Args),
+    /// Become the load generator
+    #[command(hide = true)]
+    Loader(loader::Args),
+}
+
+/// Executes a command; `help` is the whole command line with its help.
+pub(super) fn execute(command: Command, help: clap::Command) -> Result<ExitCode, AppError> {
+    match command {
+        Command::Run(args) => block_on(run::execute(&args.spec, &args.run)),
+        Command::Quick(args) => block_on(run::execute("quick", &args)),
+        Command::Full(args) => block_on(run::execute("full", &args)),
+        Command::Resume(args) => block_on(resume::execute(&args)),
+        Command::Plan(args) => plan::execute(&args),
+        Command::Calibrate(args) => block_on(calibrate::execute(&args)),
+        Command::Capacity(args) => block_on(capacity::execute(&args)),
+        Command::Doctor(args) => block_on(doctor::execute(&args)),
+        Command::Ab(args) => block_on(ab::execute(&args)),
+        Command::Reproduce(args) => block_on(reproduce::execute(&args)),
+        Command::Trend(args) => block_on(trend::execute(&args)),
+        Command::Report(args) => block_on(report::execute(&args)),
+        Command::Results(args) => block_on(results::execute(&args)),
+        Command::Serve(args) => serve::execute(&args),
+        Command::Sql(args) => sql::execute(&args),
+        Command::Schema(args) => schema::execute(&args),
+        Command::Bundle(args) => bundle::execute(&args),
+        Command::Completions(args) => completions::execute(&args, help),
+        Command::Man(args) => man::execute(&args, help),
+        Command::Ask(args) => ask::execute(&args),
+        Command::Supervise(args) => supervise::execute(args),
+        Command::Pin(args) => pin::execute(args),
+        Command::Target(args) => target::execute(&args),
+        Command::Loader(args) => loader::execute(args),
     }
 }
 
-/// Checks a built-in spec, for the components that the bundle has.
-fn built_in(source: &Source, factors: &Factors, bundle: &Bundle) -> Result<Experiment, CliError> {
-    let known = known_components(bundle);
-    let (overrides, messages) = adapt(source, Overrides::from(factors), &known);
-    messages.iter().for_each(|message| note(message));
-    Ok(check(source, &overrides, &known)?)
-}
-
-fn known_components(bundle: &Bundle) -> KnownComponents {
-    let named = |kind| {
-        let components = bundle.components.iter().filter(|component| component.kind == kind);
-        components.map(|component| component.name.clone()).collect()
-    };
-    KnownComponents { apps: named(ComponentKind::App), stores: named(ComponentKind::Store) }
-}
-
-fn spec_file(spec: &str) -> Result<Source, CliError> {
-    let text = std::fs::read_to_string(Path::new(spec)).map_err(|error| {
-        CliError::new(format!("cannot read the spec `{spec}`: {error}"))
-            .hint("a spec is `quick`, `full`, or the path of a TOML file")
-    })?;
-    Ok(Source { name: spec.to_owned(), text })
-}
-
-/// The components that an experiment asks for and that cannot be had in `world`.
-fn missing(experiment: &Experiment, bundle: &Bundle, world: &Backend) -> Vec<ComponentName> {
-    let asked = experiment.apps.iter().chain(&experiment.stores);
-    let is_missing = |name: &&ComponentName| {
-        bundle.component(name).is_none_or(|component| world.lacks(component).is_some())
-    };
-    asked.filter(is_missing).cloned().collect()
-}
-
-/// What cannot be had in `world`, why, and what to do.
-fn missing_words(names: &[ComponentName], bundle: &Bundle, world: &Backend) -> String {
-    let words = names.iter().filter_map(|name| {
-        let lack = world.lacks(bundle.component(name)?)?;
-        Some(format!("{name} is missing: {}\n  what to do: {}", lack.reason, lack.remedy))
-    });
-    words.collect::<Vec<_>>().join("\n")
+/// Runs a future on this thread alone: children are bound to the thread that starts them, and the
+/// runner must not wander over the CPUs that it measures.
+fn block_on(
+    future: impl Future<Output = Result<ExitCode, AppError>>,
+) -> Result<ExitCode, AppError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| AppError::new(format!("cannot start: {error}")))?;
+    runtime.block_on(future)
 }

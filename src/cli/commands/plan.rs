@@ -1,62 +1,55 @@
 //! `perf-api plan`: what a run would do.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::measure::Backend;
-use super::run::{SMOKE_RUN, without};
-use super::{experiment, missing, missing_words};
-use crate::cli::args::{self, Format};
-use crate::cli::error::CliError;
-use crate::cli::output::{note, print, table};
-use crate::host::{Topology, picture};
-use crate::model::{Order, Placement, Plan, Stack, Trial, joined};
-use crate::plan::{TrialTotal, estimate, stacks};
-use crate::run::placement;
+use crate::app::{self, AppError, PlanRequest, PlannedRun};
+use crate::cli::args::{FactorArgs, Format};
+use crate::cli::output::{print, table};
+use crate::cli::progress::Terminal;
+use crate::host::picture;
+use crate::model::{Order, Placement, Stack, Trial, joined};
+use crate::plan::{Overrides, TrialTotal, estimate};
 use crate::units::HumanDuration;
 
-/// The spec of a command that measures two sides.
-const TWO_SIDED: &str = "ab";
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Spec: `quick`, `full`, or the path of a TOML file
+    pub spec: String,
+    #[command(flatten)]
+    pub factors: FactorArgs,
+    /// Bundle that pins the components
+    #[arg(long, value_name = "FILE", env = "PERF_API_BUNDLE", default_value = "bundle.json")]
+    pub bundle: PathBuf,
+    /// Topology of another host: output of `lscpu --parse=CPU,CORE,NODE,MAXMHZ`
+    #[arg(long, value_name = "FILE")]
+    pub topology: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
 
-pub(in crate::cli) fn plan(args: &args::Plan) -> Result<ExitCode, CliError> {
-    let bundle = crate::bundle::read(&args.bundle)?;
-    let mut experiment = experiment(&args.spec, &args.factors, &bundle)?;
-    let mut missing = missing(&experiment, &bundle, &Backend::Processes);
-    // What has an image can be had in a container.
-    missing.retain(|name| bundle.component(name).is_none_or(|one| one.container.is_none()));
-    if args.spec == SMOKE_RUN {
-        experiment = without(experiment, &missing, &bundle, &Backend::Processes, true)?;
-    } else if !missing.is_empty() {
-        note(&missing_words(&missing, &bundle, &Backend::Processes));
-        note("the plan counts what is missing; `--allow-missing` measures the rest");
-    }
-    let plan = crate::plan::plan(&experiment, Order::RandomisedBlocks);
-    let topology = match &args.topology {
-        None => Topology::detect()?,
-        Some(file) => recorded(file)?,
+pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
+    let request = PlanRequest {
+        spec: args.spec.clone(),
+        overrides: Overrides::from(&args.factors),
+        bundle: args.bundle.clone(),
+        topology: args.topology.clone(),
     };
-    let sides = if args.spec == TWO_SIDED { 2 } else { 1 };
-    match args.format {
-        Format::Table => print(&for_people(&plan, sides, &topology))?,
-        Format::Json => print(&for_programs(&plan, sides, &topology)?)?,
-    }
+    let planned = app::plan(&request, &mut Terminal::new(true))?;
+    print(&match args.format {
+        Format::Table => for_people(&planned),
+        Format::Json => for_programs(&planned)?,
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn recorded(file: &Path) -> Result<Topology, CliError> {
-    let wrong = |reason: &dyn std::fmt::Display| {
-        CliError::new(format!("{} is no topology: {reason}", file.display()))
-            .hint("`lscpu --parse=CPU,CORE,NODE,MAXMHZ > FILE` writes one on the host in question")
-    };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CliError::new(format!("cannot read {}: {error}", file.display())))?;
-    Topology::parse(&text).map_err(|reason| wrong(&reason))
-}
-
-fn for_people(plan: &Plan, sides: u32, topology: &Topology) -> String {
+fn for_people(planned: &PlannedRun) -> String {
+    let PlannedRun { plan, sides, topology, placements } = planned;
+    let sides = *sides;
     let experiment = &plan.experiment;
     let factors = [
         ("apps", joined(&experiment.apps, ", ")),
@@ -70,10 +63,9 @@ fn for_people(plan: &Plan, sides: u32, topology: &Topology) -> String {
         ("seed", experiment.seed.to_string()),
     ]
     .map(|(name, values)| vec![name.to_owned(), values]);
-    let placements: Vec<Vec<String>> = stacks(experiment)
+    let rows: Vec<Vec<String>> = placements
         .iter()
-        .map(|stack| {
-            let placement = placement(topology, plan, stack);
+        .map(|(stack, placement)| {
             let shared = if placement.shared { "shared: too few CPUs" } else { "" };
             let cpus =
                 [&placement.loader, &placement.app, &placement.store].map(ToString::to_string);
@@ -84,10 +76,9 @@ fn for_people(plan: &Plan, sides: u32, topology: &Topology) -> String {
         })
         .collect();
     let minutes = Duration::from_secs((estimate(plan) * sides).as_secs().div_ceil(60) * 60);
-    let all = stacks(experiment);
-    let largest = all.iter().max_by_key(|stack| stack.workers);
-    let drawn = largest.map_or(String::new(), |stack| {
-        let drawn = picture(topology, &placement(topology, plan, stack));
+    let largest = placements.iter().max_by_key(|(stack, _)| stack.workers);
+    let drawn = largest.map_or(String::new(), |(stack, placement)| {
+        let drawn = picture(topology, placement);
         format!("{stack} (L loader, A app, S store; a core's CPUs stand below each other)\n{drawn}")
     });
     let on_sides = match sides {
@@ -97,7 +88,7 @@ fn for_people(plan: &Plan, sides: u32, topology: &Topology) -> String {
     format!(
         "{}\n{}\n{drawn}\n{} trials{on_sides}, about {}\n",
         table(&["factor", "values"], &factors, usize::MAX),
-        table(&["stack", "loader CPUs", "app CPUs", "store CPUs", ""], &placements, usize::MAX),
+        table(&["stack", "loader CPUs", "app CPUs", "store CPUs", ""], &rows, usize::MAX),
         TrialTotal::of(plan, sides).count(),
         HumanDuration(minutes),
     )
@@ -111,29 +102,30 @@ struct PlanDocument<'a> {
     /// How many versions are measured, each with every trial.
     sides: u32,
     estimated_s: f64,
-    placements: Vec<StackPlacement>,
+    placements: Vec<StackPlacement<'a>>,
     trials: &'a [Trial],
 }
 
 #[derive(Serialize)]
-struct StackPlacement {
+struct StackPlacement<'a> {
     #[serde(flatten)]
-    stack: Stack,
-    placement: Placement,
+    stack: &'a Stack,
+    placement: &'a Placement,
 }
 
-fn for_programs(plan: &Plan, sides: u32, topology: &Topology) -> Result<String, CliError> {
-    let placements = stacks(&plan.experiment)
-        .into_iter()
-        .map(|stack| StackPlacement { placement: placement(topology, plan, &stack), stack });
+fn for_programs(planned: &PlannedRun) -> Result<String, AppError> {
+    let PlannedRun { plan, sides, placements, .. } = planned;
     let document = PlanDocument {
         experiment: &plan.experiment,
         order: plan.order,
-        sides,
-        estimated_s: (estimate(plan) * sides).as_secs_f64(),
-        placements: placements.collect(),
+        sides: *sides,
+        estimated_s: (estimate(plan) * *sides).as_secs_f64(),
+        placements: placements
+            .iter()
+            .map(|(stack, placement)| StackPlacement { stack, placement })
+            .collect(),
         trials: &plan.trials,
     };
     let text = serde_json::to_string_pretty(&document);
-    text.map(|text| text + "\n").map_err(|error| CliError::new(error.to_string()))
+    text.map(|text| text + "\n").map_err(|error| AppError::new(error.to_string()))
 }

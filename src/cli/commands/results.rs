@@ -1,14 +1,16 @@
 //! `perf-api results`: list, check, name, copy and remove datasets.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Subcommand;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use crate::cli::args::{self, Format, ResultsCommand};
-use crate::cli::error::{CliError, condition_code};
+use crate::app::AppError;
+use crate::cli::args::Format;
+use crate::cli::error::condition_code;
 use crate::cli::location;
 use crate::cli::output::{note, print, table};
 use crate::id::DatasetId;
@@ -17,43 +19,138 @@ use crate::query::{Verified, verify};
 use crate::report::capacity_text;
 use crate::store::{Condition, Incoming, Listed, Names, Store, StoreError};
 
-pub(in crate::cli) async fn results(args: &args::Results) -> Result<ExitCode, CliError> {
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    pub command: Action,
+    /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+    #[arg(
+        long,
+        value_name = "PLACE",
+        env = "PERF_API_RESULTS",
+        default_value = "results",
+        global = true
+    )]
+    pub results: String,
+}
+
+/// A dataset is named by a tag, a prefix of its id with 6 digits or more, `latest`, or `latest~1`.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Action {
+    /// List datasets, the latest first
+    List {
+        /// Output format
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Show the manifest of a dataset
+    Show {
+        /// Dataset
+        #[arg(default_value = "latest")]
+        dataset: String,
+        /// Output format
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Check hashes, schema and figures of datasets
+    Verify {
+        /// Datasets to check
+        #[arg(required_unless_present = "all")]
+        datasets: Vec<String>,
+        /// Check every dataset
+        #[arg(long, conflicts_with = "datasets")]
+        all: bool,
+    },
+    /// Give a dataset a name
+    Tag {
+        /// Dataset
+        dataset: String,
+        /// Name
+        tag: String,
+        /// Move the tag from another dataset
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove a name
+    Untag {
+        /// Name
+        tag: String,
+    },
+    /// Remove a dataset for good
+    Remove {
+        /// Dataset
+        dataset: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Remove it although it has a tag
+        #[arg(long)]
+        force: bool,
+    },
+    /// Write a dataset to one file
+    Export {
+        /// Dataset
+        dataset: String,
+        /// File to write, such as `mine.tar.zst`
+        file: PathBuf,
+    },
+    /// Check an exported dataset and add it
+    Import {
+        /// File that `export` wrote
+        file: PathBuf,
+    },
+    /// Copy a dataset to another dataset store
+    Push {
+        /// Dataset
+        dataset: String,
+        /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+        to: String,
+    },
+    /// Copy a dataset from another dataset store
+    Pull {
+        /// Dataset store: a folder, s3://BUCKET/PREFIX, gs://… or az://…
+        from: String,
+        /// Dataset
+        #[arg(default_value = "latest")]
+        dataset: String,
+    },
+}
+
+pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let open = || location::open(&args.results);
     match &args.command {
-        ResultsCommand::List { format } => list(&open()?, *format).await,
-        ResultsCommand::Show { dataset, format } => show(&open()?, dataset, *format).await,
-        ResultsCommand::Verify { datasets, all } => verify_all(&open()?, datasets, *all).await,
-        ResultsCommand::Tag { dataset, tag, force } => {
+        Action::List { format } => list(&open()?, *format).await,
+        Action::Show { dataset, format } => show(&open()?, dataset, *format).await,
+        Action::Verify { datasets, all } => verify_all(&open()?, datasets, *all).await,
+        Action::Tag { dataset, tag, force } => {
             let store = open()?;
             let id = location::find(&store, dataset).await?;
             done(store.tag(id, tag, *force).await.map(|()| format!("{tag} is {id}"))?)
         }
-        ResultsCommand::Untag { tag } => {
-            done(open()?.untag(tag).await.map(|()| format!("{tag} is no tag any more"))?)
+        Action::Untag { tag } => {
+            done(open()?.untag(tag).await.map(|()| format!("{tag} is removed"))?)
         }
-        ResultsCommand::Remove { dataset, yes, force } => {
-            remove(&open()?, dataset, *yes, *force).await
-        }
-        ResultsCommand::Export { dataset, file } => {
+        Action::Remove { dataset, yes, force } => remove(&open()?, dataset, *yes, *force).await,
+        Action::Export { dataset, file } => {
             let store = open()?;
             let id = location::find(&store, dataset).await?;
             store.export(id, file).await?;
             done(format!("{id} is in {}", file.display()))
         }
-        ResultsCommand::Import { file } => import(&args.results, file).await,
-        ResultsCommand::Push { dataset, to } => copy(&open()?, to, dataset).await,
-        ResultsCommand::Pull { from, dataset } => {
+        Action::Import { file } => import(&args.results, file).await,
+        Action::Push { dataset, to } => copy(&open()?, to, dataset).await,
+        Action::Pull { from, dataset } => {
             copy(&location::open(from)?, &args.results, dataset).await
         }
     }
 }
 
-fn done(what: String) -> Result<ExitCode, CliError> {
+fn done(what: String) -> Result<ExitCode, AppError> {
     print(&(what + "\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(store: &Store, format: Format) -> Result<ExitCode, CliError> {
+async fn list(store: &Store, format: Format) -> Result<ExitCode, AppError> {
     let listed = store.list().await?;
     let names = store.names_of(&listed).await?;
     if format == Format::Json {
@@ -62,7 +159,7 @@ async fn list(store: &Store, format: Format) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::SUCCESS);
     }
     let header = ["dataset", "when", "spec", "host", "tags", "trials", "failed", "size"];
-    let rows: Vec<Vec<String>> = listed.iter().filter_map(|one| in_words(one, &names)).collect();
+    let rows: Vec<Vec<String>> = listed.iter().filter_map(|one| as_text(one, &names)).collect();
     match rows.is_empty() {
         true => note(&format!("no dataset in {}: `perf-api quick` measures one", store.name())),
         false => print(&table(&header, &rows, 5))?,
@@ -74,7 +171,7 @@ async fn list(store: &Store, format: Format) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(listed: &Listed, names: &Names) -> Option<Vec<String>> {
+fn as_text(listed: &Listed, names: &Names) -> Option<Vec<String>> {
     let manifest = listed.manifest.as_ref().ok()?;
     let failed = manifest.failed_trials.map_or("–".to_owned(), |failed| failed.to_string());
     Some(vec![
@@ -112,7 +209,7 @@ fn in_json(listed: &Listed, names: &Names) -> Value {
     }
 }
 
-async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, CliError> {
+async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, AppError> {
     let names = store.names().await?;
     let id = location::find_among(&names, dataset)?;
     let manifest = store.manifest(id).await?;
@@ -178,7 +275,7 @@ async fn show(store: &Store, dataset: &str, format: Format) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<ExitCode, CliError> {
+async fn verify_all(store: &Store, datasets: &[String], all: bool) -> Result<ExitCode, AppError> {
     let names = store.names().await?;
     let ids: Vec<DatasetId> = match all {
         true => names.ids().to_vec(),
@@ -209,15 +306,15 @@ async fn remove(
     dataset: &str,
     yes: bool,
     force: bool,
-) -> Result<ExitCode, CliError> {
+) -> Result<ExitCode, AppError> {
     let _lock = store.lock()?;
     let names = store.names().await?;
     if dataset.starts_with("latest") && names.unreadable() > 0 {
         let count = names.unreadable();
-        return Err(CliError::new(format!(
-            "which one is `{dataset}` is not known: the manifest of {count} cannot be read"
+        return Err(AppError::new(format!(
+            "cannot resolve `{dataset}`: the manifest of {count} cannot be read"
         ))
-        .hint("name it by its id: `perf-api results list`"));
+        .hint("use its id: `perf-api results list`"));
     }
     let id = names.find(dataset)?;
     let tags = names.tags(id);
@@ -225,37 +322,38 @@ async fn remove(
         return Err(StoreError::Tagged { dataset: id.short(), tags: tags.join(", ") }.into());
     }
     if !yes && !confirmed(&format!("remove dataset {id}?"))? {
-        return done(format!("{id} stays"));
+        return done(format!("{id} is kept"));
     }
     store.remove(id, force).await?;
     done(format!("{id} is removed"))
 }
 
 /// Asks the person at the terminal.
-fn confirmed(question: &str) -> Result<bool, CliError> {
+fn confirmed(question: &str) -> Result<bool, AppError> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(CliError::new("nobody is there to ask").hint("`--yes` removes without asking"));
+        return Err(AppError::new("cannot ask for confirmation without a terminal")
+            .hint("`--yes` removes without asking"));
     }
     let mut error = std::io::stderr();
     let mut answer = String::new();
     write!(error, "{question} [y/N] ")
         .and_then(|()| error.flush())
         .and_then(|()| input.read_line(&mut answer))
-        .map_err(|error| CliError::new(format!("cannot ask: {error}")))?;
+        .map_err(|error| AppError::new(format!("cannot ask: {error}")))?;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
-async fn import(to: &str, file: &Path) -> Result<ExitCode, CliError> {
+async fn import(to: &str, file: &Path) -> Result<ExitCode, AppError> {
     // Before a folder is made for it.
     let readable = std::fs::File::open(file);
-    readable.map_err(|error| CliError::new(format!("cannot read {}: {error}", file.display())))?;
+    readable.map_err(|error| AppError::new(format!("cannot read {}: {error}", file.display())))?;
     let to = location::create(to)?;
     let _lock = to.lock()?;
     accept(&to, to.unpack(file)?).await
 }
 
-async fn copy(from: &Store, to: &str, dataset: &str) -> Result<ExitCode, CliError> {
+async fn copy(from: &Store, to: &str, dataset: &str) -> Result<ExitCode, AppError> {
     let id = location::find(from, dataset).await?;
     let to = location::create(to)?;
     let _lock = to.lock()?;
@@ -264,14 +362,14 @@ async fn copy(from: &Store, to: &str, dataset: &str) -> Result<ExitCode, CliErro
 }
 
 /// Adds what has come, once everything about it was checked.
-async fn accept(to: &Store, incoming: Incoming) -> Result<ExitCode, CliError> {
+async fn accept(to: &Store, incoming: Incoming) -> Result<ExitCode, AppError> {
     let id = incoming.id();
     verify(incoming.place(), id).await?;
     to.accept(incoming).await?;
     done(format!("{id} is in {}", to.name()))
 }
 
-fn print_json(value: &Value) -> Result<(), CliError> {
+fn print_json(value: &Value) -> Result<(), AppError> {
     let text = serde_json::to_string_pretty(value);
-    print(&(text.map_err(|error| CliError::new(error.to_string()))? + "\n"))
+    print(&(text.map_err(|error| AppError::new(error.to_string()))? + "\n"))
 }

@@ -4,12 +4,19 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::args::{self, Format};
-use crate::cli::error::CliError;
+use crate::app::AppError;
+use crate::cli::args::Format;
 use crate::cli::output::{print, table};
 use crate::query::{FUNCTIONS, TableDoc, table_docs};
 
-pub(in crate::cli) fn schema(args: &args::Schema) -> Result<ExitCode, CliError> {
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let tables = table_docs();
     let text = match args.format {
         Format::Json => {
@@ -18,16 +25,16 @@ pub(in crate::cli) fn schema(args: &args::Schema) -> Result<ExitCode, CliError> 
                 .map(|function| json!({ "call": function.call, "doc": function.doc }))
                 .collect();
             let told = json!({ "tables": tables, "functions": functions });
-            serde_json::to_string_pretty(&told).map_err(|error| CliError::new(error.to_string()))?
+            serde_json::to_string_pretty(&told).map_err(|error| AppError::new(error.to_string()))?
                 + "\n"
         }
-        Format::Table => in_words(&tables),
+        Format::Table => as_text(&tables),
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(tables: &[TableDoc]) -> String {
+fn as_text(tables: &[TableDoc]) -> String {
     let mut text = String::new();
     for one in tables {
         text.push_str(&format!("{}: {}\n\n", one.name, one.doc));

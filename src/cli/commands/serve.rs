@@ -7,22 +7,37 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::error::CliError;
-use crate::cli::open::open_in_browser;
+use crate::app::AppError;
+use crate::cli::args::ResultsArgs;
 use crate::cli::output::print;
-use crate::cli::serve::{Shared, serve_until};
-use crate::cli::{args, location};
+use crate::cli::pages::open_in_browser;
+use crate::server::{Shared, parse_host, serve_until};
 
-pub(in crate::cli) fn serve(args: &args::Serve) -> Result<ExitCode, CliError> {
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Loopback address to listen at; port 0 selects a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8321")]
+    pub listen: SocketAddr,
+    /// Additional host name to accept, as behind a proxy
+    #[arg(long, value_name = "NAME", value_parser = parse_host)]
+    pub allow_host: Vec<String>,
+    /// Open the page in a browser
+    #[arg(long)]
+    pub open: bool,
+    #[command(flatten)]
+    pub results: ResultsArgs,
+}
+
+pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
     if !args.listen.ip().is_loopback() {
-        return Err(CliError::new(format!(
-            "{} is no loopback address: whoever reaches this machine could ask its results",
+        return Err(AppError::new(format!(
+            "{} is not a loopback address: anyone who reaches this host could read the results",
             args.listen
         ))
         .hint("`--listen 127.0.0.1:8321`")
         .hint("from another machine: `ssh -L 8321:127.0.0.1:8321 HOST`"));
     }
-    let store = location::open(&args.results)?;
+    let store = args.results.open()?;
     // Questions have threads of their own, so that none of them keeps the server from answering.
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let (web, work) = (runtime(1)?, runtime(cpus)?);
@@ -31,14 +46,14 @@ pub(in crate::cli) fn serve(args: &args::Serve) -> Result<ExitCode, CliError> {
         let (interrupted, terminated) =
             (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
         let listener = listen(args.listen).await?;
-        let unknown = |error| CliError::new(format!("cannot tell the address: {error}"));
+        let unknown = |error| AppError::new(format!("cannot read the address: {error}"));
         let address = listener.local_addr().map_err(unknown)?;
         print(&format!("serving results at http://{address}/ – Ctrl-C ends it\n"))?;
         if args.open {
             open_in_browser(&format!("http://{address}/"));
         }
         let hosts = args.allow_host.clone();
-        let shared = Shared::new(store, args.results.clone(), hosts, work.handle().clone());
+        let shared = Shared::new(store, args.results.results.clone(), hosts, work.handle().clone());
         serve_until(listener, shared, either(interrupted, terminated)).await
     });
     // A question that is still being answered is nobody's any more.
@@ -47,13 +62,13 @@ pub(in crate::cli) fn serve(args: &args::Serve) -> Result<ExitCode, CliError> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
-fn runtime(threads: usize) -> Result<Runtime, CliError> {
+fn runtime(threads: usize) -> Result<Runtime, AppError> {
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    runtime.map_err(|error| CliError::new(format!("cannot start: {error}")))
+    runtime.map_err(|error| AppError::new(format!("cannot start: {error}")))
 }
 
-fn on(kind: SignalKind) -> Result<Signal, CliError> {
-    signal(kind).map_err(|error| CliError::new(format!("cannot be interrupted: {error}")))
+fn on(kind: SignalKind) -> Result<Signal, AppError> {
+    signal(kind).map_err(|error| AppError::new(format!("cannot be interrupted: {error}")))
 }
 
 async fn either(mut one: Signal, mut other: Signal) {
@@ -63,17 +78,17 @@ async fn either(mut one: Signal, mut other: Signal) {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
+async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
     TcpListener::bind(address).await.map_err(|error| {
-        let told = CliError::new(format!("cannot listen at {address}: {error}"));
+        let failed = AppError::new(format!("cannot listen at {address}: {error}"));
         match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                told.hint("`--listen 127.0.0.1:0` takes a port that is free")
+                failed.hint("`--listen 127.0.0.1:0` selects a free port")
             }
             std::io::ErrorKind::PermissionDenied => {
-                told.hint("ports below 1024 are the system's: `--listen 127.0.0.1:8321`")
+                failed.hint("ports below 1024 need privileges: `--listen 127.0.0.1:8321`")
             }
-            _ => told,
+            _ => failed,
         }
     })
 }

@@ -2,88 +2,83 @@
 
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
-use super::compare::side;
-use crate::cli::error::CliError;
+use crate::app::{self, AppError, Trend, TrendRequest};
+use crate::cli::args::{Format, ResultsArgs};
+use crate::cli::location;
 use crate::cli::output::{note, print, table};
-use crate::cli::{args, location};
-use crate::compare::{Side, is_comparable, levels, noted};
 use crate::model::Metric;
-use crate::model::rules::ALPHA;
 use crate::report::value_text;
-use crate::stats::{Change, change_dates, change_points};
+use crate::stats::Change;
 
 /// Fewer datasets have no history.
 const MIN_DATASETS: usize = 6;
 
-pub(in crate::cli) async fn trend(args: &args::Trend) -> Result<ExitCode, CliError> {
-    let store = location::open(&args.results)?;
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Metric to show
+    #[arg(value_parser = metric_parser())]
+    pub metric: Metric,
+    /// SQL condition on cases, such as `app = 'express'`
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    /// Dataset that the others have to be comparable with
+    #[arg(long, alias = "like", value_name = "DATASET", default_value = "latest")]
+    pub baseline: String,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    #[command(flatten)]
+    pub results: ResultsArgs,
+}
+
+/// The metrics, so that the help lists them.
+fn metric_parser() -> impl TypedValueParser<Value = Metric> {
+    PossibleValuesParser::new(Metric::ALL.map(Metric::as_str))
+        .try_map(|name| name.parse::<Metric>())
+}
+
+pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
+    let store = args.results.open()?;
     let baseline = location::find(&store, &args.baseline).await?;
-    let baseline = side(&store, baseline, args.condition.as_deref()).await?;
-    let mut sides: Vec<Side> = Vec::new();
-    let mut left_out = 0;
-    for listed in store.list().await? {
-        if listed.manifest.is_err() {
-            left_out += 1;
-            continue;
-        }
-        let is_of_a_pair = listed.manifest.as_ref().is_ok_and(|one| one.interleaved.is_some());
-        if is_of_a_pair && listed.id != baseline.dataset {
-            left_out += 1;
-            continue;
-        }
-        let one = side(&store, listed.id, args.condition.as_deref()).await?;
-        match is_comparable(&noted(&one, &baseline)) {
-            true => sides.push(one),
-            false => left_out += 1,
-        }
+    let (metric, condition) = (args.metric, args.condition.clone());
+    let trend = app::trend(&store, &TrendRequest { metric, baseline, condition }).await?;
+    if args.format == Format::Json {
+        return in_json(metric, &trend);
     }
-    sides.sort_by_key(|side| (side.manifest.started, side.dataset));
-    let levels = levels(&sides, &baseline, args.metric);
-    let known: Vec<(usize, f64)> =
-        levels.iter().enumerate().filter_map(|(place, level)| Some((place, (*level)?))).collect();
-    // Changes are ratios; of shares that may be zero, differences.
-    let scaled = |level: f64| if args.metric == Metric::Errors { level } else { level.ln() };
-    let series: Vec<f64> = known.iter().map(|(_, level)| scaled(*level)).collect();
-    let found = change_dates(&series, &change_points(&series, ALPHA, 1));
-    let in_sides = |change: &Change| Change {
-        candidates: change.candidates.iter().map(|&place| known[place].0).collect(),
-    };
-    let changes: Vec<Change> = found.iter().map(in_sides).collect();
-    if args.format == args::Format::Json {
-        return in_json(args, &sides, &levels, &changes);
-    }
+    let Trend { sides, levels, changes, left_out } = &trend;
     let rows: Vec<Vec<String>> = sides
         .iter()
-        .zip(&levels)
+        .zip(levels)
         .enumerate()
         .map(|(place, (side, level))| {
             vec![
                 side.manifest.started.to_string(),
                 side.dataset.short(),
-                level.map_or("–".to_owned(), |level| value_text(args.metric, level)),
-                mark(&changes, place).to_owned(),
+                level.map_or("–".to_owned(), |level| value_text(metric, level)),
+                mark(changes, place).to_owned(),
             ]
         })
         .collect();
-    print(&table(&["measured", "dataset", args.metric.title(), ""], &rows, 2))?;
+    print(&table(&["measured", "dataset", metric.title(), ""], &rows, 2))?;
     for change in changes.iter().filter(|change| change.date().is_none()) {
         note(&format!(
-            "a change has no date: {} datasets fit equally well as the first after it",
+            "a change has no date: any of {} datasets may be the first after it",
             change.candidates.len()
         ));
     }
-    if left_out > 0 {
+    if *left_out > 0 {
         note(&format!(
-            "{left_out} datasets cannot be compared with {} and are left out",
-            baseline.dataset.short()
+            "{left_out} datasets are not comparable with {} and are ignored",
+            baseline.short()
         ));
     }
-    if known.len() < MIN_DATASETS {
+    let known = trend.known();
+    if known < MIN_DATASETS {
         note(&format!(
-            "a change is looked for in {MIN_DATASETS} datasets or more, and there are {}",
-            known.len()
+            "finding a change needs at least {MIN_DATASETS} datasets; there are {known}"
         ));
     }
     Ok(ExitCode::SUCCESS)
@@ -99,12 +94,8 @@ fn mark(changes: &[Change], place: usize) -> &'static str {
     }
 }
 
-fn in_json(
-    args: &args::Trend,
-    sides: &[Side],
-    levels: &[Option<f64>],
-    changes: &[Change],
-) -> Result<ExitCode, CliError> {
+fn in_json(metric: Metric, trend: &Trend) -> Result<ExitCode, AppError> {
+    let Trend { sides, levels, changes, .. } = trend;
     let points: Vec<_> = sides
         .iter()
         .zip(levels)
@@ -119,7 +110,7 @@ fn in_json(
             })
         })
         .collect();
-    let text = serde_json::to_string_pretty(&json!({ "metric": args.metric, "points": points }));
-    print(&(text.map_err(|error| CliError::new(error.to_string()))? + "\n"))?;
+    let text = serde_json::to_string_pretty(&json!({ "metric": metric, "points": points }));
+    print(&(text.map_err(|error| AppError::new(error.to_string()))? + "\n"))?;
     Ok(ExitCode::SUCCESS)
 }

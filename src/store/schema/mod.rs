@@ -24,8 +24,6 @@ pub use trials::{LatencyColumns, trials};
 
 /// The file of the table `trials`.
 pub const TRIALS_FILE: &str = "trials.parquet";
-/// The version of the tables and the manifest that is written, and the newest that is read.
-pub const SCHEMA_VERSION: u32 = 5;
 /// The files of a dataset beside its manifest, in alphabetical order.
 pub const FILE_NAMES: [&str; 4] =
     ["latency.parquet", "resources.parquet", "timeline.parquet", TRIALS_FILE];
@@ -73,6 +71,7 @@ fn measured(record: &TrialRecord) -> Option<&Measurement> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::SCHEMA_VERSION;
 
     #[test]
     fn the_schema_is_the_known_one() {

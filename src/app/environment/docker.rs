@@ -1,29 +1,27 @@
-//! Where a Docker Engine may answer: the environment, Docker's own settings, and the usual sockets.
+//! Where a Docker Engine may answer: what is set, Docker's own settings, and the usual sockets.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::app::settings::DockerSettings;
 use crate::id::ContentHash;
 
-/// The addresses to try, the most wanted first. What somebody has set is the only one.
-pub(super) fn hosts() -> Vec<String> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(host) = set("DOCKER_HOST") {
-        return vec![host];
+/// The addresses to try, the preferred ones first. An address or a context that is set is the only one.
+pub(in crate::app) fn hosts(settings: &DockerSettings) -> Vec<String> {
+    if let Some(host) = &settings.host {
+        return vec![host.clone()];
     }
-    let home = set("HOME").map(PathBuf::from);
-    let settings = set("DOCKER_CONFIG").map(PathBuf::from);
-    let settings = settings.or_else(|| home.as_ref().map(|home| home.join(".docker")));
-    if let Some(host) = settings.and_then(|dir| context_host(&dir, set("DOCKER_CONTEXT"))) {
+    let config_dir = settings.config_dir.as_deref();
+    if let Some(host) = config_dir.and_then(|dir| context_host(dir, settings.context.clone())) {
         return vec![host];
     }
     let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
-    if let Some(runtime) = set("XDG_RUNTIME_DIR").map(PathBuf::from) {
+    if let Some(runtime) = &settings.runtime_dir {
         sockets.extend([runtime.join("docker.sock"), runtime.join("podman/podman.sock")]);
     }
-    let there = sockets.iter().filter(|socket| socket.exists());
-    there.map(|socket| format!("unix://{}", socket.display())).collect()
+    let existing = sockets.iter().filter(|socket| socket.exists());
+    existing.map(|socket| format!("unix://{}", socket.display())).collect()
 }
 
 /// The address of the context that `docker context use` chose.

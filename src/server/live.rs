@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{Refused, Served, Shared, shown};
-use crate::cli::error::CliError;
+use crate::app::AppError;
 use crate::clock::Clock;
 use crate::id::{RunId, TrialId};
 use crate::model::{Outcome, TrialRecord};
@@ -37,14 +37,14 @@ const LONGEST_GAP: u64 = 5;
 
 /// `GET /live`
 pub(super) async fn page() -> Result<Response, Refused> {
-    Ok(shown(live_page().map_err(CliError::from)?))
+    Ok(shown(live_page().map_err(AppError::from)?))
 }
 
 /// `GET /live/events`
 pub(super) async fn events(State(shared): Served) -> Result<Response, Refused> {
     let turn = Arc::clone(&shared.views).try_acquire_owned().map_err(|_| Refused {
         status: StatusCode::SERVICE_UNAVAILABLE,
-        error: CliError::new("too many live views are open").hint("close one of them"),
+        error: AppError::new("too many live views are open").hint("close one of them"),
     })?;
     let ending = shared.ending.clone();
     let viewer =
@@ -77,7 +77,7 @@ impl Viewer {
                 }
             }
             let mut watching = std::mem::take(&mut self.watching);
-            let looked: Result<_, CliError> = self
+            let looked: Result<_, AppError> = self
                 .shared
                 .work
                 .run(move || async move {
@@ -287,7 +287,7 @@ impl Watched {
             started_ms: Some(header.started.0),
             done,
             total,
-            left: pace(&self.starts).zip(left).map(|(pace, left)| in_words(pace * left)),
+            left: pace(&self.starts).zip(left).map(|(pace, left)| as_text(pace * left)),
             note: self.silence(header, &Clock::System),
             dataset: None,
             trials: latest.into_iter().take(MAX_TRIALS).map(|(_, one)| one.row.clone()).collect(),
@@ -388,7 +388,7 @@ fn pace(starts: &[u64]) -> Option<Duration> {
 }
 
 /// `about 3h 20m`: as exact as it is known.
-fn in_words(span: Duration) -> String {
+fn as_text(span: Duration) -> String {
     let seconds = span.as_secs().max(1);
     let rounded = match seconds {
         0..60 => seconds,
@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_time_to_come_is_told_as_exactly_as_it_is_known() {
-        let told = |seconds| in_words(Duration::from_secs(seconds));
+        let told = |seconds| as_text(Duration::from_secs(seconds));
         assert_eq!((told(0), told(42)), ("about 1s".to_owned(), "about 42s".to_owned()));
         assert_eq!(told(754), "about 12m 30s");
         assert_eq!(told(12_345), "about 3h 25m");

@@ -8,8 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Refused;
-use crate::cli::error::CliError;
-use crate::model::rules::Exit;
+use crate::app::{AppError, ErrorKind};
 
 /// Pages that are made at the same time, and queries that are answered.
 const MAX_AT_ONCE: usize = 2;
@@ -46,16 +45,15 @@ impl Work {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<CliError> + Send + 'static,
+        E: From<AppError> + Send + 'static,
         F: Future<Output = Result<T, E>>,
     {
         let handle = self.handle.clone();
         // A future of its own thread may be anything; tasks that it starts are on the others.
         let done = self.handle.spawn_blocking(move || handle.block_on(make())).await;
         done.unwrap_or_else(|panicked| {
-            let mut error = CliError::new(format!("a defect of this program: {panicked}"));
-            error.code = Exit::Defect;
-            Err(error.into())
+            let error = AppError::new(format!("a defect of this program: {panicked}"));
+            Err(error.with_kind(ErrorKind::Defect).into())
         })
     }
 }
@@ -64,6 +62,6 @@ async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refused> {
     let turn = tokio::time::timeout(PATIENCE, Arc::clone(turns).acquire_owned()).await;
     turn.ok().and_then(Result::ok).ok_or_else(|| Refused {
         status: StatusCode::SERVICE_UNAVAILABLE,
-        error: CliError::new("others were asking all the time").hint("ask again in a moment"),
+        error: AppError::new("too many requests at once").hint("retry in a moment"),
     })
 }

@@ -1,8 +1,8 @@
-//! Who may ask: a browser of this machine, or of one that forwards a port to it, on a page of this
-//! server. Pages of other sites in that browser may not, although they reach the address.
+//! Which requests are answered: those of a browser of this machine, or of one that forwards a port to it,
+//! from a page of this server. Pages of other sites in that browser reach the address and are refused.
 //!
-//! A page of another site that has its own name resolve to this address (DNS rebinding) still sends that
-//! name: so the host name is checked. Its port says nothing, and a forwarded port is another one.
+//! A page of another site whose own name resolves to this address (DNS rebinding) still sends that name,
+//! so the host name is checked. The port is not: a forwarded port is another one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,16 +18,17 @@ use axum::response::{IntoResponse, Response};
 
 use super::Shared;
 
-/// What an answer may do that says nothing else: nothing.
+/// The policy of an answer that has no policy of its own: it may do nothing.
 const STRICTEST: &str = "default-src 'none'; frame-ancestors 'none'";
-/// Whom the server answers.
-pub(super) struct Door {
+
+/// Decides which requests the server answers.
+pub(super) struct Guard {
     /// Host names beside those of the loopback address.
     allowed: Vec<String>,
 }
 
-impl Door {
-    /// Of a server that answers to these host names beside those of the loopback address.
+impl Guard {
+    /// The guard of a server that answers to these host names beside those of the loopback address.
     pub(super) fn new(allowed: Vec<String>) -> Self {
         Self { allowed }
     }
@@ -103,8 +104,11 @@ fn is_loopback(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// A host name, as it stands in a URL: without scheme, port or path.
-pub(in crate::cli) fn parse_host(text: &str) -> Result<String, String> {
+/// Parses a host name as in a URL: without scheme, port or path.
+///
+/// # Errors
+/// When the text is empty, too long, or has another character.
+pub fn parse_host(text: &str) -> Result<String, String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let is_name = !text.is_empty() && text.len() <= MAX_NAME_CHARS && text.chars().all(is_part);
     match is_name {
@@ -115,15 +119,15 @@ pub(in crate::cli) fn parse_host(text: &str) -> Result<String, String> {
     }
 }
 
-/// Lets in who may ask, and tells every browser to be careful with what it gets.
+/// Answers allowed requests alone, and sends the security headers with every answer.
 pub(super) async fn guard(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let refusal = shared.door.refusal(request.method(), request.uri(), request.headers());
+    let refusal = shared.guard.refusal(request.method(), request.uri(), request.headers());
     let mut response = match refusal {
-        Some(words) => (StatusCode::FORBIDDEN, words + "\n").into_response(),
+        Some(message) => (StatusCode::FORBIDDEN, message + "\n").into_response(),
         None => next.run(request).await,
     };
     let headers = response.headers_mut();
@@ -149,8 +153,8 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let door = Door::new(vec!["lab.example.org".to_owned()]);
-        door.refusal(method, &Uri::from_static("/sql"), &map).is_none()
+        let guard = Guard::new(vec!["lab.example.org".to_owned()]);
+        guard.refusal(method, &Uri::from_static("/sql"), &map).is_none()
     }
 
     #[test]
@@ -186,10 +190,10 @@ mod tests {
         }
         assert!(!is_answered(&Method::GET, &[]));
         assert!(!is_answered(&Method::GET, &[("host", good[0]), ("host", good[1])]));
-        let door = Door::new(vec![]);
+        let guard = Guard::new(vec![]);
         let local = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
         let proxied = Uri::from_static("http://evil.example/");
-        let refusal = door.refusal(&Method::GET, &proxied, &local).unwrap();
+        let refusal = guard.refusal(&Method::GET, &proxied, &local).unwrap();
         assert!(refusal.contains("serve --allow-host evil.example`"), "{refusal}");
     }
 

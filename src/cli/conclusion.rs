@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::compare::side;
-use super::measure::place_flag;
-use super::report::{shown, verified, write};
-use crate::cli::error::CliError;
-use crate::cli::location;
-use crate::cli::output::{Channel, capacity_table, case_table, note};
-use crate::id::DatasetId;
+use super::args::{RunArgs, place_flag};
+use super::output::{Channel, capacity_table, case_table, note};
+use super::pages::{report_file, shown, write_report};
+use crate::app::{AppError, Measured, Report, SideTrials};
 use crate::model::rules::Exit;
 use crate::model::{Flag, MAX_LINE_CHARS, Stage, TrialRow, one_line};
-use crate::report::Report;
-use crate::run::{MAX_FAILURES, Recorded, RunSummary};
+use crate::run::MAX_FAILURES;
 use crate::store::Store;
 
 /// More rows than this are for the report, not for the terminal.
@@ -34,20 +30,24 @@ pub(super) struct Ending<'run> {
     pub results: &'run str,
 }
 
+impl<'run> Ending<'run> {
+    /// How the end of a run with such arguments is shown.
+    pub(super) fn of(args: &'run RunArgs) -> Self {
+        let (is_strict, results) = (args.strict, &*args.places.results);
+        Self { is_strict, channel: Channel::Output, results }
+    }
+}
+
 /// Shows what came of a run, and writes its report.
-pub(super) async fn conclude(
-    store: &Store,
-    summary: RunSummary,
-    ending: Ending<'_>,
-) -> Result<ExitCode, CliError> {
+pub(super) fn conclude(measured: &Measured, ending: Ending<'_>) -> Result<ExitCode, AppError> {
+    let Measured { store, recorded, report } = measured;
     let Ending { channel, results, .. } = ending;
-    let report = verified(store, summary.dataset).await?;
     if report.analysis.cases.len() <= MAX_ROWS {
         channel.print(&case_table(&report.analysis.cases))?;
     }
-    channel.print(&format!("\ndataset {}\n", summary.dataset))?;
+    channel.print(&format!("\ndataset {}\n", report.dataset))?;
     if report.manifest.has_measured() {
-        let path = write(store, &report, None).map_err(|error| {
+        let path = write_report(store, report, None).map_err(|error| {
             error.hint("the dataset is safe: `perf-api report --output FILE` shows it")
         })?;
         channel.print(&format!("report  {}\n", shown(&path).display()))?;
@@ -57,76 +57,55 @@ pub(super) async fn conclude(
         channel.print(&capacity_table(capacities))?;
     }
     note_failures(&report.trials);
-    let Recorded { measured, failed, given_up } = summary.recorded;
-    for stack in given_up {
+    for stack in &recorded.given_up {
         note(&format!("{stack} was given up after {MAX_FAILURES} failures in a row"));
     }
-    let total = measured + failed;
-    let left_out = note_left_out(total, |flag| report.carried(flag));
+    let (total, failed) = (recorded.measured + recorded.failed, recorded.failed);
+    let forbidding = Flag::ALL.into_iter().filter(|flag| flag.forbids_ranking());
+    let carried = forbidding.map(|flag| (flag, report.carried(flag)));
+    let left_out: Vec<(Flag, usize)> = carried.filter(|(_, trials)| *trials > 0).collect();
+    note_left_out(total, &left_out);
     if !report.manifest.has_measured() {
-        note_nothing_measured(store, &report, results);
+        note_nothing_measured(store, report, results);
     }
-    Ok(exit_code(&Trials { total, failed, left_out }, "", ending.is_strict))
+    Ok(exit_code(&SideTrials { total, failed, left_out }, "", ending.is_strict))
 }
 
-/// Says what failed on either side of a comparison, and gives the exit code for it.
-pub(super) async fn conclude_sides(
-    store: &Store,
-    sides: &[(DatasetId, &str)],
-    is_strict: bool,
-) -> Result<ExitCode, CliError> {
-    let mut worst = ExitCode::SUCCESS;
-    for &(id, name) in sides {
-        let samples = side(store, id, None).await?.samples;
-        let failed = samples.iter().filter(|sample| sample.failure.is_some()).count();
-        let carried =
-            |flag: Flag| samples.iter().filter(|sample| sample.flags.contains(&flag)).count();
-        let left_out = match is_strict {
-            true => note_left_out(samples.len(), carried),
-            false => 0,
-        };
-        let trials = Trials { total: samples.len(), failed, left_out };
-        let code = exit_code(&trials, &format!(" {name}"), is_strict);
-        worst = if code == ExitCode::SUCCESS { worst } else { code };
+/// Notes what failed on one side of a comparison, and gives the exit code for it.
+pub(super) fn conclude_side(trials: &SideTrials, name: &str, is_strict: bool) -> ExitCode {
+    if is_strict {
+        note_left_out(trials.total, &trials.left_out);
     }
-    Ok(worst)
+    exit_code(trials, &format!(" {name}"), is_strict)
 }
 
-/// How many trials of a run cannot be used.
-struct Trials {
-    total: usize,
-    failed: usize,
-    left_out: usize,
+/// The first exit code that is no success.
+pub(super) fn first_failure(codes: &[ExitCode]) -> ExitCode {
+    codes.iter().copied().find(|code| *code != ExitCode::SUCCESS).unwrap_or(ExitCode::SUCCESS)
 }
 
-fn exit_code(trials: &Trials, side: &str, is_strict: bool) -> ExitCode {
-    let Trials { total, failed, left_out } = *trials;
-    if failed > 0 {
+fn exit_code(trials: &SideTrials, side: &str, is_strict: bool) -> ExitCode {
+    let SideTrials { total, failed, left_out } = trials;
+    if *failed > 0 {
         note(&format!("{failed} of {total} trials{side} failed"));
         return Exit::TrialsFailed.into();
     }
-    if is_strict && left_out > 0 {
+    if is_strict && !left_out.is_empty() {
         note(&format!("`--strict`: trials{side} that cannot be ranked count as failed"));
         return Exit::TrialsFailed.into();
     }
     ExitCode::SUCCESS
 }
 
-/// Says which flags keep trials out of rankings. Gives 0 when there is none.
-fn note_left_out(total: usize, carried: impl Fn(Flag) -> usize) -> usize {
-    let mut left_out = 0;
-    for flag in Flag::ALL.into_iter().filter(|flag| flag.forbids_ranking()) {
-        let trials = carried(flag);
-        if trials > 0 {
-            let (name, meaning) = (flag.as_str(), flag.meaning());
-            note(&format!("{trials} of {total} trials: {name}: {meaning}"));
-        }
-        left_out += trials;
+/// Notes which flags keep trials out of rankings.
+fn note_left_out(total: usize, left_out: &[(Flag, usize)]) {
+    for (flag, trials) in left_out {
+        let (name, meaning) = (flag.as_str(), flag.meaning());
+        note(&format!("{trials} of {total} trials: {name}: {meaning}"));
     }
-    if left_out > 0 {
-        note("figures in brackets are of such trials alone, and are not ranked");
+    if !left_out.is_empty() {
+        note("figures in brackets come only from such trials and are not ranked");
     }
-    left_out
 }
 
 /// Says why trials failed, each reason once, with the last lines of the component's log below it.
@@ -160,7 +139,7 @@ fn note_failures(trials: &[TrialRow]) {
 
 fn note_nothing_measured(store: &Store, report: &Report, results: &str) {
     let id = report.dataset.short();
-    let page = location::report_file(store);
+    let page = report_file(store);
     note(&format!(
         "no trial was measured: the dataset is kept, and neither `latest` nor {} changed",
         shown(&page).display()

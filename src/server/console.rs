@@ -12,8 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::{Refused, Served, Shared, shown};
-use crate::cli::commands::ask::{MAX_ROWS, MAX_TIME, Question, Unanswered, too_long};
-use crate::cli::error::CliError;
+use crate::app::{AppError, MAX_ANSWER_ROWS, MAX_ANSWER_TIME, Question, Unanswered, too_long};
 use crate::process::run_self;
 use crate::report::console_page;
 
@@ -26,8 +25,8 @@ pub(super) async fn page(State(shared): Served) -> Result<Response, Refused> {
     let page = shared.work.run(move || async move {
         let listed = store.list().await?;
         let names = store.names_of(&listed).await?;
-        let page = console_page(&listed, &names, MAX_ROWS, MAX_TIME.as_secs());
-        page.map_err(|error| Refused::from(CliError::from(error)))
+        let page = console_page(&listed, &names, MAX_ANSWER_ROWS, MAX_ANSWER_TIME.as_secs());
+        page.map_err(|error| Refused::from(AppError::from(error)))
     });
     Ok(shown(page.await?))
 }
@@ -54,14 +53,14 @@ fn question(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Refused {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            error: CliError::new("a question is application/json"),
+            error: AppError::new("expected a question of type application/json"),
         });
     }
     let body = body.map_err(|rejected| Refused {
         status: rejected.status(),
-        error: CliError::new(rejected.body_text()),
+        error: AppError::new(rejected.body_text()),
     })?;
-    let wrong = |error| CliError::new(format!("that is no question: {error}"));
+    let wrong = |error| AppError::new(format!("the question is malformed: {error}"));
     let _: Question = serde_json::from_slice(&body).map_err(wrong)?;
     Ok(body)
 }
@@ -72,16 +71,15 @@ async fn ask(shared: &Arc<Shared>, question: &[u8]) -> Result<Response, Refused>
     let results = format!("--results={}", shared.results);
     let args = ["ask", results.as_str()];
     let run = run_self(&args, question);
-    let Ok(answer) = tokio::time::timeout(MAX_TIME + GRACE, run).await else {
+    let Ok(answer) = tokio::time::timeout(MAX_ANSWER_TIME + GRACE, run).await else {
         return Err(too_long().into());
     };
-    let answer = answer.map_err(CliError::from)?;
+    let answer = answer.map_err(AppError::from)?;
     let status = match answer.status.code() {
         Some(0) => StatusCode::OK,
         _ if answer.stdout.is_empty() => {
-            let error = CliError::new(
-                "the query was ended: it needs more memory than one may have, or nests too deep",
-            );
+            let error =
+                AppError::new("the query was stopped: it needs too much memory, or nests too deep");
             return Err(error.hint("`perf-api sql` has no such limits").into());
         }
         _ => StatusCode::BAD_REQUEST,

@@ -1,27 +1,34 @@
 //! What the loader can drive on this host: measured before a run, as far as it is not known.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::error::CliError;
-use super::floors::{Floor, Floors, Setting, keep};
-use super::output::note;
+use super::loader_floors::{Floor, Floors, Setting, keep};
+use crate::app::AppError;
+use crate::app::event::Observer;
 use crate::clock::UnixMillis;
-use crate::host::Topology;
 use crate::load::{CeilingRequest, LoadDriver};
 use crate::model::{Ceiling, Fingerprint, Placement, Plan, rules};
-use crate::plan::stacks;
-use crate::run::{Event, LoaderLimit, driven_rps, loader_limit, placement};
+use crate::run::{Event, LoaderLimit, Placements, driven_rps, loader_limit};
 use crate::units::{CpuSet, Rps};
 
+/// What is asked for: the loads of a plan, on the CPUs of its stacks.
+pub(in crate::app) struct Wanted<'run> {
+    pub plan: &'run Plan,
+    pub placements: &'run Placements,
+    pub host: &'run Fingerprint,
+    pub floors: Option<&'run Path>,
+    pub now: UnixMillis,
+}
+
 /// The ceiling for each pair of CPU sets that loader and app have in a plan, as far as it is known.
-pub(super) async fn ceilings(
-    plan: &Plan,
-    topology: &Topology,
-    host: &Fingerprint,
-    now: UnixMillis,
+pub(in crate::app) async fn ceilings(
+    wanted: &Wanted<'_>,
     driver: &mut dyn LoadDriver,
-) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, CliError> {
-    let kept = Floors::read(now);
+    observer: &mut dyn Observer,
+) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, AppError> {
+    let &Wanted { plan, placements, host, floors, now } = wanted;
+    let kept = Floors::read(floors, now);
     let highest = plan.experiment.qps.iter().copied().max().unwrap_or(Rps::MIN);
     #[expect(
         clippy::cast_possible_truncation,
@@ -30,9 +37,8 @@ pub(super) async fn ceilings(
     )]
     let enough_rps = (highest.as_f64() / rules::MAX_CEILING_SHARE).ceil() as u32;
     let mut found = BTreeMap::new();
-    for stack in stacks(&plan.experiment) {
-        let Placement { loader, app, .. } = placement(topology, plan, &stack);
-        let cpus = (loader, app);
+    for (_, Placement { loader, app, .. }) in placements.iter() {
+        let cpus = (loader.clone(), app.clone());
         if found.contains_key(&cpus) {
             continue;
         }
@@ -40,16 +46,19 @@ pub(super) async fn ceilings(
         let floor_rps = kept.rps(&setting);
         let limit = match floor_rps {
             Some(rps) if rps >= enough_rps => LoaderLimit::AtLeast(rps),
-            _ => measured(&setting, enough_rps, driver).await?,
+            _ => {
+                observer.note("measuring what the loader can drive here");
+                measured(&setting, enough_rps, driver).await?
+            }
         };
         if let LoaderLimit::AtLeast(rps) = limit
             && Some(rps) != floor_rps
         {
-            keep(vec![Floor { setting, rps, at: now }], now);
+            keep(floors, vec![Floor { setting, rps, at: now }], now);
         }
-        if let Some(words) = unknown(&limit) {
-            note(&format!(
-                "what the loader can drive here is unknown: {words}; no trial is flagged because of it"
+        if let Some(reason) = unknown(&limit) {
+            observer.note(&format!(
+                "what the loader can drive here is unknown: {reason}; no trial is flagged because of it"
             ));
         }
         found.insert(cpus, ceiling(&limit, floor_rps));
@@ -86,7 +95,7 @@ fn unknown(limit: &LoaderLimit) -> Option<String> {
 
 /// What the trials of a run show of the loader, kept for later runs.
 #[derive(Debug)]
-pub(super) struct Driven<'run> {
+pub(in crate::app) struct Driven<'run> {
     plan: &'run Plan,
     host: Fingerprint,
     driver: String,
@@ -94,13 +103,17 @@ pub(super) struct Driven<'run> {
 }
 
 impl<'run> Driven<'run> {
-    pub(super) fn new(plan: &'run Plan, host: &Fingerprint, driver: &dyn LoadDriver) -> Self {
+    pub(in crate::app) fn new(
+        plan: &'run Plan,
+        host: &Fingerprint,
+        driver: &dyn LoadDriver,
+    ) -> Self {
         let (host, driver) = (host.clone(), driver.name());
         Self { plan, host, driver, rates: BTreeMap::new() }
     }
 
     /// Adds what a trial that is over proves.
-    pub(super) fn on_event(&mut self, event: &Event<'_>) {
+    pub(in crate::app) fn on_event(&mut self, event: &Event<'_>) {
         let (Event::Done(record) | Event::Repeated(record)) = event else { return };
         // One with fewer connections than the setting has proves nothing for it.
         if record.trial.case.concurrency == connections(self.plan)
@@ -112,13 +125,13 @@ impl<'run> Driven<'run> {
         }
     }
 
-    pub(super) fn keep(&self, now: UnixMillis) {
+    pub(in crate::app) fn keep(&self, floors: Option<&Path>, now: UnixMillis) {
         let floor = |(cpus, &rps): (&(CpuSet, CpuSet), &u32)| Floor {
             setting: setting(self.plan, &self.host, &self.driver, cpus),
             rps,
             at: now,
         };
-        keep(self.rates.iter().map(floor).collect(), now);
+        keep(floors, self.rates.iter().map(floor).collect(), now);
     }
 }
 
@@ -145,10 +158,9 @@ async fn measured(
     setting: &Setting,
     enough_rps: u32,
     driver: &mut dyn LoadDriver,
-) -> Result<LoaderLimit, CliError> {
-    note("measuring what the loader can drive here");
+) -> Result<LoaderLimit, AppError> {
     let dir = tempfile::tempdir()
-        .map_err(|error| CliError::new(format!("cannot make a temporary folder: {error}")))?;
+        .map_err(|error| AppError::new(format!("cannot make a temporary folder: {error}")))?;
     let request = CeilingRequest {
         loader: &setting.loader,
         app: &setting.app,
@@ -157,7 +169,7 @@ async fn measured(
         scratch_dir: dir.path(),
     };
     loader_limit(driver, request).await.map_err(|error| {
-        CliError::new(format!(
+        AppError::new(format!(
             "cannot measure what the loader can drive: {}",
             crate::model::with_causes(&error)
         ))

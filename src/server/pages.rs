@@ -10,11 +10,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Refused, Served, Shared, self_contained, shown};
-use crate::cli::args::{Judge, Share};
-use crate::cli::commands::compare::{compared, refusal};
-use crate::cli::commands::report::verified;
-use crate::cli::error::CliError;
+use crate::app::{self, AppError, ComparisonSettings, Margin};
 use crate::id::DatasetId;
+use crate::query::Trust;
 use crate::report::{Insist, Message, comparison_html, datasets_page, html, message_page};
 
 /// Reports that are kept: each has its script in itself, some 1.5 MB.
@@ -28,7 +26,7 @@ pub(super) async fn datasets(State(shared): Served) -> Result<Response, Refused>
         let names = store.names_of(&listed).await?;
         let unfinished = store.unfinished_runs().len();
         let page = datasets_page(&listed, &names, store.name(), unfinished);
-        page.map_err(|error| Refused::from(CliError::from(error)))
+        page.map_err(|error| Refused::from(AppError::from(error)))
     });
     Ok(shown(page.await?))
 }
@@ -51,11 +49,11 @@ pub(super) async fn dataset(
         return Ok(self_contained(page));
     }
     let store = shared.store.clone();
-    let page: Result<String, CliError> = shared
+    let page: Result<String, AppError> = shared
         .work
         .run(move || async move {
             let _turn = turn;
-            Ok(html(&verified(&store, id).await?)?)
+            Ok(html(&app::report(&store, id, Trust::Verify).await?)?)
         })
         .await;
     let page = Bytes::from(page?);
@@ -97,14 +95,14 @@ pub(super) async fn comparison(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let Ok(Query(asked)) = asked else {
-        let error = CliError::new("two datasets are compared: one before, and one after");
+        let error = AppError::new("expected two datasets: `before` and `after`");
         return Err(error.hint("choose them in the list of datasets").into());
     };
     let margin = match asked.margin.as_deref().map(str::trim) {
-        None | Some("") => Share::default(),
+        None | Some("") => Margin::default(),
         Some(margin) => margin
             .parse()
-            .map_err(|why| Refused::from(CliError::new(format!("the margin `{margin}`: {why}"))))?,
+            .map_err(|why| Refused::from(AppError::new(format!("the margin `{margin}`: {why}"))))?,
     };
     let is_forced = asked.force.as_deref() == Some("1");
     let turn = shared.work.page_turn().await?;
@@ -113,42 +111,35 @@ pub(super) async fn comparison(
         let _turn = turn;
         let names = store.names().await?;
         let pair = [names.find(&asked.before)?, names.find(&asked.after)?];
-        let judge = Judge {
-            metrics: vec![],
-            condition: None,
-            margin,
-            fail_on: vec![],
-            // What is suspicious is known once they were compared.
-            force: true,
-            format: None,
-        };
-        let report = compared(&store, pair, &judge).await?;
+        // What is suspicious is known once they were compared.
+        let settings = ComparisonSettings { margin, force: true, ..ComparisonSettings::default() };
+        let report = app::compare(&store, pair, &settings).await?;
         if report.is_forced && !is_forced {
             let insist = Insist {
                 before: pair[0].to_string(),
                 after: pair[1].to_string(),
                 margin: margin.to_string(),
             };
-            return doubtful(refusal(&report.comparison.noted), insist);
+            return doubtful(app::refusal(&report.comparison.noted), insist);
         }
-        let page = comparison_html(&report).map_err(CliError::from)?;
+        let page = comparison_html(&report).map_err(AppError::from)?;
         Ok(self_contained(page.into()))
     });
     page.await
 }
 
 /// Why two are not compared, and a way to do it all the same.
-fn doubtful(refusal: CliError, insist: Insist) -> Result<Response, Refused> {
+fn doubtful(refusal: AppError, insist: Insist) -> Result<Response, Refused> {
     // The button takes the place of the option.
     let hints = refusal.hints.into_iter().filter(|hint| !hint.contains("--force")).collect();
     let title = "Not compared";
     let message = Message { title, text: refusal.message, hints, insist: Some(insist) };
-    let page = message_page(&message).map_err(CliError::from)?;
+    let page = message_page(&message).map_err(AppError::from)?;
     Ok((StatusCode::CONFLICT, shown(page)).into_response())
 }
 
 /// Every other address.
 pub(super) async fn nothing(uri: Uri) -> Refused {
-    let error = CliError::new(format!("there is nothing at {}", uri.path()));
+    let error = AppError::new(format!("no page at {}", uri.path()));
     Refused { status: StatusCode::NOT_FOUND, error: error.hint("the list of datasets is at /") }
 }

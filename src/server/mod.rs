@@ -1,7 +1,7 @@
-//! The server of `perf-api serve`: what is asked where, and what becomes of it.
+//! The web server of `perf-api serve`: its routes, and what its handlers share.
 
 mod console;
-mod door;
+mod guard;
 mod live;
 mod pages;
 mod work;
@@ -20,12 +20,11 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-use self::door::Door;
-pub(super) use self::door::parse_host;
+use self::guard::Guard;
+pub use self::guard::parse_host;
 use self::work::Work;
-use super::error::CliError;
+use crate::app::{AppError, ErrorKind};
 use crate::id::DatasetId;
-use crate::model::rules::Exit;
 use crate::report::{Message, ServedPage, message_page};
 use crate::store::{Store, StoreError};
 
@@ -37,11 +36,11 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 const MAX_VIEWS: usize = 16;
 
 /// What every answer needs.
-pub(super) struct Shared {
+pub struct Shared {
     store: Store,
     /// How the place of the results was typed.
     results: String,
-    door: Door,
+    guard: Guard,
     work: Work,
     /// Reports that were made, the latest asked last.
     reports: Mutex<Vec<(DatasetId, Bytes)>>,
@@ -54,12 +53,13 @@ pub(super) struct Shared {
 impl Shared {
     /// Results that are served to requests for these hosts, beside those of the loopback address, with
     /// what is slow done by `work`.
-    pub(super) fn new(store: Store, results: String, hosts: Vec<String>, work: Handle) -> Self {
+    #[must_use]
+    pub fn new(store: Store, results: String, hosts: Vec<String>, work: Handle) -> Self {
         let (end, ending) = watch::channel(false);
         Self {
             store,
             results,
-            door: Door::new(hosts),
+            guard: Guard::new(hosts),
             work: Work::by(work),
             reports: Mutex::default(),
             views: Arc::new(Semaphore::new(MAX_VIEWS)),
@@ -69,12 +69,15 @@ impl Shared {
     }
 }
 
-/// Answers until something happens, then for a moment more what was asked before.
-pub(super) async fn serve_until(
+/// Answers requests until `ended` completes, then finishes for a moment what was asked before.
+///
+/// # Errors
+/// When the socket cannot be served.
+pub async fn serve_until(
     listener: TcpListener,
     shared: Shared,
     ended: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let shared = Arc::new(shared);
     let mut ending = shared.ending.clone();
     let told = Arc::clone(&shared);
@@ -94,7 +97,7 @@ pub(super) async fn serve_until(
     };
     tokio::select! {
         served = server => {
-            served.map_err(|error| CliError::new(format!("cannot serve: {error}")))
+            served.map_err(|error| AppError::new(format!("cannot serve: {error}")))
         }
         () = patience => Ok(()),
     }
@@ -110,7 +113,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/live/events", get(live::events))
         .fallback(pages::nothing)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), door::guard))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::guard))
         .with_state(shared)
 }
 
@@ -121,16 +124,18 @@ type Served = State<Arc<Shared>>;
 #[derive(Debug)]
 struct Refused {
     status: StatusCode,
-    error: CliError,
+    error: AppError,
 }
 
-impl From<CliError> for Refused {
-    fn from(error: CliError) -> Self {
-        let status = match error.code {
-            Exit::Error => StatusCode::BAD_REQUEST,
-            Exit::Defect => StatusCode::INTERNAL_SERVER_ERROR,
-            // The dataset is not what it should be.
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Self {
+        let status = match error.kind {
+            ErrorKind::Refused => StatusCode::BAD_REQUEST,
+            ErrorKind::Defect => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Corrupt | ErrorKind::Missing | ErrorKind::Unreadable | ErrorKind::TooNew => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
         };
         Self { status, error }
     }
@@ -139,18 +144,18 @@ impl From<CliError> for Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         let is_unknown = matches!(error, StoreError::Unknown { .. } | StoreError::Ambiguous { .. });
-        let refused = Self::from(CliError::from(error));
+        let refused = Self::from(AppError::from(error));
         if is_unknown { Self { status: StatusCode::NOT_FOUND, ..refused } } else { refused }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let CliError { message, hints, .. } = self.error;
+        let AppError { message, hints, .. } = self.error;
         let title = match self.status {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::BAD_REQUEST => "This cannot be shown",
-            StatusCode::SERVICE_UNAVAILABLE => "Too much at once",
+            StatusCode::SERVICE_UNAVAILABLE => "Too many requests",
             _ => "Something is wrong",
         };
         let page = message_page(&Message { title, text: message, hints, insist: None });

@@ -4,12 +4,12 @@
 //! nothing that a busy moment does can make it too high. So a bound only rises until it expires. Limits
 //! are not kept: see [`crate::run::loader_limit`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::CliError;
+use crate::app::AppError;
 use crate::clock::UnixMillis;
 use crate::file::write_atomically;
 use crate::units::CpuSet;
@@ -19,11 +19,10 @@ const VALID: Duration = Duration::from_secs(24 * 3600);
 /// The version of the file. One of another version is ignored, and so is the unversioned
 /// `ceilings.json` of older programs.
 const VERSION: u32 = 2;
-const FILE: &str = "perf-api/loader-floors.json";
 
 /// What a bound holds for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Setting {
+pub(in crate::app) struct Setting {
     /// The processor, and how many CPUs of it.
     pub host: String,
     /// The load driver and its version.
@@ -38,7 +37,7 @@ pub(super) struct Setting {
 
 /// A rate that the loader drove on time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Floor {
+pub(in crate::app) struct Floor {
     #[serde(flatten)]
     pub setting: Setting,
     /// Requests per second.
@@ -56,15 +55,15 @@ impl Floor {
 
 /// All bounds of a file.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Floors {
+pub(in crate::app) struct Floors {
     version: u32,
     floors: Vec<Floor>,
 }
 
 impl Floors {
-    /// The bounds that are kept for this user; none where there is no file, or one that cannot be read.
-    pub(super) fn read(now: UnixMillis) -> Self {
-        file().map_or_else(Self::default, |file| Self::of(&file, now))
+    /// The bounds of a file; none where there is no file, or one that cannot be read.
+    pub(in crate::app) fn read(file: Option<&Path>, now: UnixMillis) -> Self {
+        file.map_or_else(Self::default, |file| Self::of(file, now))
     }
 
     fn of(file: &Path, now: UnixMillis) -> Self {
@@ -76,12 +75,12 @@ impl Floors {
     }
 
     /// The highest rate that was driven in a setting.
-    pub(super) fn rps(&self, setting: &Setting) -> Option<u32> {
+    pub(in crate::app) fn rps(&self, setting: &Setting) -> Option<u32> {
         self.floors.iter().find(|floor| floor.setting == *setting).map(|floor| floor.rps)
     }
 
     /// The bounds of a host and a load driver.
-    pub(super) fn of_host(&self, host: &str, driver: &str) -> Vec<&Floor> {
+    pub(in crate::app) fn of_host(&self, host: &str, driver: &str) -> Vec<&Floor> {
         let is_of = |setting: &Setting| setting.host == host && setting.driver == driver;
         self.floors.iter().filter(|floor| is_of(&floor.setting)).collect()
     }
@@ -99,9 +98,9 @@ impl Floors {
 /// Adds rates that were driven to what is kept, with what other runs added in the meantime.
 ///
 /// A file that cannot be written costs some seconds at the next run.
-pub(super) fn keep(driven: Vec<Floor>, now: UnixMillis) {
-    if let Some(file) = file().filter(|_| !driven.is_empty()) {
-        add(&file, driven, now);
+pub(in crate::app) fn keep(file: Option<&Path>, driven: Vec<Floor>, now: UnixMillis) {
+    if let Some(file) = file.filter(|_| !driven.is_empty()) {
+        add(file, driven, now);
     }
 }
 
@@ -117,22 +116,17 @@ fn add(file: &Path, driven: Vec<Floor>, now: UnixMillis) {
 }
 
 /// Removes every bound that is kept.
-pub(super) fn forget() -> Result<(), CliError> {
-    let Some(file) = file() else { return Ok(()) };
-    match std::fs::remove_file(&file) {
+///
+/// # Errors
+/// When the file cannot be removed.
+pub(in crate::app) fn forget(file: Option<&Path>) -> Result<(), AppError> {
+    let Some(file) = file else { return Ok(()) };
+    match std::fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(CliError::new(format!("cannot remove {}: {error}", file.display())))
+            Err(AppError::new(format!("cannot remove {}: {error}", file.display())))
         }
         _ => Ok(()),
     }
-}
-
-/// Where bounds are kept; `None` without a place for caches.
-fn file() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let dir = set("XDG_CACHE_HOME").map(PathBuf::from);
-    let dir = dir.or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")))?;
-    Some(dir.join(FILE))
 }
 
 #[cfg(test)]
