@@ -90,11 +90,9 @@ fn repetition(
     if let Some(failure) = &trial.failure {
         return (failure.stage == Stage::Load).then_some(Sustained::No);
     }
-    let has = |flag: Flag| trial.flags.contains(&flag);
-    let has_failed_requests = has(Flag::RequestsFailed);
-    let is_disturbed = Flag::ALL
-        .into_iter()
-        .any(|flag| flag.forbids_ranking() && flag != Flag::RequestsFailed && has(flag));
+    let has_failed_requests = trial.flags.contains(&Flag::RequestsFailed);
+    let is_disturbed =
+        trial.flags.iter().any(|flag| flag.forbids_ranking() && *flag != Flag::RequestsFailed);
     if is_disturbed || !(trial.is_valid || has_failed_requests) {
         return None;
     }

@@ -79,8 +79,8 @@ pub(super) fn own_cpu(measurement: &Measurement) -> Nanos {
     Nanos(used.map(|usage| usage.cpu.0).sum())
 }
 
-/// Waits until a part of a stack ends by itself, and tells which and how.
-async fn first_end(live: &mut dyn RunningStack) -> String {
+/// Waits until a part of a stack ends by itself. Returns which one, and how.
+pub(super) async fn first_end(live: &mut dyn RunningStack) -> String {
     loop {
         if let Some(reason) = live.ended_part() {
             return reason;

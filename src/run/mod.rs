@@ -16,6 +16,7 @@ mod warm_up;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 pub use ceiling::{LoaderLimit, loader_limit};
 pub use differences::differences;
@@ -23,6 +24,7 @@ pub use flags::driven_rps;
 pub use interleave::{Interim, end_interleaved, interleave};
 pub use placements::{Placements, demand};
 
+use self::load::first_end;
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
 use crate::host::Reservation;
@@ -181,6 +183,10 @@ pub struct Recorded {
 
 /// After this many failures in a row a stack is given up.
 pub const MAX_FAILURES: u32 = 3;
+
+/// How long the end of a part that may be the cause of a wrong answer is waited for: a busy Docker
+/// daemon reports the end of a container seconds after it.
+const MAX_END_NOTICE: Duration = Duration::from_secs(10);
 
 /// Runs a plan until every trial stands in the journal.
 ///
@@ -449,7 +455,10 @@ impl<'run, 'event> Runner<'run, 'event> {
             log_tail: live.log_tail(),
         };
         if let Err(reason) = live.check().await {
-            let reason = format!("the app does not answer as it did before the load: {reason}");
+            let reason = match tokio::time::timeout(MAX_END_NOTICE, first_end(live)).await {
+                Ok(ended) => ended,
+                Err(_) => format!("the app does not answer as it did before the load: {reason}"),
+            };
             return Err(failed(reason, live));
         }
         let compared = live.compared_answers().await;

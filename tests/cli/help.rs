@@ -21,12 +21,15 @@ fn a_shell_completes_commands_and_options() {
         let script = env.good(&["completions", shell]);
         assert!(script.contains("capacity") && script.contains("allow-shared-cpus"), "{shell}");
     }
-    env.write("perf-api.bash", &env.good(&["completions", "bash"]));
+    let bash = env.good(&["completions", "bash"]);
+    assert!(!bash.contains("supervise"), "a hidden command is completed");
+    env.write("perf-api.bash", &bash);
     let completed = |words: &str, current: u32| {
         let last = words.rsplit(' ').next().unwrap();
         env.shell(&format!(
             "source perf-api.bash; COMP_WORDS=({words}); COMP_CWORD={current}; \
-             _perf-api perf-api '{last}' x; echo \"${{COMPREPLY[@]}}\""
+             function=$(complete -p perf-api | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+             $function perf-api '{last}' x; echo \"${{COMPREPLY[@]}}\""
         ))
     };
     assert_eq!(completed("perf-api capa", 1), "exit 0\n--- stdout\ncapacity\n--- stderr\n");

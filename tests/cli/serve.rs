@@ -392,7 +392,9 @@ fn no_question_takes_the_server_with_it() {
     let memory = server.refused(
         "select value, repeat('x', 10000) from generate_series(1, 2000000000) order by value desc",
     );
-    assert!(memory.contains("Memory Exhausted"), "{memory}");
+    // On a busy host the time limit may come first.
+    let limits = ["Memory Exhausted", "the query was stopped after 10 s"];
+    assert!(limits.iter().any(|limit| memory.contains(limit)), "{memory}");
     // Each sum is a step into the depth of the stack.
     let deep = server.refused(&format!("select 1{}", " + 1".repeat(12_000)));
     assert!(deep.contains("the query was stopped"), "{deep}");

@@ -14,7 +14,10 @@ pub(in crate::cli) struct Args {
     pub shell: Shell,
 }
 
-pub(in crate::cli) fn execute(args: &Args, mut command: Command) -> Result<ExitCode, AppError> {
+pub(in crate::cli) fn execute(args: &Args, command: Command) -> Result<ExitCode, AppError> {
+    // Shells would offer hidden commands.
+    let visible = command.get_subcommands().filter(|one| !one.is_hide_set()).cloned();
+    let mut command = Command::new("perf-api").version("").subcommands(visible);
     let mut script = Vec::new();
     generate(args.shell, &mut command, "perf-api", &mut script);
     print(&String::from_utf8_lossy(&script))?;
