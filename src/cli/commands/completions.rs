@@ -20,6 +20,8 @@ pub(in crate::cli) fn execute(args: &Args, command: Command) -> Result<ExitCode,
     let mut command = Command::new("perf-api").version("").subcommands(visible);
     let mut script = Vec::new();
     generate(args.shell, &mut command, "perf-api", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    // clap_complete 4.6 gives a program with a hyphen in its name two spellings in bash.
+    let script = String::from_utf8_lossy(&script).replace("perf__subcmd__api", "perf__api");
+    print(&script)?;
     Ok(ExitCode::SUCCESS)
 }
