@@ -14,7 +14,7 @@ pub(in crate::cli) struct Args {
     pub shell: Shell,
 }
 
-pub(in crate::cli) fn execute(args: &Args, command: Command) -> Result<ExitCode, AppError> {
+pub(in crate::cli) fn execute(args: &Args, command: &Command) -> Result<ExitCode, AppError> {
     // Shells would offer hidden commands.
     let visible = command.get_subcommands().filter(|one| !one.is_hide_set()).cloned();
     let mut command = Command::new("perf-api").version("").subcommands(visible);
