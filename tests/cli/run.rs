@@ -15,7 +15,7 @@ pub fn hash(bytes: &[u8]) -> String {
 }
 
 /// The report of [`KNOWN_DATASET`].
-const KNOWN_REPORT: &str = "d47de8c00d6cdd25b97b08b746e2a7906fe81f1a6ffee0dde67d097a44e2ace1";
+const KNOWN_REPORT: &str = "cd3b35c77348db7f34dea50427a294bbcd125766f0c2f442bdb8d2b7ade5cdc5";
 
 /// What [`SMALL`] gives, on any day and any machine.
 const KNOWN_DATASET: &str = "0f47d80be2d6c1556b10b7985b08869d1591cae3a4c63057b3ea109238e56cc4";
