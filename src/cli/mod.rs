@@ -2,7 +2,7 @@
 
 mod args;
 mod commands;
-mod comparison;
+mod comparison_formats;
 mod conclusion;
 mod environment;
 mod error;

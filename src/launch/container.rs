@@ -30,7 +30,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::docker::{answering, ensure_image, image_id};
+use super::docker_images::{answering, ensure_image, image_id};
 use super::part::{
     Instance, STOP_GRACE, Starting, TAIL_LINES, filled, placeholders, store_memory_mib, unsupported,
 };

@@ -6,7 +6,7 @@
 mod answers;
 mod container;
 mod contract;
-mod docker;
+mod docker_images;
 mod fake;
 mod part;
 mod probe;
@@ -24,7 +24,7 @@ use tokio::sync::watch;
 pub use answers::ComparedAnswers;
 pub use container::{ContainerLauncher, NetworkPath};
 pub use contract::{Contract, Waiting};
-pub use docker::{Origin, connect, cpus, ensure_image, version};
+pub use docker_images::{Origin, connect, cpus, ensure_image, version};
 pub use fake::FakeLauncher;
 pub use probe::{HttpAnswer, ask_info, get, seed};
 pub use process::ProcessLauncher;

@@ -135,10 +135,14 @@ pub struct Case {
     pub target_rps: Rps,
 }
 
-/// `express on redis, 2 workers, 100 connections, 1000 QPS`.
+/// `express on redis, 2 workers, 100 connections, 1000 requests/s`.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} connections, {} QPS", self.stack, self.concurrency, self.target_rps)
+        write!(
+            f,
+            "{}, {} connections, {} requests/s",
+            self.stack, self.concurrency, self.target_rps
+        )
     }
 }
 

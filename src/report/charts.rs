@@ -93,7 +93,7 @@ fn all_case_charts(manifest: &Manifest) -> Vec<Chart> {
         Chart {
             id: "rate",
             title: "Achieved against target rate",
-            caption: "Where a line leaves the diagonal, the stack is saturated. A star marks the knee: the highest rate that is achieved once every target is missed by more than 5 %.",
+            caption: "Where a line leaves the diagonal, the stack is saturated. A star marks the knee: the highest rate that was achieved at targets from which on none is sustained (see How it was measured).",
             query: query::TRIALS,
             figure: rate(manifest),
         },

@@ -333,7 +333,7 @@ fn what_made_the_job_fail_is_listed_in_every_format() {
     let pair = ["report", "--compare", &before, &after, "--metrics", "p50", "--fail-on"];
     let output =
         |verdicts, format| env.transcript(&[&pair[..], &[verdicts, "--format", format]].concat());
-    let case = "express on redis, 1 worker, 100 connections, 1000 QPS";
+    let case = "express on redis, 1 worker, 100 connections, 1000 requests/s";
     let found = "inconclusive: 2 figures of cases and 2 of groups";
     for format in ["text", "md", "junit"] {
         let output = output("inconclusive", format);

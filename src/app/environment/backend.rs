@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bollard::Docker;
 
-use super::docker::hosts;
+use super::docker_sockets::hosts;
 use crate::app::AppError;
 use crate::app::event::{Event, Observer};
 use crate::app::settings::{DockerSettings, Fake, LauncherChoice};

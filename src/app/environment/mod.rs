@@ -3,7 +3,7 @@
 
 mod backend;
 pub(super) mod ceilings;
-mod docker;
+mod docker_sockets;
 mod loader_floors;
 mod preflight;
 mod reservation;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) use backend::{Backend, BackendRequest, has_images};
-pub(super) use docker::hosts;
+pub(super) use docker_sockets::hosts;
 pub(super) use loader_floors::{Floor, Floors, Setting, forget};
 pub(super) use preflight::{check_room, examine_host, host_checks, prepare};
 pub(super) use reservation::{lock, reserve};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::{AbOutcome, AbRequest, AppError, ab};
 use crate::cli::args::{ComparisonArgs, RunArgs};
-use crate::cli::comparison::show_comparison;
+use crate::cli::comparison_formats::show_comparison;
 use crate::cli::conclusion::{conclude_side, first_failure};
 use crate::cli::output::note;
 use crate::cli::progress::Terminal;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::{self, AppError};
 use crate::cli::args::{ComparisonArgs, ReportFormat, ResultsArgs};
-use crate::cli::comparison::show_comparison;
+use crate::cli::comparison_formats::show_comparison;
 use crate::cli::location;
 use crate::cli::output::{case_table, print};
 use crate::cli::pages::{open_in_browser, shown, write_report, write_text};

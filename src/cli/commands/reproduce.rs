@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::{AppError, ReproduceRequest, Reproduced, reproduce};
 use crate::cli::args::{ComparisonArgs, FakeArgs, NeighbourArgs, PlaceArgs};
-use crate::cli::comparison::show_comparison;
+use crate::cli::comparison_formats::show_comparison;
 use crate::cli::conclusion::{Ending, conclude, first_failure};
 use crate::cli::environment::host_settings;
 use crate::cli::location;
