@@ -17,6 +17,8 @@ use crate::units::{HumanDuration, Nanos};
 
 /// The polling interval for readiness.
 const READY_POLL: Duration = Duration::from_millis(10);
+/// The time that the news of an end may take.
+const END_NOTICE: Duration = Duration::from_secs(1);
 /// The time between two reports that a component is not ready.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// The time between SIGTERM and SIGKILL.
@@ -99,9 +101,14 @@ impl<I: Instance> Starting<I> {
     }
 
     async fn running_or_stopped(
-        self,
+        mut self,
         report: Result<(SelfReport, Duration), LaunchError>,
     ) -> Result<Running<I>, LaunchError> {
+        let report = match report {
+            // A component that ended answers nothing more: its end is the cause, whatever was asked.
+            Err(error) => Err(self.end().await.unwrap_or(error)),
+            report => report,
+        };
         let Self { name, instance, address, inside, watch, .. } = self;
         match report {
             Ok((report, ready)) => {
@@ -169,13 +176,8 @@ impl<I: Instance> Starting<I> {
         let limit = component.limits.ready;
         let mut next_report = REPORT_EVERY;
         loop {
-            if let Some(status) = self.instance.ended() {
-                return Err(LaunchError::Ended {
-                    part: self.part,
-                    name: self.name.clone(),
-                    status,
-                    log_tail: self.instance.log_tail(),
-                });
+            if let Some(ended) = self.ended() {
+                return Err(ended);
             }
             let Err(last) = ask().await else { return Ok(self.watch.elapsed()) };
             let waited = self.watch.elapsed();
@@ -187,6 +189,29 @@ impl<I: Instance> Starting<I> {
                 let (part, name) = (self.part, self.name.clone());
                 let last = format!("{last}; {}", self.listening().await);
                 request.waiting.send_replace(Some(Waiting { part, name, waited, limit, last }));
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+    }
+
+    /// The error of a component that ended by itself, if it has.
+    fn ended(&mut self) -> Option<LaunchError> {
+        let status = self.instance.ended()?;
+        Some(LaunchError::Ended {
+            part: self.part,
+            name: self.name.clone(),
+            status,
+            log_tail: self.instance.log_tail(),
+        })
+    }
+
+    /// As [`Self::ended`], with some time for the news of an end to arrive.
+    async fn end(&mut self) -> Option<LaunchError> {
+        let deadline = self.watch.elapsed() + END_NOTICE;
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || self.watch.elapsed() >= deadline {
+                return ended;
             }
             tokio::time::sleep(READY_POLL).await;
         }

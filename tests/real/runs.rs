@@ -127,6 +127,14 @@ impl LongRun {
     }
 }
 
+impl Drop for LongRun {
+    /// A test that fails leaves no run behind that would be in the way of the next one.
+    fn drop(&mut self) {
+        let _ = self.runner.kill();
+        let _ = self.runner.wait();
+    }
+}
+
 fn kill(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
@@ -161,14 +169,16 @@ fn a_store_that_dies_makes_a_failed_trial_and_the_run_continues() {
     let _turn = take_turn();
     let mut run = LongRun::start();
     kill(run.process_with("redis-server").expect("the store runs"), Signal::KILL);
-    // The next trial has a new store; it is interrupted to keep the test short.
-    let first = run.loader();
-    wait_until("the second trial", || run.loader().is_some_and(|pid| Some(pid) != first));
-    let content = perf_api::store::JournalContent::read(&run.journal().unwrap()).unwrap();
-    let [record] = &content.trials[..] else { panic!("{} trials", content.trials.len()) };
+    let recorded =
+        || perf_api::store::JournalContent::read(&run.journal().unwrap()).unwrap().trials;
+    wait_until("the first trial's end", || !recorded().is_empty());
+    let trials = recorded();
+    let [record] = &trials[..] else { panic!("{} trials", trials.len()) };
     let perf_api::model::Outcome::Failed(failure) = &record.outcome else { panic!("{record:?}") };
     assert_eq!(failure.stage.as_str(), "load");
     assert!(failure.reason.contains("store `redis` ended"), "{}", failure.reason);
+    // The next trial has a new store; it is interrupted to keep the test short.
+    wait_until("the second trial", || run.loader().is_some());
     run.kill(Signal::INT);
     run.runner.wait().unwrap();
 }
