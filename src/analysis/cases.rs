@@ -202,21 +202,12 @@ fn distribution(pool: &Pool) -> Vec<Nanos> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Bucket, RowFailure, Stack, Stage};
-    use crate::units::Rps;
+    use crate::model::{Bucket, RowFailure, Stage};
 
     /// A trial that achieved so much, with all its latencies in one bucket.
     fn trial(id: u64, rate: f64, ms: u64, is_valid: bool) -> (TrialRow, Histogram) {
         let value = Nanos(ms * 1_000_000);
-        let case = Case {
-            stack: Stack {
-                app: "express".parse().unwrap(),
-                store: "redis".parse().unwrap(),
-                workers: 1,
-            },
-            concurrency: 100,
-            target_rps: Rps::whole(1000),
-        };
+        let case = Case::at(1000);
         let row = TrialRow {
             is_valid,
             flags: if is_valid { vec![] } else { vec![Flag::PacerLate, Flag::HostBusy] },

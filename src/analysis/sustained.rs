@@ -119,15 +119,7 @@ mod tests {
     /// A trial of a target whose percentiles are so many milliseconds, and whether answers kept pace.
     fn trial(target: u32, keeps_pace: bool, ms: u64) -> (TrialRow, bool) {
         let figure = LatencyFigure::exact(Nanos(ms * 1_000_000));
-        let case = Case {
-            stack: Stack {
-                app: "express".parse().unwrap(),
-                store: "redis".parse().unwrap(),
-                workers: 1,
-            },
-            concurrency: 100,
-            target_rps: Rps::whole(target),
-        };
+        let case = Case::at(target);
         let latency = [Some(figure); QUANTILES.len()];
         (TrialRow { latency, ..TrialRow::of(0, case) }, keeps_pace)
     }

@@ -1,4 +1,4 @@
-//! What happens in a use case, for whoever asked for it.
+//! The events of a use case, and the trait of its caller.
 
 use futures::future::LocalBoxFuture;
 
@@ -8,24 +8,24 @@ use crate::run;
 /// Something that happened in a use case.
 #[derive(Debug)]
 pub enum Event<'app> {
-    /// A message for the person who waits.
+    /// A message to the user.
     Note(&'app str),
-    /// So many bytes of an image have been fetched.
+    /// A part of an image has been fetched.
     Fetching {
         /// The image.
         image: &'app str,
-        /// Bytes that are there.
+        /// Bytes that have been fetched.
         done_bytes: u64,
-        /// All bytes.
+        /// The size of the image, in bytes.
         total_bytes: u64,
     },
-    /// An image is not being fetched any more.
+    /// The image has been fetched, or fetching it has failed.
     Fetched,
     /// A run begins.
     RunStarted {
-        /// Its trials.
+        /// The plan: its trials.
         plan: &'app Plan,
-        /// On how many sides the plan is executed.
+        /// The number of sides on which the plan is executed.
         sides: u32,
         /// Whether the run may end before all its trials are over.
         may_end_early: bool,
@@ -43,13 +43,13 @@ pub enum Event<'app> {
 
 /// The caller of a use case: it follows the progress, and can stop the use case.
 pub trait Observer: Send {
-    /// Takes note of an event.
+    /// Handles an event.
     fn on_event(&mut self, event: &Event<'_>);
 
     /// Completes when the use case has to stop; gives the reason, such as `interrupted`.
     fn stop_requested(&self) -> LocalBoxFuture<'static, &'static str>;
 
-    /// Takes note of a message.
+    /// Handles a message.
     fn note(&mut self, text: &str) {
         self.on_event(&Event::Note(text));
     }

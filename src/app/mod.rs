@@ -1,6 +1,6 @@
-//! The use cases: what a caller asks for, and what comes of it.
+//! The application layer: the use cases of the program.
 //!
-//! One file a use case. A request is a plain struct, progress is told as events, and an outcome is plain
+//! Each use case has a file. It takes a plain request struct, reports progress as events, and returns plain
 //! data. Nothing here parses arguments, prints, reads environment variables or decides an exit code.
 //!
 //! Shared by the use cases: [`RunSettings`] and [`Observer`] come from the caller, `experiment` turns a spec

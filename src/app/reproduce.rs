@@ -172,12 +172,12 @@ fn differing(manifest: &Manifest, here: &PinnedBundle) -> Vec<Difference> {
             [] => String::new(),
             facts => format!(" ({})", facts.join(", ")),
         };
-        let told = |one: Option<PinnedComponent>| match one {
+        let label = |one: Option<PinnedComponent>| match one {
             Some(one) => one.label(),
             None => "none".to_owned(),
         };
         let what = format!("{name}{facts}");
-        differing.push(Difference { what, before: told(before), after: told(after) });
+        differing.push(Difference { what, before: label(before), after: label(after) });
     }
     differing
 }

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use super::environment::host_settings;
 use super::location::{self, location};
 use super::output::Channel;
+use super::progress::Terminal;
 use crate::app::{
     self, AppError, ComparisonSettings, LauncherChoice, Margin, NeighbourPolicy, RunSettings,
 };
@@ -40,13 +41,8 @@ pub(in crate::cli) struct RunArgs {
     /// Order of trials [default: randomised]
     #[arg(long, value_enum, value_name = "ORDER")]
     pub order: Option<OrderName>,
-    /// Hide progress
-    #[arg(long)]
-    pub no_progress: bool,
     #[command(flatten)]
-    pub neighbours: NeighbourArgs,
-    #[command(flatten)]
-    pub fake: FakeArgs,
+    pub session: SessionArgs,
     #[command(flatten)]
     pub factors: FactorArgs,
     #[command(flatten)]
@@ -67,9 +63,9 @@ impl RunArgs {
             share_cpus: self.allow_shared_cpus,
             is_strict: self.strict,
             remeasure: self.remeasure,
-            neighbours: self.neighbours.settings(),
+            neighbours: self.session.neighbours.settings(),
             host: host_settings(),
-            fake: self.fake.settings(),
+            fake: self.session.fake.settings(),
         })
     }
 }
@@ -111,6 +107,25 @@ impl From<LauncherName> for LauncherChoice {
             LauncherName::Process => Self::Process,
             LauncherName::Docker => Self::Docker,
         }
+    }
+}
+
+/// What each command that measures accepts.
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::cli) struct SessionArgs {
+    /// Hide progress
+    #[arg(long)]
+    pub no_progress: bool,
+    #[command(flatten)]
+    pub neighbours: NeighbourArgs,
+    #[command(flatten)]
+    pub fake: FakeArgs,
+}
+
+impl SessionArgs {
+    /// The terminal that shows the progress.
+    pub(in crate::cli) fn terminal(&self) -> Terminal {
+        Terminal::new(self.no_progress)
     }
 }
 

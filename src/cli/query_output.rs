@@ -61,7 +61,7 @@ impl Writer {
             }
             AnswerFormat::Parquet => {
                 let writer = ArrowWriter::try_new(io::stdout(), schema.clone(), None);
-                To::Parquet(Box::new(writer.map_err(|error| told(&error))?))
+                To::Parquet(Box::new(writer.map_err(|error| write_error(&error))?))
             }
         };
         Ok(Self { schema, to, is_read: true })
@@ -86,7 +86,10 @@ impl Writer {
                 let mut text = Vec::new();
                 let builder = WriterBuilder::new().with_explicit_nulls(true);
                 let mut writer = builder.build::<_, LineDelimited>(&mut text);
-                writer.write(batch).and_then(|()| writer.finish()).map_err(|error| told(&error))?;
+                writer
+                    .write(batch)
+                    .and_then(|()| writer.finish())
+                    .map_err(|error| write_error(&error))?;
                 emit(&text)?
             }
             To::Parquet(writer) => read_on(writer.write(batch))?,
@@ -102,7 +105,7 @@ impl Writer {
         match self.to {
             To::Table { batches, is_cut, .. } => {
                 let table = pretty_format_batches_with_schema(self.schema, &batches);
-                let table = table.map_err(|error| told(&error))?;
+                let table = table.map_err(|error| write_error(&error))?;
                 if is_cut {
                     note(&format!(
                         "showing the first {MAX_TABLE_ROWS} rows: `--format csv` prints all"
@@ -151,7 +154,7 @@ fn inert_batch(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 }
 
 fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, AppError> {
-    let batch = inert_batch(batch).map_err(|error| told(&error))?;
+    let batch = inert_batch(batch).map_err(|error| write_error(&error))?;
     let mut text = Vec::new();
     let mut writer = csv::WriterBuilder::new().with_header(header).build(&mut text);
     let written = writer.write(&batch);
@@ -159,9 +162,9 @@ fn csv_text(batch: &RecordBatch, header: bool) -> Result<Vec<u8>, AppError> {
     written.map_err(|error| match error {
         ArrowError::CsvError(_)
         | ArrowError::NotYetImplemented(_)
-        | ArrowError::InvalidArgumentError(_) => told(&error)
+        | ArrowError::InvalidArgumentError(_) => write_error(&error)
             .hint("CSV cannot hold a histogram: select a figure of it, or use `--format json`"),
-        error => told(&error),
+        error => write_error(&error),
     })?;
     Ok(text)
 }
@@ -176,7 +179,7 @@ fn read_on(written: Result<(), ParquetError>) -> Result<bool, AppError> {
     };
     match written {
         Err(error) if is_closed_pipe(&error) => Ok(false),
-        written => written.map(|()| true).map_err(|error| told(&error)),
+        written => written.map(|()| true).map_err(|error| write_error(&error)),
     }
 }
 
@@ -189,6 +192,6 @@ fn emit(bytes: &[u8]) -> Result<bool, AppError> {
     }
 }
 
-fn told(error: &dyn std::fmt::Display) -> AppError {
+fn write_error(error: &dyn std::fmt::Display) -> AppError {
     AppError::new(format!("cannot write the answer: {error}"))
 }

@@ -73,7 +73,7 @@ impl Limits {
     }
 }
 
-/// How a store is told from another that speaks the same protocol: by the fields of its INFO.
+/// The fields of INFO that distinguish a store from another one with the same protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreIdentity {
@@ -244,8 +244,8 @@ mod tests {
             (&venv, &none, vec!["installed", "installed .venv"]),
             (&older, &other_program, vec!["program"]),
         ] {
-            let told: Vec<&str> = differing_facts(one, other).into_iter().collect();
-            assert_eq!(told, differing);
+            let facts: Vec<&str> = differing_facts(one, other).into_iter().collect();
+            assert_eq!(facts, differing);
         }
     }
 }

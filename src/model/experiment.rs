@@ -135,6 +135,16 @@ pub struct Case {
     pub target_rps: Rps,
 }
 
+impl Case {
+    /// One worker of Express on Redis over 100 connections, for tests.
+    #[cfg(test)]
+    pub(crate) fn at(target_rps: u32) -> Self {
+        let [app, store] = ["express", "redis"].map(|name| ComponentName(name.to_owned()));
+        let stack = Stack { app, store, workers: 1 };
+        Self { stack, concurrency: 100, target_rps: Rps::whole(target_rps) }
+    }
+}
+
 /// `express on redis, 2 workers, 100 connections, 1000 requests/s`.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

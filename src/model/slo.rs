@@ -69,7 +69,7 @@ fn limit(text: &str) -> Result<Limit, String> {
     }
     if figure == "errors" {
         let share = below.strip_suffix('%').and_then(|share| share.trim().parse::<f64>().ok());
-        // Less than one in a million is not told apart from none.
+        // A share is kept in parts per million.
         let share = share.filter(|share| (0.0001..=100.0).contains(share));
         #[expect(
             clippy::cast_possible_truncation,
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_read_and_what_is_none_is_told() {
+    fn limits_are_parsed_and_wrong_ones_are_refused() {
         let slo: Slo = "p99<50ms, p99.9 < 1s,errors<0.1%".parse().unwrap();
         let latency = |figure, below| Limit::Latency { figure, below: Nanos(below) };
         let wanted = [
@@ -129,7 +129,7 @@ mod tests {
             "errors<0%",
             "p99<1s,errors<=0.1%",
         ];
-        let told = wrong.map(|text| text.parse::<Slo>().unwrap_err());
-        insta::assert_snapshot!(told.join("\n"));
+        let errors = wrong.map(|text| text.parse::<Slo>().unwrap_err());
+        insta::assert_snapshot!(errors.join("\n"));
     }
 }

@@ -132,7 +132,7 @@ impl AggregateUDFImpl for Merge {
     }
 }
 
-/// Buckets that were added up: for each lowest latency, the highest, the answered, the cut off.
+/// The sums of buckets: for each lower bound, the upper bound, the completed and the unfinished requests.
 #[derive(Debug, Default)]
 struct Merged(BTreeMap<i64, (i64, i64, i64)>);
 

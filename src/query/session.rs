@@ -150,17 +150,17 @@ impl Session {
     /// # Errors
     /// When one is no SQL, names what is not there, gives no columns, or would change something.
     pub async fn plans(&self, sql: &str) -> Result<Vec<LogicalPlan>, QueryError> {
-        let told = |error| self.told(error, QueryError::Sql);
+        let failed = |error| self.error(error, QueryError::Sql);
         let state = self.context.state();
         let may = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
         let mut plans = Vec::new();
-        for statement in statement::parse(sql).map_err(told)? {
+        for statement in statement::parse(sql).map_err(failed)? {
             let text = statement.to_string();
-            let plan = state.statement_to_plan(statement).await.map_err(told)?;
-            may.verify_plan(&plan).map_err(told)?;
+            let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+            may.verify_plan(&plan).map_err(failed)?;
             if plan.schema().fields().is_empty() {
                 return Err(QueryError::NoColumns(text));
             }
@@ -174,20 +174,20 @@ impl Session {
     /// # Errors
     /// When it cannot be begun.
     pub async fn run(&self, plan: LogicalPlan) -> Result<Rows<'_>, QueryError> {
-        let told = |error| self.told(error, QueryError::Sql);
-        let frame = self.context.execute_logical_plan(plan).await.map_err(told)?;
-        let batches = frame.execute_stream().await.map_err(told)?;
-        Ok(Rows { schema: batches.schema(), batches: batches.map_err(told).boxed() })
+        let failed = |error| self.error(error, QueryError::Sql);
+        let frame = self.context.execute_logical_plan(plan).await.map_err(failed)?;
+        let batches = frame.execute_stream().await.map_err(failed)?;
+        Ok(Rows { schema: batches.schema(), batches: batches.map_err(failed).boxed() })
     }
 
     /// All rows that a question of this program gives.
     pub(super) async fn ask(&self, query: Query) -> Result<Vec<RecordBatch>, QueryError> {
         let question = query.name;
-        let told = |error| {
-            self.told(error, |source| QueryError::Ask { question, source: Box::new(source) })
+        let failed = |error| {
+            self.error(error, |source| QueryError::Ask { question, source: Box::new(source) })
         };
-        let frame = self.context.sql(query.sql).await.map_err(told)?;
-        frame.collect().await.map_err(told)
+        let frame = self.context.sql(query.sql).await.map_err(failed)?;
+        frame.collect().await.map_err(failed)
     }
 
     /// The rows of a question of this program for which a condition holds that somebody typed.
@@ -197,23 +197,23 @@ impl Session {
         condition: &str,
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let question = query.name;
-        let told = |error| {
-            self.told(error, |source| QueryError::Ask { question, source: Box::new(source) })
+        let failed = |error| {
+            self.error(error, |source| QueryError::Ask { question, source: Box::new(source) })
         };
-        let frame = self.context.sql(query.sql).await.map_err(told)?;
+        let frame = self.context.sql(query.sql).await.map_err(failed)?;
         let condition = self.context.parse_sql_expr(condition, frame.schema());
-        let condition = condition.map_err(|error| self.told(error, QueryError::Sql))?;
-        let kept = frame.filter(condition).map_err(|error| self.told(error, QueryError::Sql))?;
+        let condition = condition.map_err(|error| self.error(error, QueryError::Sql))?;
+        let kept = frame.filter(condition).map_err(|error| self.error(error, QueryError::Sql))?;
         kept.collect().await.map_err(|error| match error.find_root() {
             DataFusionError::ArrowError(cause, _) if is_computing(cause) => {
-                self.told(error, QueryError::Sql)
+                self.error(error, QueryError::Sql)
             }
-            _ => told(error),
+            _ => failed(error),
         })
     }
 
-    /// What an error means: that a dataset was refused is the news, not the query that met it.
-    fn told(
+    /// The error of a query. If a dataset was refused, that is the cause, whatever the query was.
+    fn error(
         &self,
         error: DataFusionError,
         otherwise: impl FnOnce(DataFusionError) -> QueryError,

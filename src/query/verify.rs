@@ -127,12 +127,12 @@ fn wrong_figure(
         ("app_peak_memory_bytes", row.maybe_count("seen_app_memory")?),
         ("store_peak_memory_bytes", row.maybe_count("seen_store_memory")?),
     ] {
-        let told = row.maybe_count(column)?;
-        if told != expected {
+        let recorded = row.maybe_count(column)?;
+        if recorded != expected {
             let text = |count: Option<u64>| count.map_or("none".to_owned(), |n| n.to_string());
             return Ok(Some(format!(
                 "`{column}` is {}, and should be {}",
-                text(told),
+                text(recorded),
                 text(expected)
             )));
         }
@@ -188,12 +188,12 @@ fn wrong_latency(
         if !is_known(&column) {
             continue;
         }
-        let told = match row.has(&is_bound)? {
+        let recorded = match row.has(&is_bound)? {
             true => Some((row.maybe_count(&column)?, row.truth(&is_bound)?)),
             false => None,
         };
         let expected = figures.get(name).map(|figure| (Some(figure.value.0), figure.is_bound));
-        if told != expected {
+        if recorded != expected {
             return Ok(Some(format!("`{column}` does not follow from `latency`")));
         }
         if is_known(&high) {

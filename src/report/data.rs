@@ -443,16 +443,16 @@ mod tests {
 
     #[test]
     fn columns_are_bytes_with_their_type() {
-        let told = |column: &Packed| serde_json::to_string(column).unwrap();
-        assert_eq!(told(&Packed::counts([1, 2].into_iter())), "\"u8:AQI=\"");
-        assert_eq!(told(&Packed::counts([256].into_iter())), "\"u16:AAE=\"");
-        assert!(told(&Packed::counts([1 << 40].into_iter())).starts_with("\"f64:"));
+        let json = |column: &Packed| serde_json::to_string(column).unwrap();
+        assert_eq!(json(&Packed::counts([1, 2].into_iter())), "\"u8:AQI=\"");
+        assert_eq!(json(&Packed::counts([256].into_iter())), "\"u16:AAE=\"");
+        assert!(json(&Packed::counts([1 << 40].into_iter())).starts_with("\"f64:"));
         let rates = |rates: [&str; 2]| {
-            told(&Packed::rates(rates.map(|rate| rate.parse::<Rps>().unwrap()).into_iter()))
+            json(&Packed::rates(rates.map(|rate| rate.parse::<Rps>().unwrap()).into_iter()))
         };
         assert_eq!(rates(["1", "2"]), "\"u8:AQI=\"");
         assert_eq!(rates(["0.5", "2"]), "\"f64:AAAAAAAA4D8AAAAAAAAAQA==\"");
-        assert_eq!(told(&Packed::numbers([Some(1.0)].into_iter())), "\"f32:AACAPw==\"");
+        assert_eq!(json(&Packed::numbers([Some(1.0)].into_iter())), "\"f32:AACAPw==\"");
     }
 
     #[test]

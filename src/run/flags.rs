@@ -155,10 +155,10 @@ mod tests {
     use crate::clock::UnixMillis;
     use crate::id::TrialId;
     use crate::model::{
-        Bucket, Case, Counts, Histogram, LoaderHealth, Placement, ResourceSample, Stack,
-        TimelineLatency, TimelineSecond, Trial,
+        Bucket, Case, Counts, Histogram, LoaderHealth, Placement, ResourceSample, TimelineLatency,
+        TimelineSecond, Trial,
     };
-    use crate::units::{Nanos, Rps};
+    use crate::units::Nanos;
 
     const DURATION: Duration = Duration::from_secs(10);
     const MILLISECOND: u64 = 1_000_000;
@@ -194,8 +194,6 @@ mod tests {
     }
 
     fn record(measurement: Measurement, ceiling_rps: u32) -> TrialRecord {
-        let stack =
-            Stack { app: "express".parse().unwrap(), store: "redis".parse().unwrap(), workers: 1 };
         let cpus = |cpus: &str| cpus.parse().unwrap();
         let p99 = LatencyFigure::exact(Nanos(10 * MILLISECOND));
         TrialRecord {
@@ -203,7 +201,7 @@ mod tests {
                 id: TrialId(0),
                 position: 0,
                 block: 0,
-                case: Case { stack, concurrency: 10, target_rps: Rps::whole(100) },
+                case: Case { concurrency: 10, ..Case::at(100) },
             },
             started: UnixMillis(0),
             placement: Placement {

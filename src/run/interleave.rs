@@ -11,7 +11,7 @@ use crate::id::{DatasetId, RunId};
 use crate::model::{Sample, stack_runs};
 use crate::store::{Entry, Store};
 
-/// What is known of both sides after a block.
+/// The samples of both sides after a block.
 #[derive(Debug)]
 pub struct Interim {
     /// How many blocks both sides have.
@@ -20,8 +20,8 @@ pub struct Interim {
     pub samples: [Vec<Sample>; 2],
 }
 
-/// Runs two plans of the same shape by turns: for each stack of each block a seeded coin says which side
-/// is first. After each block `is_enough` is asked whether to end.
+/// Runs two plans of the same shape interleaved: for each stack of each block, a seeded coin decides which
+/// side runs first. The run ends after the block for which `is_enough` returns true.
 ///
 /// The journals are kept: [`end_interleaved`] turns them into datasets, after an interruption as well.
 ///
@@ -36,7 +36,7 @@ pub async fn interleave<'run>(
     let plans = [before.plan, after.plan];
     let [on_before, on_after] = on_events;
     let mut before = Runner::open(before, on_before)?;
-    // The side before begins first: that is how a dataset is recognised as one side or the other.
+    // The side "before" starts first: the order of the start times identifies the sides.
     after.clock.advance(BETWEEN_SIDES);
     tokio::time::sleep(BETWEEN_SIDES).await;
     let mut after = Runner::open(after, on_after)?;
@@ -63,15 +63,15 @@ pub async fn interleave<'run>(
     Ok(())
 }
 
-/// What a time stamp in milliseconds can tell apart.
+/// The resolution of a start time.
 const BETWEEN_SIDES: Duration = Duration::from_millis(1);
 
 /// The stream of random numbers for coins: blocks have those from 0 on.
 const COIN: u64 = u64::MAX;
 
 /// Turns the journals of interleaved runs into datasets of the blocks that all of them have whole, in their
-/// order. (One alone is what a crash leaves when the other was sealed, or never began.) Empty when there is
-/// no such block: nothing can be told, and the journals are removed.
+/// order. (One alone is what a crash leaves when the other was sealed, or never began.) Empty if there is
+/// no such block: then there is no result, and the journals are removed.
 ///
 /// # Errors
 /// When a journal cannot be read, or a dataset not be written.

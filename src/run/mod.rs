@@ -1,7 +1,7 @@
 //! The one orchestrator: launch, warm up, load, record, stop, seal.
 //!
 //! A run goes through its plan stack by stack. What fails becomes a record like what succeeds, and
-//! each record is on the disk before the next trial begins. Progress is told as [`Event`]s; nothing
+//! each record is on the disk before the next trial begins. Progress is reported as [`Event`]s; nothing
 //! here prints.
 
 mod ceiling;

@@ -64,8 +64,8 @@ impl Guard {
         if headers.contains_key(ORIGIN) && !value(ORIGIN).is_some_and(is_own_origin) {
             return Some("this server does not answer pages of another origin".to_owned());
         }
-        // Browsers tell where a request comes from, and pages cannot change that. A link from elsewhere
-        // is fine, since whoever follows it leaves the page that has it.
+        // Browsers send the origin of a request, and pages cannot change it. A link from another site is
+        // allowed, since following it leaves the page of that site.
         let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         let is_own_site = matches!(site, None | Some(b"same-origin" | b"none"));
         let mode = headers.get("sec-fetch-mode").map(HeaderValue::as_bytes);

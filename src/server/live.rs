@@ -416,9 +416,9 @@ mod tests {
 
     #[test]
     fn a_time_to_come_is_told_as_exactly_as_it_is_known() {
-        let told = |seconds| as_text(Duration::from_secs(seconds));
-        assert_eq!((told(0), told(42)), ("about 1s".to_owned(), "about 42s".to_owned()));
-        assert_eq!(told(754), "about 12m 30s");
-        assert_eq!(told(12_345), "about 3h 25m");
+        let text = |seconds| as_text(Duration::from_secs(seconds));
+        assert_eq!((text(0), text(42)), ("about 1s".to_owned(), "about 42s".to_owned()));
+        assert_eq!(text(754), "about 12m 30s");
+        assert_eq!(text(12_345), "about 3h 25m");
     }
 }

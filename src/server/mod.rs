@@ -28,7 +28,7 @@ use crate::id::DatasetId;
 use crate::report::{Message, ServedPage, message_page};
 use crate::store::{Store, StoreError};
 
-/// How long answers may take to end once the server was told to.
+/// The time limit for open answers when the server shuts down.
 const GRACE: Duration = Duration::from_secs(1);
 /// Nobody types a longer query.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -80,11 +80,11 @@ pub async fn serve_until(
 ) -> Result<(), AppError> {
     let shared = Arc::new(shared);
     let mut ending = shared.ending.clone();
-    let told = Arc::clone(&shared);
+    let stopped = Arc::clone(&shared);
     tokio::spawn(async move {
         ended.await;
         // Somebody holds the receiver, since `shared` does.
-        let _ = told.end.send(true);
+        let _ = stopped.end.send(true);
     });
     let mut ending_too = ending.clone();
     let end = async move {

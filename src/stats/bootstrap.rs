@@ -19,8 +19,8 @@ struct Draw {
 }
 
 /// The percentile interval of a statistic of `n` samples at a level such as 0.95 (source: Efron and
-/// Tibshirani 1993, *An Introduction to the Bootstrap*, ch. 13). `statistic` is told how often each
-/// sample is drawn. Up to seven samples nothing is random: all draws are looked at (source: Fisher and
+/// Tibshirani 1993, *An Introduction to the Bootstrap*, ch. 13). `statistic` gets the number of
+/// times that each sample is drawn. Up to seven samples nothing is random: all draws are looked at (source: Fisher and
 /// Hall 1991, *Bootstrap algorithms for small samples*). Too narrow for few samples: of five its 95 %
 /// cover about 84 %. `None` for fewer than two.
 #[must_use]

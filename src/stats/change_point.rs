@@ -126,8 +126,8 @@ struct Left<'a> {
 impl Left<'_> {
     /// The greatest scaled energy distance to what is right of it, over all places where the right
     /// side may end: a change that a later one undoes is seen, too. `values` are those to its right,
-    /// and `to_left` the sums of their distances to it, which lack those to its last value. Of one
-    /// value there is no mean distance: what is told then means nothing.
+    /// and `to_left` the sums of their distances to it, which lack those to its last value. One
+    /// value has no mean distance: the result is then meaningless.
     #[expect(clippy::cast_precision_loss, reason = "a series has far fewer than 2^52 values")]
     fn greatest_distance(&self, values: &[f64], to_left: &mut [f64]) -> f64 {
         let left = self.place as f64;
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_changes_no_more_often_than_told() {
+    fn noise_raises_false_alarms_at_the_stated_rate() {
         const SERIES: u16 = 400;
         for significance in [0.05, 0.2] {
             let changes = |&seed: &u64| {

@@ -30,8 +30,8 @@ mod tests {
     fn quantiles_are_those_of_the_tables() {
         // Five against five: t with 8 degrees of freedom has the quantiles 2.306 and 0.889.
         let expected = ((2.306 + 0.889) * 0.5 * (2.0_f64 / 5.0).sqrt()).exp();
-        let told = smallest_ratio(0.5, 5).unwrap();
-        assert!((told / expected - 1.0).abs() < 1e-3, "{told} {expected}");
+        let ratio = smallest_ratio(0.5, 5).unwrap();
+        assert!((ratio / expected - 1.0).abs() < 1e-3, "{ratio} {expected}");
         assert_eq!(smallest_ratio(0.5, 1), None);
     }
 

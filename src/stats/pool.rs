@@ -214,7 +214,7 @@ mod tests {
     }
 
     /// The interval of the median: only what is known of either end counts.
-    fn told(pool: &Pool) -> Option<String> {
+    fn figures(pool: &Pool) -> Option<String> {
         let (low, high) = pool.interval(0.5, 0.95)?;
         let open = || format!("> {}", high.value);
         Some(format!(
@@ -228,19 +228,19 @@ mod tests {
     fn the_interval_holds_what_repetitions_differ_by() {
         let three = [1, 2, 3].map(|ms| histogram(&[(ms, 100, 0)]));
         let pool = Pool::new(&three.iter().collect::<Vec<_>>());
-        let text = told(&pool);
+        let text = figures(&pool);
         assert_eq!(pool.quantile(0.5).map(|q| q.to_string()), Some("2.00 ms".to_owned()));
         assert_eq!(text, Some("1.00 ms to 3.00 ms".to_owned()));
         // One with a censored tail leaves the upper end open.
         let two = [histogram(&[(1, 100, 0)]), histogram(&[(1, 10, 0), (5, 0, 90)])];
         let pool = Pool::new(&two.iter().collect::<Vec<_>>());
-        let text = told(&pool);
+        let text = figures(&pool);
         assert_eq!(text, Some("1.00 ms to > 5.00 ms".to_owned()));
         assert!(Pool::new(&[]).quantile(0.5).is_none());
         // A bound may be the lowest of all.
         let two = [histogram(&[(1, 10, 0), (2, 0, 90)]), histogram(&[(4, 100, 0)])];
         let pool = Pool::new(&two.iter().collect::<Vec<_>>());
-        let text = told(&pool);
+        let text = figures(&pool);
         assert_eq!(text, Some("2.00 ms to > 2.00 ms".to_owned()));
     }
 

@@ -112,12 +112,12 @@ fn same_columns(found: &Schema, expected: &Arc<Schema>) -> Result<(), String> {
         let Some(found) = found.fields().get(index) else {
             return Err(format!("it has no column `{}`", expected.name()));
         };
-        let told = |field: &Field| {
+        let text = |field: &Field| {
             let null = if field.is_nullable() { ", may be missing" } else { "" };
             format!("`{}` of type {}{null}", field.name(), field.data_type())
         };
-        if told(found) != told(expected) {
-            let (found, expected) = (told(found), told(expected));
+        if text(found) != text(expected) {
+            let (found, expected) = (text(found), text(expected));
             return Err(format!("it has a column {found} where {expected} belongs"));
         }
     }

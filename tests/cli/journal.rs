@@ -1,12 +1,13 @@
 //! Computed runs that end before their journal is sealed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use perf_api::clock::{Clock, UnixMillis};
 use perf_api::id::RunId;
-use perf_api::launch::FakeLauncher;
-use perf_api::load::FakeLoad;
-use perf_api::model::{Bundle, ComponentKind, Experiment};
+use perf_api::launch::{FakeLauncher, Launcher};
+use perf_api::load::{FakeLoad, LoadDriver};
+use perf_api::model::{Bundle, ComponentKind, Experiment, Fingerprint, Order, Plan};
 use perf_api::plan::{KnownComponents, Overrides, check, embedded, plan};
 use perf_api::run::{Beginning, Placements, RunRequest, record};
 use perf_api::store::{Location, Store};
@@ -29,13 +30,79 @@ pub fn built_in(env: &TestEnv, spec: &str, overrides: &Overrides) -> (Bundle, Ex
     (bundle, experiment)
 }
 
-/// Records a spec that is built in, as `--fake --fixed-clock` does, and leaves the journal in
-/// `results`. Gives the journal's path.
+/// What a computed run of a built-in spec needs, as `--fake --fixed-clock` has it.
+pub struct Setup {
+    bundle: Bundle,
+    plan: Plan,
+    host: Fingerprint,
+    placements: Placements,
+    pub store: Store,
+    pub clock: Clock,
+}
+
+impl Setup {
+    pub fn new(env: &TestEnv, spec: &str, overrides: &Overrides, start: UnixMillis) -> Self {
+        let (bundle, experiment) = built_in(env, spec, overrides);
+        let plan = plan(&experiment, Order::RandomisedBlocks);
+        let (topology, host) = perf_api::host::imaginary();
+        Self {
+            bundle,
+            placements: Placements::of(&topology, &plan),
+            plan,
+            host,
+            store: Store::create(&Location::Folder(env.path("results"))).unwrap(),
+            clock: Clock::Fixed(start),
+        }
+    }
+
+    pub fn load(&self) -> FakeLoad {
+        FakeLoad::new(self.clock.clone(), self.plan.experiment.seed)
+    }
+
+    pub fn request<'run>(
+        &'run self,
+        id: RunId,
+        launcher: &'run mut dyn Launcher,
+        driver: &'run mut dyn LoadDriver,
+    ) -> RunRequest<'run> {
+        RunRequest {
+            id,
+            beginning: Beginning::New,
+            plan: &self.plan,
+            bundle: &self.bundle,
+            unavailable: vec![],
+            placements: &self.placements,
+            ceilings: BTreeMap::new(),
+            watches_host: false,
+            reservation: None,
+            is_published: false,
+            checks: vec![],
+            host: self.host.clone(),
+            launcher,
+            interleaved: None,
+            driver,
+            store: &self.store,
+            clock: &self.clock,
+        }
+    }
+}
+
+/// Waits for a run that is computed in this process.
+pub fn block_on<T>(run: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run)
+}
+
+/// The id of a computed run.
+pub fn run_id(suffix: &str) -> RunId {
+    RunId(format!("20260101-000000-0{suffix}"))
+}
+
+/// Records a built-in spec and leaves the journal in `results`. Returns the journal's path.
 pub fn unsealed(env: &TestEnv, spec: &str, overrides: &Overrides) -> PathBuf {
     unsealed_at(env, spec, overrides, START, 1.0)
 }
 
-/// The same at another time, of answers that take so many times as long.
+/// As [`unsealed`], at another time, with answers that take `slowdown` times as long.
 pub fn unsealed_at(
     env: &TestEnv,
     spec: &str,
@@ -43,33 +110,10 @@ pub fn unsealed_at(
     start: UnixMillis,
     slowdown: f64,
 ) -> PathBuf {
-    let (bundle, experiment) = built_in(env, spec, overrides);
-    let store = Store::create(&Location::Folder(env.path("results"))).unwrap();
-    let clock = Clock::Fixed(start);
-    let (topology, host) = perf_api::host::imaginary();
-    let plan = plan(&experiment, perf_api::model::Order::RandomisedBlocks);
-    let placements = Placements::of(&topology, &plan);
-    let id = RunId("20260101-000000-0".to_owned());
-    let request = RunRequest {
-        id: id.clone(),
-        beginning: Beginning::New,
-        plan: &plan,
-        bundle: &bundle,
-        unavailable: vec![],
-        placements: &placements,
-        ceilings: std::collections::BTreeMap::new(),
-        watches_host: false,
-        reservation: None,
-        is_published: false,
-        checks: vec![],
-        host,
-        launcher: &mut FakeLauncher::new(clock.clone()),
-        interleaved: None,
-        driver: &mut FakeLoad::new(clock.clone(), experiment.seed).slowed(slowdown),
-        store: &store,
-        clock: &clock,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(record(request, &mut |_| {})).unwrap();
-    store.run_dir(&id).join("journal.jsonl")
+    let setup = Setup::new(env, spec, overrides, start);
+    let (mut launcher, mut load) =
+        (FakeLauncher::new(setup.clock.clone()), setup.load().slowed(slowdown));
+    let request = setup.request(run_id(""), &mut launcher, &mut load);
+    block_on(record(request, &mut |_| {})).unwrap();
+    setup.store.run_dir(&run_id("")).join("journal.jsonl")
 }

@@ -8,7 +8,6 @@ use crate::cli::args::{ComparisonArgs, RunArgs};
 use crate::cli::comparison_formats::show_comparison;
 use crate::cli::conclusion::{conclude_side, first_failure};
 use crate::cli::output::note;
-use crate::cli::progress::Terminal;
 use crate::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +51,7 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
         settings: run.settings()?,
     };
     let AbOutcome { store, sides, interrupted, comparison } =
-        ab(&request, &mut Terminal::new(run.no_progress)).await?;
+        ab(&request, &mut run.session.terminal()).await?;
     if let Some(reason) = interrupted {
         note(&format!("{reason}: complete blocks are kept and compared"));
     }

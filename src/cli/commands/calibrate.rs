@@ -6,11 +6,10 @@ use crate::app::{AppError, CALIBRATED_REPETITIONS, Calibrated, calibrate};
 use crate::cli::args::RunArgs;
 use crate::cli::conclusion::{Ending, conclude};
 use crate::cli::output::{print, table};
-use crate::cli::progress::Terminal;
 use crate::compare::MIN_SESSIONS;
 
 pub(in crate::cli) async fn execute(args: &RunArgs) -> Result<ExitCode, AppError> {
-    let calibrated = calibrate(&args.settings()?, &mut Terminal::new(args.no_progress)).await;
+    let calibrated = calibrate(&args.settings()?, &mut args.session.terminal()).await;
     let calibrated =
         calibrated.map_err(|error| args.places.with_resume_hint(error, args.strict))?;
     let code = conclude(&calibrated.measured, Ending::of(args))?;

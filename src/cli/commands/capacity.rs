@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use crate::app::{AppError, CapacityRequest, capacity};
 use crate::cli::args::RunArgs;
 use crate::cli::conclusion::{Ending, conclude};
-use crate::cli::progress::Terminal;
 use crate::model::Slo;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +19,7 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let run = &args.run;
     let request = CapacityRequest { slos: args.slo.clone(), settings: run.settings()? };
-    let measured = capacity(&request, &mut Terminal::new(run.no_progress)).await;
+    let measured = capacity(&request, &mut run.session.terminal()).await;
     let measured = measured.map_err(|error| run.places.with_resume_hint(error, run.strict))?;
     conclude(&measured, Ending::of(run))
 }

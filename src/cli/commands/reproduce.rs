@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app::{AppError, ReproduceRequest, Reproduced, reproduce};
-use crate::cli::args::{ComparisonArgs, FakeArgs, NeighbourArgs, PlaceArgs};
+use crate::cli::args::{ComparisonArgs, PlaceArgs, SessionArgs};
 use crate::cli::comparison_formats::show_comparison;
 use crate::cli::conclusion::{Ending, conclude, first_failure};
 use crate::cli::environment::host_settings;
 use crate::cli::location;
-use crate::cli::progress::Terminal;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -19,13 +18,8 @@ pub(in crate::cli) struct Args {
     /// Let loader, app and store share CPUs; implied where the dataset's did
     #[arg(long, alias = "fit")]
     pub allow_shared_cpus: bool,
-    /// Hide progress
-    #[arg(long)]
-    pub no_progress: bool,
     #[command(flatten)]
-    pub neighbours: NeighbourArgs,
-    #[command(flatten)]
-    pub fake: FakeArgs,
+    pub session: SessionArgs,
     #[command(flatten)]
     pub comparison: ComparisonArgs,
     /// File to write [default: comparison.html with the datasets]
@@ -43,11 +37,11 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
         bundle: args.places.bundle.clone(),
         share_cpus: args.allow_shared_cpus,
         comparison: args.comparison.settings(),
-        neighbours: args.neighbours.settings(),
+        neighbours: args.session.neighbours.settings(),
         host: host_settings(),
-        fake: args.fake.settings(),
+        fake: args.session.fake.settings(),
     };
-    let reproduced = reproduce(&store, &request, &mut Terminal::new(args.no_progress)).await;
+    let reproduced = reproduce(&store, &request, &mut args.session.terminal()).await;
     let Reproduced { measured, comparison } =
         reproduced.map_err(|error| args.places.with_resume_hint(error, false))?;
     let channel = args.comparison.channel();

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use crate::app::{AppError, ResumeOutcome, ResumeRequest, SideTrials, resume};
-use crate::cli::args::{FakeArgs, NeighbourArgs, PlaceArgs};
+use crate::cli::args::{PlaceArgs, SessionArgs};
 use crate::cli::conclusion::{Ending, conclude, conclude_side, first_failure};
 use crate::cli::environment::host_settings;
 use crate::cli::location::location;
 use crate::cli::output::{Channel, note, print};
-use crate::cli::progress::Terminal;
 use crate::id::DatasetId;
 
 #[derive(Debug, clap::Args)]
@@ -22,13 +21,8 @@ pub(in crate::cli) struct Args {
     /// Count trials that are not ranked as failed
     #[arg(long)]
     pub strict: bool,
-    /// Hide progress
-    #[arg(long)]
-    pub no_progress: bool,
     #[command(flatten)]
-    pub neighbours: NeighbourArgs,
-    #[command(flatten)]
-    pub fake: FakeArgs,
+    pub session: SessionArgs,
     #[command(flatten)]
     pub places: PlaceArgs,
 }
@@ -39,11 +33,11 @@ pub(in crate::cli) async fn execute(args: &Args) -> Result<ExitCode, AppError> {
         bundle: args.places.bundle.clone(),
         results: location(&args.places.results)?,
         force: args.force,
-        neighbours: args.neighbours.settings(),
+        neighbours: args.session.neighbours.settings(),
         host: host_settings(),
-        fake: args.fake.settings(),
+        fake: args.session.fake.settings(),
     };
-    let outcome = resume(&request, &mut Terminal::new(args.no_progress)).await;
+    let outcome = resume(&request, &mut args.session.terminal()).await;
     let outcome = outcome.map_err(|error| args.places.with_resume_hint(error, args.strict))?;
     let (is_strict, results) = (args.strict, &*args.places.results);
     match outcome {

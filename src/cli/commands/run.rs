@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use crate::app::{AppError, MeasureRequest, measure};
 use crate::cli::args::RunArgs;
 use crate::cli::conclusion::{Ending, conclude};
-use crate::cli::progress::Terminal;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -18,7 +17,7 @@ pub(in crate::cli) struct Args {
 /// Measures what a spec says, and shows what came of it.
 pub(in crate::cli) async fn execute(spec: &str, args: &RunArgs) -> Result<ExitCode, AppError> {
     let request = MeasureRequest { spec: spec.to_owned(), settings: args.settings()? };
-    let measured = measure(&request, &mut Terminal::new(args.no_progress)).await;
+    let measured = measure(&request, &mut args.session.terminal()).await;
     let measured = measured.map_err(|error| args.places.with_resume_hint(error, args.strict))?;
     conclude(&measured, Ending::of(args))
 }

@@ -24,8 +24,9 @@ pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
                 .iter()
                 .map(|function| json!({ "call": function.call, "doc": function.doc }))
                 .collect();
-            let told = json!({ "tables": tables, "functions": functions });
-            serde_json::to_string_pretty(&told).map_err(|error| AppError::new(error.to_string()))?
+            let listed = json!({ "tables": tables, "functions": functions });
+            serde_json::to_string_pretty(&listed)
+                .map_err(|error| AppError::new(error.to_string()))?
                 + "\n"
         }
         Format::Table => as_text(&tables),

@@ -42,7 +42,7 @@ pub(in crate::cli) fn execute(args: &Args) -> Result<ExitCode, AppError> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let (web, work) = (runtime(1)?, runtime(cpus)?);
     let served = web.block_on(async {
-        // Before anybody is told that it can be ended.
+        // Installed before the address is printed, so that a signal always ends the server.
         let (interrupted, terminated) =
             (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
         let listener = listen(args.listen).await?;

@@ -80,7 +80,7 @@ mod tests {
         let mut sorted = names.clone();
         sorted.sort();
         assert_eq!(sorted, FILE_NAMES);
-        let told: Vec<String> = tables
+        let text: Vec<String> = tables
             .iter()
             .flat_map(|table| {
                 let columns = table.columns.iter().map(|column| {
@@ -96,23 +96,23 @@ mod tests {
             })
             .collect();
         // A change of these is a change of format: raise SCHEMA_VERSION, or know why not.
-        insta::assert_snapshot!(told.join("\n"));
+        insta::assert_snapshot!(text.join("\n"));
     }
 
     #[test]
     fn every_version_keeps_its_columns() {
-        let mut told = String::new();
+        let mut text = String::new();
         for version in 1..=SCHEMA_VERSION {
             for (file, schema) in FILE_NAMES.iter().zip(arrow_schemas(version)) {
-                told += &format!("version {version}: {file}\n");
+                text += &format!("version {version}: {file}\n");
                 for field in schema.fields() {
                     let null = if field.is_nullable() { ", may be missing" } else { "" };
-                    told += &format!("  {} {}{null}\n", field.name(), field.data_type());
+                    text += &format!("  {} {}{null}\n", field.name(), field.data_type());
                 }
             }
         }
         // Only a version that no release has written may change.
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(text);
     }
 
     #[test]
