@@ -35,6 +35,8 @@ pub struct SustainedLoad {
     pub stack: Stack,
     /// The highest target that it sustains, with all those below; `None` when not even the lowest.
     pub rps: Option<Rps>,
+    /// What the repetitions of that target say.
+    pub votes: Votes,
     /// The next higher target, and what is known of it; `None` when there is none.
     pub next: Option<(Rps, Sustained)>,
 }
@@ -63,13 +65,14 @@ pub fn sustained_loads(
     own.chunk_by(|a, b| a.0.case.stack == b.0.case.stack)
         .map(|trials| {
             let stack = trials[0].0.case.stack.clone();
-            let mut load = SustainedLoad { stack, rps: None, next: None };
+            let mut load = SustainedLoad { stack, rps: None, votes: Votes::default(), next: None };
             for case in trials.chunk_by(|a, b| a.0.case == b.0.case) {
                 let target = case[0].0.case.target_rps;
                 let repetitions =
                     case.iter().filter_map(|(trial, of)| repetition(trial, of, limit));
-                match repetitions.collect::<Votes>().verdict() {
-                    Sustained::Yes => load.rps = Some(target),
+                let votes: Votes = repetitions.collect();
+                match votes.verdict() {
+                    Sustained::Yes => (load.rps, load.votes) = (Some(target), votes),
                     other => {
                         load.next = Some((target, other));
                         break;

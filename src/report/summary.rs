@@ -149,11 +149,15 @@ pub(super) fn sustained_rows(report: &Report, question: Question) -> Vec<Sustain
 }
 
 /// `5,000`; `≥ 5,000` if no higher rate was offered or its result is not known, `< 1,000` if the lowest
-/// rate was missed, `?` if nothing is known.
+/// rate was missed, `?` if nothing is known. `5,000 (3/5)` if only three of five repetitions sustained it.
 fn cell(load: &SustainedLoad) -> String {
+    let share = match load.votes {
+        votes if votes.yes == votes.total() => String::new(),
+        votes => format!(" ({}/{})", votes.yes, votes.total()),
+    };
     match (load.rps, load.next) {
-        (Some(rps), Some((_, Sustained::No))) => grouped(&rps),
-        (Some(rps), _) => format!("≥ {}", grouped(&rps)),
+        (Some(rps), Some((_, Sustained::No))) => grouped(&rps) + &share,
+        (Some(rps), _) => format!("≥ {}{share}", grouped(&rps)),
         (None, Some((target, Sustained::No))) => format!("< {}", grouped(&target)),
         (None, _) => "?".to_owned(),
     }
@@ -184,12 +188,12 @@ fn best<'a>(loads: &[&'a SustainedLoad]) -> Vec<&'a SustainedLoad> {
 }
 
 /// `Express on Redis kept pace up to 5,000 requests/s with 2 workers; …`, or under a limit
-/// `Assuming a limit of p95 ≤ 20 ms: Express on Redis sustains 2,000 requests/s with 2 workers; …`.
+/// `Assuming a limit of p95 < 20 ms: Express on Redis sustains 2,000 requests/s with 2 workers; …`.
 fn sentence(manifest: &Manifest, loads: &[SustainedLoad], question: Question) -> String {
     let assumption = question.limit.map_or_else(String::new, |limit| {
         // No line ends between a number and its unit.
         let longest = limit_text(limit.longest).replace(' ', "\u{a0}");
-        format!("Assuming a limit of {} ≤ {longest}: ", limit.name().replace('_', "."))
+        format!("Assuming a limit of {} < {longest}: ", limit.name().replace('_', "."))
     });
     let all: Vec<&SustainedLoad> = loads.iter().collect();
     let winners = best(&all);
@@ -214,6 +218,9 @@ fn sentence(manifest: &Manifest, loads: &[SustainedLoad], question: Question) ->
     );
     if winners.iter().all(|one| one.next.is_none()) {
         text.push_str(", the highest rate offered");
+    }
+    if winners.iter().any(|one| one.votes.yes < one.votes.total()) {
+        text.push_str(", though not in every repetition");
     }
     for app in &manifest.experiment.apps {
         let own: Vec<&SustainedLoad> =
@@ -327,6 +334,8 @@ fn search_result(manifest: &Manifest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Case;
+    use crate::stats::Votes;
 
     #[test]
     fn numbers_are_grouped_and_limits_have_their_unit() {
@@ -372,13 +381,32 @@ mod tests {
                     _ => (Some(rate), Some((double(rate), Sustained::No))),
                 };
                 let [app, store] = [app, store].map(|name| name.parse().unwrap());
-                SustainedLoad { stack: Stack { app, store, workers }, rps, next }
+                SustainedLoad {
+                    stack: Stack { app, store, workers },
+                    rps,
+                    votes: Votes::default(),
+                    next,
+                }
             })
             .collect();
         let limit = LatencyLimit { percentile: P95, longest: DEFAULT_LIMIT };
         let texts = [None, Some(limit)]
             .map(|limit| sentence(&manifest, &loads, Question { limit, connections: 100 }));
         texts.join("\n  ").replace('\u{a0}', " ")
+    }
+
+    #[test]
+    fn repetitions_that_disagree_are_counted_in_the_table() {
+        let load = |yes, no, next| SustainedLoad {
+            stack: Case::at(1000).stack,
+            rps: Some(Rps::whole(5000)),
+            votes: Votes { yes, no, unknown: 0 },
+            next,
+        };
+        let missed = Some((Rps::whole(9000), Sustained::No));
+        assert_eq!(cell(&load(5, 0, missed)), "5,000");
+        assert_eq!(cell(&load(3, 2, missed)), "5,000 (3/5)");
+        assert_eq!(cell(&load(3, 2, None)), "≥ 5,000 (3/5)");
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Sustained {
 }
 
 /// What the repetitions of a load say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Votes {
     /// How many sustained it.
     pub yes: usize,
@@ -60,6 +60,12 @@ pub struct Votes {
 }
 
 impl Votes {
+    /// The number of repetitions that count.
+    #[must_use]
+    pub fn total(self) -> usize {
+        self.yes + self.no + self.unknown
+    }
+
     /// What they say together: most of them, whatever became of those that are not known. A tie is
     /// not sustained.
     #[must_use]

@@ -17,7 +17,7 @@ const answer = () => {
 };
 const showFilters = () => {
   const few = (name, all) => (boxes(name).length && boxes(name).some((box) => !box.checked) ? [...chosen(name, all)].join(", ") || `no ${name}` : "");
-  const parts = [few("app"), few("store"), few("workers") && `${few("workers")} workers`, connectionsText(), targetText(), state.percentile, state.limitText && `≤ ${state.limitText}`];
+  const parts = [few("app"), few("store"), few("workers") && `${few("workers")} workers`, connectionsText(), targetText(), state.percentile, state.limitText && `< ${state.limitText}`];
   document.getElementById("filtered").textContent = scope(...parts);
 };
 let isReady = false;
