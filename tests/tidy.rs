@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Each module's layer; a module imports only from layers of a lower number.
 const LAYERS: [(&str, u8); 21] = [
@@ -507,4 +508,25 @@ fn tests_that_measure_have_a_cache_of_their_own() {
         checked += usize::from(can_measure && !is_this);
     }
     assert!(checked >= 9, "only {checked} files start the program");
+}
+
+/// A snapshot that no test reads any more would look as if it were checked.
+#[test]
+fn every_snapshot_belongs_to_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed =
+        Command::new("git").args(["ls-files", "*.snap"]).current_dir(root).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for path in listed.lines() {
+        let text = fs::read_to_string(root.join(path)).unwrap();
+        let source = text.lines().find_map(|line| line.strip_prefix("source: ")).unwrap();
+        let source = fs::read_to_string(root.join(source)).unwrap();
+        let name = Path::new(path).file_stem().unwrap().to_str().unwrap();
+        let name = name.rsplit("__").next().unwrap();
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+        let has_test =
+            source.contains(&format!("fn {name}")) || source.contains(&format!("\"{name}"));
+        assert!(has_test, "{path} belongs to no test");
+    }
+    assert!(listed.lines().count() > 10, "only {} snapshots", listed.lines().count());
 }

@@ -78,7 +78,9 @@ fn limit(text: &str) -> Result<Limit, String> {
         )]
         return share
             .map(|share| Limit::Errors { below_ppm: (share * 10_000.0).round() as u64 })
-            .ok_or_else(|| format!("`{}` is not such a share", below.escape_debug()));
+            .ok_or_else(|| {
+                format!("`{}` is not a share above zero with its `%`", below.escape_debug())
+            });
     }
     let named = figure.replace('.', "_");
     let known = QUANTILES.iter().map(|one| one.name).find(|name| *name == named);

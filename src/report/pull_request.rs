@@ -104,7 +104,7 @@ pub(super) fn put(text: &mut String, line: &str) {
 /// Text on one line, with neither tags nor the end of a code span.
 pub(super) fn inline(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    flat.replace('<', "‹").replace('`', "'")
+    flat.replace('<', "&lt;").replace('`', "'")
 }
 
 /// Text of a dataset, which may be anybody's, as code: nothing in it is a link, an image or a mention.
