@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Each module's layer; a module imports only from layers of a lower number.
 const LAYERS: [(&str, u8); 21] = [
@@ -41,14 +40,19 @@ const ALLOWED_SIDEWAYS: [(&str, &str); 3] =
     [("process", "clock"), ("process", "units"), ("cli", "server")];
 
 fn source_files() -> Vec<PathBuf> {
+    files("src", "rs")
+}
+
+/// The files below a folder that end so.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == ending) {
                 files.push(path);
             }
         }
@@ -514,19 +518,16 @@ fn tests_that_measure_have_a_cache_of_their_own() {
 #[test]
 fn every_snapshot_belongs_to_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let listed =
-        Command::new("git").args(["ls-files", "*.snap"]).current_dir(root).output().unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    for path in listed.lines() {
-        let text = fs::read_to_string(root.join(path)).unwrap();
+    let snapshots = [files("src", "snap"), files("tests/cli", "snap")].concat();
+    for path in &snapshots {
+        let text = fs::read_to_string(path).unwrap();
         let source = text.lines().find_map(|line| line.strip_prefix("source: ")).unwrap();
         let source = fs::read_to_string(root.join(source)).unwrap();
-        let name = Path::new(path).file_stem().unwrap().to_str().unwrap();
-        let name = name.rsplit("__").next().unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap().rsplit("__").next().unwrap();
         let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
         let has_test =
             source.contains(&format!("fn {name}")) || source.contains(&format!("\"{name}"));
-        assert!(has_test, "{path} belongs to no test");
+        assert!(has_test, "{} belongs to no test", path.display());
     }
-    assert!(listed.lines().count() > 10, "only {} snapshots", listed.lines().count());
+    assert!(snapshots.len() > 10, "only {} snapshots", snapshots.len());
 }
