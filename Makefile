@@ -47,6 +47,10 @@ test: setup ## run every test, with real servers; a busy host is fine
 unit-test: setup ## run every test without real servers
 	cargo test --release --locked --lib --bins --test cli --test deps --test stats --test tidy --test trust
 
+.PHONY: real-test
+real-test: setup ## run the tests with real servers
+	cargo test --release --locked --test real
+
 .PHONY: busy-test
 busy-test: setup ## run the tests with real servers beside a busy loop on each CPU
 	cargo test --release --locked --test real --no-run
@@ -57,8 +61,32 @@ quiet-test: setup ## check rates, latencies and verdicts; nothing else may run
 	cargo test --release --locked --test quiet -- --test-threads 1
 	python3 tests/truth/truth.py ./perf-api --ours-only --cases stall-400ms
 
-.PHONY: ci
-ci: format lint unit-test busy-test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz ## run all checks that a change has to pass
+.PHONY: ci checks
+ci: ## run all checks that a change has to pass, two at a time
+	+$(MAKE) --jobs 2 --output-sync=target LANES=1 checks
+
+checks: format lint unit-test real-test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz
+
+# What two checks would share is made once and before them. Checks of one line follow each other: those with
+# real servers, and those with a Docker daemon. So each of them runs on a busy machine, as it has to be able to.
+ifdef LANES
+lint: | format
+unit-test: | lint images
+smoke truth-smoke stats-oracle store-test flip-test fuzz docker-test: | unit-test
+real-test: | smoke
+report-test: | real-test
+browser-test crash-test: | report-test
+newer-docker-test: | docker-test
+nix-test: | newer-docker-test
+endif
+
+# Runs of two checks at a time do not wait for each other's CPUs.
+RESERVING := smoke truth-smoke report-test docker-test newer-docker-test nix-test
+RESERVATIONS := $(CARGO_TARGET_DIR)/tmp/reservations
+$(RESERVING): private export PERF_API_RESERVATIONS = $(RESERVATIONS)/$@
+$(RESERVING): | $(addprefix $(RESERVATIONS)/,$(RESERVING))
+$(RESERVATIONS)/%:
+	mkdir -p $@
 
 # The JavaScript that the report embeds.
 PLOTLY := src/report/plotly/node_modules/.installed
@@ -128,13 +156,14 @@ store-test: setup $(CARGO_TARGET_DIR)/store-venv/installed $(CARGO_TARGET_DIR)/t
 # A Docker daemon with its data in a folder, ended with the test.
 with_docker = trap 'tools/dockerd stop $(1)' EXIT; tools/dockerd start $(1); export DOCKER_HOST=unix://$(1)/docker.sock
 WITH_DOCKER := $(call with_docker,$(CARGO_TARGET_DIR)/docker)
+DOCKER_QUICK := ./perf-api quick --launcher docker --stores redis,valkey --results $(CARGO_TARGET_DIR)/docker-results
 DOCKER_TESTS := cargo test --release --locked --test docker -- --nocapture --test-threads 1
 .PHONY: docker-test
 docker-test: images ## test images, runs and faults with a separate Docker daemon
 	@tools/setup-system docker-test
 	tools/make-images $(CARGO_TARGET_DIR)/images-again
 	for image in images/*.tar; do cmp $$image $(CARGO_TARGET_DIR)/images-again/$$(basename $$image); done
-	$(WITH_DOCKER); ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS)
+	$(WITH_DOCKER); $(DOCKER_QUICK); $(DOCKER_TESTS)
 
 NEWER_DOCKER := $(CARGO_TARGET_DIR)/newer-docker
 .PHONY: newer-docker-test
@@ -142,7 +171,7 @@ newer-docker-test: images ## test runs and images with the Docker of Debian's ne
 	@tools/setup-system docker-test
 	tools/newer-docker $(NEWER_DOCKER)
 	export DOCKERD=$(NEWER_DOCKER)/dockerd; $(call with_docker,$(NEWER_DOCKER)-data); \
-	  ./perf-api quick --launcher docker --stores redis,valkey; $(DOCKER_TESTS) containers:: images:: registry::
+	  $(DOCKER_QUICK); $(DOCKER_TESTS) containers:: images:: registry::
 
 .PHONY: fault-test
 fault-test: images ## print a table of faults in containers and their outcomes
