@@ -81,7 +81,7 @@ nix-test: | newer-docker-test
 endif
 
 # Runs of two checks at a time do not wait for each other's CPUs.
-RESERVING := smoke truth-smoke report-test docker-test newer-docker-test nix-test
+RESERVING := smoke real-test truth-smoke report-test docker-test newer-docker-test nix-test crash-test
 RESERVATIONS := $(CARGO_TARGET_DIR)/tmp/reservations
 $(RESERVING): private export PERF_API_RESERVATIONS = $(RESERVATIONS)/$@
 $(RESERVING): | $(addprefix $(RESERVATIONS)/,$(RESERVING))

@@ -40,7 +40,9 @@ pub fn cache_dir() -> PathBuf {
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     // Another run on this machine must not fail the test.
-    command.env("PERF_API_RESERVATIONS", env!("CARGO_TARGET_TMPDIR"));
+    if std::env::var_os("PERF_API_RESERVATIONS").is_none() {
+        command.env("PERF_API_RESERVATIONS", env!("CARGO_TARGET_TMPDIR"));
+    }
     command.env("XDG_CACHE_HOME", cache_dir());
     command
 }

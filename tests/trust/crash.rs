@@ -41,9 +41,9 @@ impl Program {
         command.args(args).arg("--results").arg(results).current_dir(&self.dir);
         command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
         // Another run on this machine must not fail the test.
-        let reservations = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash");
-        std::fs::create_dir_all(&reservations).unwrap();
-        command.env("PERF_API_RESERVATIONS", reservations);
+        if std::env::var_os("PERF_API_RESERVATIONS").is_none() {
+            command.env("PERF_API_RESERVATIONS", env!("CARGO_TARGET_TMPDIR"));
+        }
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 }
