@@ -30,6 +30,12 @@ impl Nanos {
         Self((seconds * 1e9).round() as u64)
     }
 
+    /// Whether it is no time at all.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The span in seconds.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "53 bits hold 104 days exactly")]

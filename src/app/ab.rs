@@ -298,8 +298,10 @@ impl Sides<'_> {
     ) -> Result<([RunId; 2], Option<&'static str>), AppError> {
         let (plan, seed) = (self.plan, self.plan.experiment.seed);
         let floors = self.request.settings.host.loader_floors.as_deref();
-        let mut before = Environment::new(&self.backends[0], self.machine, seed)?;
-        let mut after = Environment::new(&self.backends[1], self.machine, seed.wrapping_add(1))?;
+        let loader = self.plan.experiment.loader;
+        let side =
+            |side: usize, seed| Environment::new(&self.backends[side], self.machine, loader, seed);
+        let (mut before, mut after) = (side(0, seed)?, side(1, seed.wrapping_add(1))?);
         let name = before.run_id();
         if let Some(reservation) = &mut reservation {
             reservation.set_run(&name);

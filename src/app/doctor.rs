@@ -5,8 +5,8 @@ use super::environment::{Floor, Floors, Machine, Setting, examine_host, forget, 
 use super::settings::HostSettings;
 use crate::clock::Clock;
 use crate::launch::connect;
-use crate::load::{LoadDriver, OhaLoad};
-use crate::model::{Check, State};
+use crate::load;
+use crate::model::{Check, Loader, State};
 
 /// What to examine.
 #[derive(Clone, Debug)]
@@ -38,7 +38,11 @@ pub async fn doctor(request: &DoctorRequest) -> Result<Vec<Check>, AppError> {
 /// What the loader was seen to drive on this host, by connections and CPUs.
 fn loader_rates(known: &Floors) -> Result<Vec<Check>, AppError> {
     let host = Machine::detect(None)?.host;
-    let known = known.of_host(&host.class(), &OhaLoad.name());
+    let drivers = Loader::ALL.map(|loader| load::driver(loader).name());
+    let known: Vec<(&String, &Floor)> = drivers
+        .iter()
+        .flat_map(|name| known.of_host(&host.class(), name).into_iter().map(move |one| (name, one)))
+        .collect();
     let check = |state, found| Check {
         name: "loader rate".to_owned(),
         state,
@@ -49,15 +53,15 @@ fn loader_rates(known: &Floors) -> Result<Vec<Check>, AppError> {
     if known.is_empty() {
         return Ok(vec![check(State::Unknown, "not known: the next run measures it".to_owned())]);
     }
-    let found = |floor: &&Floor| {
+    let found = |(driver, floor): &(&String, &Floor)| {
         let Setting { connections, loader, app, .. } = &floor.setting;
         let connections = counted_connections(*connections);
         format!(
-            "at least {} requests/s with {connections}, loader on CPUs {loader}, app on CPUs {app}",
+            "{driver}: at least {} requests/s with {connections}, loader on CPUs {loader}, app on CPUs {app}",
             floor.rps
         )
     };
-    Ok(known.iter().map(|floor| check(State::Ok, found(floor))).collect())
+    Ok(known.iter().map(|one| check(State::Ok, found(one))).collect())
 }
 
 fn counted_connections(count: u32) -> String {

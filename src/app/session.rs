@@ -48,7 +48,8 @@ pub(super) async fn execute_run(
 ) -> Result<RunSummary, AppError> {
     let Session { plan, placements, bundle, unavailable, store, backend, floors, .. } = session;
     let (mut reservation, resumed) = (session.reservation, session.resumed);
-    let mut environment = Environment::new(backend, session.machine, plan.experiment.seed)?;
+    let mut environment =
+        Environment::new(backend, session.machine, plan.experiment.loader, plan.experiment.seed)?;
     let id = resumed.as_ref().map_or_else(|| environment.run_id(), |resumed| resumed.run.clone());
     if let Some(reservation) = &mut reservation {
         reservation.set_run(&id);

@@ -218,6 +218,9 @@ pub(in crate::cli) struct FactorArgs {
     /// Repetitions of a failed trial, at the end of its block
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub retries: Option<String>,
+    /// What offers the load: `oha` or `built-in`
+    #[arg(long, value_name = "LOADER")]
+    pub loader: Option<String>,
 }
 
 impl From<&FactorArgs> for Overrides {
@@ -232,6 +235,7 @@ impl From<&FactorArgs> for Overrides {
             duration: factors.duration.clone(),
             seed: factors.seed.clone(),
             retries: factors.retries.clone(),
+            loader: factors.loader.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::{LoadDriver, LoadError, LoadRequest};
 use crate::clock::Stopwatch;
 use crate::id::TrialId;
-use crate::model::{ANSWER_STATUS, Measurement, Part, ResourceSample, VALUE_BYTES};
+use crate::model::{ANSWER_STATUS, Measurement, Part, ResourceSample, VALUE_BYTES, stored_value};
 use crate::process::{Child, ChildSpec, free_address, own_program, sample_usage};
 use crate::units::{CpuSet, Rps};
 
@@ -77,6 +77,7 @@ impl LoaderTarget {
         request: &CeilingRequest<'_>,
     ) -> Result<Measurement, LoadError> {
         let url = format!("http://{}/cached-value", self.address);
+        let body = stored_value();
         let load = LoadRequest {
             trial: TrialId(0),
             url: &url,
@@ -86,6 +87,8 @@ impl LoaderTarget {
             cpus: request.loader,
             answer_status: ANSWER_STATUS,
             answer_bytes: VALUE_BYTES as u64,
+            answer_body: Some(&body),
+            has_own_cpus: request.loader.is_disjoint(request.app),
             scratch_dir: request.scratch_dir,
         };
         let mut usage = JoinSet::new();

@@ -6,7 +6,7 @@ use crate::model::{Bucket, Histogram};
 use crate::units::Nanos;
 
 /// Significant digits of a bucket: its width is at most 0.1 % of its value.
-const SIGNIFICANT_DIGITS: u8 = 3;
+pub(super) const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// Collects latencies of completed and unfinished requests into an HDR histogram with a resolution of 1 ns and
 /// three significant digits (source: Tene, *HdrHistogram*).
@@ -38,6 +38,13 @@ impl Recorder {
     /// Records `count` answers with a service time, counted from when the request was sent.
     pub fn served(&mut self, service: Nanos, count: u64) {
         self.served.record_n(service.0, count).expect(RESIZES);
+    }
+
+    /// Adds what another recorder has.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.completed.add(&other.completed).expect(RESIZES);
+        self.censored.add(&other.censored).expect(RESIZES);
+        self.served.add(&other.served).expect(RESIZES);
     }
 
     /// The recorded histogram.
@@ -76,7 +83,7 @@ impl Recorder {
     }
 }
 
-const RESIZES: &str = "a histogram that may grow takes every 64-bit value";
+pub(super) const RESIZES: &str = "a histogram that may grow takes every 64-bit value";
 
 fn bounds(hdr: &Hdr<u64>, value: u64) -> Bucket {
     Bucket {

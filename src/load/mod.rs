@@ -3,7 +3,9 @@
 //! A [`LoadDriver`] offers requests on a schedule for a fixed window, waits a bounded time for those that are
 //! in flight at its end (the drain), and reports each as completed, failed, or unfinished.
 
+mod built_in;
 mod ceiling;
+mod child;
 mod drain;
 mod fake;
 mod histogram;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use built_in::{BuiltIn, run_built_in};
 pub use ceiling::{CEILING_WINDOW, CeilingRequest, LoaderTarget};
 pub use fake::FakeLoad;
 pub use histogram::Recorder;
@@ -23,7 +26,7 @@ pub use oha::{LoaderRequest, OhaLoad, run_loader};
 pub use target::{Behaviour, Distribution, Stall, serve};
 
 use crate::id::TrialId;
-use crate::model::Measurement;
+use crate::model::{Loader, Measurement};
 use crate::process::ProcessError;
 use crate::units::{CpuSet, Rps};
 
@@ -46,6 +49,10 @@ pub struct LoadRequest<'run> {
     pub answer_status: u16,
     /// The length that every answer must have, in bytes.
     pub answer_bytes: u64,
+    /// The body that every answer must have; `None` where only its length is known.
+    pub answer_body: Option<&'run [u8]>,
+    /// Whether no other part of the trial runs on the loader's CPUs.
+    pub has_own_cpus: bool,
     /// A folder for files that are needed only during the load.
     pub scratch_dir: &'run Path,
 }
@@ -56,11 +63,25 @@ pub trait LoadDriver: Send {
     /// The driver's name and version in datasets.
     fn name(&self) -> String;
 
+    /// Whether it compares the body of every answer with the expected one.
+    fn compares_bodies(&self) -> bool {
+        false
+    }
+
     /// Offers a load and measures it. The result has only the loader's own resource use.
     ///
     /// # Errors
     /// When the loader itself fails. A failing server is a valid measurement.
     async fn drive(&mut self, request: &LoadRequest<'_>) -> Result<Measurement, LoadError>;
+}
+
+/// The driver of a loader.
+#[must_use]
+pub fn driver(loader: Loader) -> Box<dyn LoadDriver> {
+    match loader {
+        Loader::Oha => Box::new(OhaLoad),
+        Loader::BuiltIn => Box::new(BuiltIn),
+    }
 }
 
 /// Why there is no measurement.

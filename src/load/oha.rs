@@ -13,14 +13,12 @@ use async_trait::async_trait;
 use clap::Parser;
 use rusqlite::{Connection, OpenFlags};
 use serde::Deserialize;
-use tokio::task::JoinSet;
 
+use super::child::{self, Deadline};
 use super::drain::{DRAIN_LIMIT, end_connections};
 use super::tally::{Answer, Unanswered, tally};
 use super::{LoadDriver, LoadError, LoadRequest};
-use crate::clock::Stopwatch;
-use crate::model::{Measurement, Part, ResourceSample};
-use crate::process::{Child, ChildSpec, own_program, sample_usage};
+use crate::model::Measurement;
 use crate::units::Nanos;
 
 /// Runs oha, whose version Cargo.lock pins.
@@ -54,31 +52,15 @@ impl LoadDriver for OhaLoad {
     async fn drive(&mut self, request: &LoadRequest<'_>) -> Result<Measurement, LoadError> {
         let files = Files::within(request.scratch_dir);
         files.remove();
-        let watch = Stopwatch::start();
-        let mut child = Child::spawn(&child_spec(request, &files)?)?;
-        let mut usage = JoinSet::new();
-        usage.spawn(sample_usage(child.tree(), request.duration));
         let offered = request.target_rps.offered(request.duration);
         let offered = u32::try_from(offered).unwrap_or(u32::MAX);
-        let limit = drained_after(request) + WRITING_LIMIT + WRITING * offered;
-        let Ok(status) = tokio::time::timeout(limit, child.wait()).await else {
-            return Err(LoadError::Late { waited: WRITING_LIMIT });
-        };
-        let status = status?;
-        if !status.success() {
-            let message = child.log_tail(3).join("; ");
-            return Err(LoadError::Ended { status: status.to_string(), message });
-        }
+        let slack = WRITING_LIMIT + WRITING * offered;
+        let deadline = Deadline { after: drained_after(request), slack };
+        let run = child::run(request, arguments(request, &files), deadline).await?;
         let mut answers = read_answers(&files.record)?;
         let unanswered = read_unanswered(&files)?;
         files.remove();
-        let mut measurement = tally(request, &mut answers, &unanswered);
-        let readings = usage.join_next().await.and_then(Result::ok).unwrap_or_default();
-        let loaded = Nanos::from(request.duration).0.saturating_add(measurement.drain.0);
-        let ingest = Nanos::from(watch.elapsed()).0.saturating_sub(loaded);
-        measurement.ingest = Some(Nanos(ingest));
-        measurement.resources = ResourceSample::series(Part::Loader, &readings);
-        Ok(measurement)
+        Ok(run.complete(request, tally(request, &mut answers, &unanswered)))
     }
 }
 
@@ -88,7 +70,6 @@ struct Files {
     summary: PathBuf,
     /// The number of requests in flight at the end of the drain; absent when there were none.
     unfinished: PathBuf,
-    log: PathBuf,
 }
 
 impl Files {
@@ -97,7 +78,6 @@ impl Files {
             record: dir.join("oha.sqlite"),
             summary: dir.join("oha.json"),
             unfinished: dir.join("oha.unfinished"),
-            log: dir.join("loader.log"),
         }
     }
 
@@ -109,8 +89,7 @@ impl Files {
     }
 }
 
-fn child_spec(request: &LoadRequest<'_>, files: &Files) -> Result<ChildSpec, LoadError> {
-    let program = own_program().map_err(|source| LoadError::Summary { source })?;
+fn arguments(request: &LoadRequest<'_>, files: &Files) -> Vec<OsString> {
     let drained_after = format!("{}ms", drained_after(request).as_millis());
     let mut args: Vec<OsString> = vec!["loader".into(), "--drained-after".into()];
     args.extend([drained_after.into(), "--unfinished".into(), files.unfinished.clone().into()]);
@@ -118,14 +97,7 @@ fn child_spec(request: &LoadRequest<'_>, files: &Files) -> Result<ChildSpec, Loa
     args.extend(oha_arguments(request).into_iter().map(OsString::from));
     args.extend(["--output".into(), files.summary.clone().into()]);
     args.extend(["--db-url".into(), files.record.clone().into()]);
-    Ok(ChildSpec {
-        program,
-        args,
-        env: BTreeMap::new(),
-        dir: request.scratch_dir.to_owned(),
-        cpus: request.cpus.clone(),
-        log: files.log.clone(),
-    })
+    args
 }
 
 fn oha_arguments(request: &LoadRequest<'_>) -> Vec<String> {

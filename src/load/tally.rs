@@ -153,7 +153,13 @@ fn since(earlier: Nanos, later: Nanos) -> Nanos {
 fn health(lags: &mut [Nanos], in_flight_milli: u64) -> LoaderHealth {
     lags.sort_unstable();
     let lag = |percent| nearest_rank(lags, percent).unwrap_or_default();
-    LoaderHealth { lag_p50: lag(50), lag_p99: lag(99), lag_max: lag(100), in_flight_milli }
+    LoaderHealth {
+        lag_p50: lag(50),
+        lag_p99: lag(99),
+        lag_max: lag(100),
+        in_flight_milli,
+        polled: Nanos(0),
+    }
 }
 
 /// The nearest-rank percentile of sorted values.
@@ -280,6 +286,8 @@ mod tests {
             cpus,
             answer_status: 200,
             answer_bytes: 1024,
+            answer_body: None,
+            has_own_cpus: true,
             scratch_dir: Path::new("."),
         }
     }

@@ -83,6 +83,50 @@ pub struct Experiment {
     /// Always false before version 5 of the dataset's schema.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_calibration: bool,
+    /// What offers the load. Always oha before version 7 of the dataset's schema.
+    #[serde(default, skip_serializing_if = "Loader::is_oha")]
+    pub loader: Loader,
+}
+
+/// What offers the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loader {
+    /// oha, as a library.
+    #[default]
+    Oha,
+    /// The loader of this program, which knows every request and compares every body.
+    BuiltIn,
+}
+
+impl Loader {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Oha, Self::BuiltIn];
+
+    /// Its name in specs and flags.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Oha => "oha",
+            Self::BuiltIn => "built-in",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_oha(&self) -> bool {
+        *self == Self::Oha
+    }
+}
+
+impl FromStr for Loader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|loader| loader.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(" or ");
+            format!("`{}` is not a loader: expected {names}", text.escape_debug())
+        })
+    }
 }
 
 /// The most trials that an experiment may have: more than a month of the shortest ones.

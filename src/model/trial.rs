@@ -209,8 +209,11 @@ pub struct LoaderHealth {
     pub lag_p99: Nanos,
     /// The longest.
     pub lag_max: Nanos,
-    /// Requests in flight, in thousandths: the mean of counts a hundredth of a second apart.
+    /// Requests in flight, in thousandths: the mean over time, or of counts a hundredth of a second apart.
     pub in_flight_milli: u64,
+    /// CPU time in which its threads only waited for the next planned moment, by polling the clock.
+    #[serde(default, skip_serializing_if = "Nanos::is_zero")]
+    pub polled: Nanos,
 }
 
 impl LoaderHealth {

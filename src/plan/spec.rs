@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use toml::Spanned;
 
-use crate::model::{ComponentName, Experiment, MAX_TRIALS, line_at};
+use crate::model::{ComponentName, Experiment, Loader, MAX_TRIALS, line_at};
 use crate::units::{HumanDuration, Rps};
 
 /// A spec file's name and text.
@@ -61,6 +61,8 @@ pub struct Overrides {
     pub seed: Option<String>,
     /// `--retries`
     pub retries: Option<String>,
+    /// `--loader`
+    pub loader: Option<String>,
 }
 
 /// The names that a spec may use.
@@ -172,6 +174,7 @@ pub fn check(
         seed: value(source, "--seed", &overrides.seed, &spec.seed).seed()?,
         slos: vec![],
         is_calibration: false,
+        loader: loader(source, &overrides.loader, spec.loader.as_ref())?,
         retries: match (&overrides.retries, &spec.retries) {
             (None, None) => 0,
             (Some(flag), _) => {
@@ -182,6 +185,20 @@ pub fn check(
     };
     check_size(source, &experiment)?;
     Ok(experiment)
+}
+
+/// What offers the load: the flag's, the spec's, or oha.
+fn loader(
+    source: &Source,
+    flag: &Option<String>,
+    own: Option<&Spanned<String>>,
+) -> Result<Loader, SpecError> {
+    let named = match (flag, own) {
+        (Some(flag), _) => List::from_flag("--loader", std::slice::from_ref(flag)),
+        (None, Some(own)) => List::from_spec_value(source, own),
+        (None, None) => return Ok(Loader::default()),
+    };
+    named.single(str::parse)
 }
 
 /// Worker processes of an app.
@@ -210,6 +227,7 @@ struct Spec {
     warm_up: Spanned<String>,
     seed: Spanned<NumberText>,
     retries: Option<Spanned<NumberText>>,
+    loader: Option<Spanned<String>>,
     factors: Factors,
 }
 

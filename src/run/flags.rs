@@ -87,15 +87,18 @@ impl Observed<'_> {
         };
         let is_near =
             is_late(measured, &self.record.figures) && self.record.ceiling.is_some_and(is_limit);
-        let room = self.duration.as_secs_f64() * self.record.placement.loader.len() as f64;
+        let cpus = self.record.placement.loader.len().max(1) as f64;
+        let room = self.duration.as_secs_f64() * cpus;
+        let polled = measured.loader.map_or(0.0, |loader| loader.polled.as_secs_f64());
         let used = measured.usage(Part::Loader).map_or(0.0, |usage| usage.cpu.as_secs_f64());
+        let used = used - polled;
         // Where parts share CPUs, what a CPU did says nothing of the loader.
         let busiest = measured.disturbance.and_then(|others| others.busiest_loader_cpu);
         let busiest = busiest.filter(|_| !self.record.placement.shared);
         let most = self.duration.as_secs_f64() * rules::MAX_LOADER_BUSY_SHARE;
         is_near
             || used > room * rules::MAX_LOADER_BUSY_SHARE
-            || busiest.is_some_and(|busy| busy.as_secs_f64() > most)
+            || busiest.is_some_and(|busy| busy.as_secs_f64() - polled / cpus > most)
     }
 
     /// Little 1961, *A Proof for the Queuing Formula L = λW*, over window and drain. Unfinished

@@ -7,7 +7,7 @@ use crate::host::sample_host;
 use crate::launch::RunningStack;
 use crate::load::LoadRequest;
 use crate::model::{
-    ANSWER_STATUS, Failure, Measurement, Part, Stage, Trial, VALUE_BYTES, with_causes,
+    ANSWER_STATUS, Failure, Measurement, Part, Stage, Trial, VALUE_BYTES, stored_value, with_causes,
 };
 use crate::units::Nanos;
 
@@ -22,6 +22,7 @@ impl Runner<'_, '_> {
         stage: Stage,
     ) -> Result<Measurement, Failure> {
         let url = live.url().to_owned();
+        let body = stored_value();
         let request = LoadRequest {
             trial: trial.id,
             url: &url,
@@ -31,6 +32,8 @@ impl Runner<'_, '_> {
             cpus: &context.placement.loader,
             answer_status: ANSWER_STATUS,
             answer_bytes: VALUE_BYTES as u64,
+            answer_body: Some(&body),
+            has_own_cpus: !context.placement.shared,
             scratch_dir: self.journal.dir(),
         };
         let cpus = context.placement.all();
@@ -40,7 +43,8 @@ impl Runner<'_, '_> {
         // To the deadline, and not to the end of what the loader has to write down.
         let watch = self.request.watches_host.then(|| tokio::spawn(sample_host(cpus, duration)));
         live.begin_sampling(duration);
-        if stage == Stage::Load && trial.case.target_rps.as_f64() >= MIN_RPS_TO_COMPARE {
+        let has_room = trial.case.target_rps.as_f64() >= MIN_RPS_TO_COMPARE;
+        if stage == Stage::Load && has_room && !self.request.driver.compares_bodies() {
             live.begin_comparing(duration);
         }
         let failed = |reason: String, live: &dyn RunningStack| Failure {

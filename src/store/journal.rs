@@ -401,6 +401,7 @@ mod tests {
                 retries: 0,
                 slos: vec![],
                 is_calibration: false,
+                loader: crate::model::Loader::Oha,
             },
             order: Order::RandomisedBlocks,
             bundle: PinnedBundle {

@@ -25,8 +25,8 @@ use crate::clock::{Clock, UnixMillis};
 use crate::host::{Topology, fingerprint};
 use crate::id::RunId;
 use crate::launch::{FakeLauncher, Launcher, ProcessLauncher};
-use crate::load::{FakeLoad, LoadDriver, OhaLoad};
-use crate::model::{Ceiling, Fingerprint, Plan};
+use crate::load::{self, FakeLoad, LoadDriver};
+use crate::model::{Ceiling, Fingerprint, Loader, Plan};
 use crate::run::Placements;
 use crate::units::CpuSet;
 
@@ -64,14 +64,19 @@ pub(super) struct Environment {
 const FAKE_START: UnixMillis = UnixMillis(1_767_225_600_000);
 
 impl Environment {
-    pub(super) fn new(backend: &Backend, machine: &Machine, seed: u64) -> Result<Self, AppError> {
+    pub(super) fn new(
+        backend: &Backend,
+        machine: &Machine,
+        loader: Loader,
+        seed: u64,
+    ) -> Result<Self, AppError> {
         let host = machine.host.clone();
         let launcher: Box<dyn Launcher> = match backend {
             Backend::Fake(fake) => return Ok(Self::fake(fake, host, seed)),
             Backend::Processes => Box::new(ProcessLauncher),
             Backend::Containers(engine) => Box::new(engine.launcher()?),
         };
-        let driver = Box::new(OhaLoad);
+        let driver = load::driver(loader);
         Ok(Self { clock: Clock::System, host, launcher, driver, is_fake: false })
     }
 

@@ -10,8 +10,8 @@ use crate::app::AppError;
 use crate::app::event::Observer;
 use crate::host::{CheckInput, Demand, Topology, ephemeral_ports, examine, raise_open_file_limit};
 use crate::launch::{cpus, version};
-use crate::load::{LoadDriver, OhaLoad};
-use crate::model::{Bundle, Check, Experiment, Plan};
+use crate::load;
+use crate::model::{Bundle, Check, Experiment, Loader, Plan};
 use crate::process;
 use crate::run::{Placements, demand};
 use crate::units::Rps;
@@ -116,7 +116,7 @@ pub(in crate::app) async fn examine_host(
     connections: u32,
     engine: Option<&Docker>,
 ) -> Result<Vec<Check>, AppError> {
-    let loader = OhaLoad.name();
+    let loader = load::driver(Loader::Oha).name();
     let (name, release) = loader.split_once(' ').unwrap_or((&loader, ""));
     let asked = CheckInput {
         open_files: raise_open_file_limit()?,

@@ -2,6 +2,7 @@
 
 mod ab;
 mod ask;
+mod built_in_loader;
 mod bundle;
 mod calibrate;
 mod capacity;
@@ -93,6 +94,9 @@ pub(in crate::cli) enum Command {
     /// Become the load generator
     #[command(hide = true)]
     Loader(loader::Args),
+    /// Become the built-in loader
+    #[command(hide = true)]
+    BuiltInLoader(built_in_loader::Args),
 }
 
 /// Executes a command; `help` is the whole command line with its help.
@@ -122,6 +126,7 @@ pub(super) fn execute(command: Command, help: clap::Command) -> Result<ExitCode,
         Command::Pin(args) => pin::execute(args),
         Command::Target(args) => target::execute(&args),
         Command::Loader(args) => loader::execute(args),
+        Command::BuiltInLoader(args) => built_in_loader::execute(&args),
     }
 }
 

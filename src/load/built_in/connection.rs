@@ -1,0 +1,145 @@
+//! A connection that carries one request at a time.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::answer::{Check, Failure};
+use super::assignment::Expected;
+
+/// Where requests go, and what each of them is.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Host and port.
+    authority: String,
+    request: Request<()>,
+}
+
+impl Target {
+    /// The target of a URL such as `http://127.0.0.1:8000/path`.
+    pub fn new(url: &str, is_kept_alive: bool) -> Result<Self, String> {
+        let uri: hyper::Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
+        let host = uri.host().ok_or_else(|| format!("{url} names no host"))?;
+        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut request = Request::get(path).header(hyper::header::HOST, &authority);
+        if !is_kept_alive {
+            request = request.header(hyper::header::CONNECTION, "close");
+        }
+        let request = request.body(()).map_err(|error| format!("{url}: {error}"))?;
+        Ok(Self { authority, request })
+    }
+
+    fn request(&self) -> Request<Empty<Bytes>> {
+        self.request.clone().map(|()| Empty::new())
+    }
+}
+
+/// An open connection.
+pub(super) struct Connection {
+    sender: http1::SendRequest<Empty<Bytes>>,
+    driver: Driver,
+}
+
+/// The side of a connection that reads and writes; `None` when it is over.
+struct Driver(Option<http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>>);
+
+impl Driver {
+    fn poll(&mut self, context: &mut Context<'_>) {
+        let Some(connection) = &mut self.0 else { return };
+        // An error is reported by the request that it ends.
+        if Pin::new(connection).poll(context).is_ready() {
+            self.0 = None;
+        }
+    }
+
+    /// Reads and writes until a part of an exchange is done.
+    async fn drive<F: Future>(&mut self, part: F) -> F::Output {
+        let mut part = pin!(part);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(output) = part.as_mut().poll(context) {
+                return Poll::Ready(output);
+            }
+            self.poll(context);
+            part.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+impl Connection {
+    pub async fn open(target: &Target) -> Result<Self, Failure> {
+        let refused = |error: std::io::Error| Failure::Connect(io_text(&error));
+        let stream = TcpStream::connect(&target.authority).await.map_err(refused)?;
+        stream.set_nodelay(true).map_err(refused)?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
+        Ok(Self { sender, driver: Driver(Some(connection)) })
+    }
+
+    /// Sends a request and reads its answer.
+    pub async fn exchange<'load>(
+        &mut self,
+        target: &Target,
+        expected: &'load Expected,
+    ) -> Result<Check<'load>, Failure> {
+        let Self { sender, driver } = self;
+        let response = driver.drive(sender.send_request(target.request())).await;
+        let mut response = response.map_err(|error| failure(&error))?;
+        let mut check = Check::new(expected, response.status().as_u16());
+        while let Some(frame) = driver.drive(response.body_mut().frame()).await {
+            let frame = frame.map_err(|error| failure(&error))?;
+            if let Some(bytes) = frame.data_ref()
+                && !check.add(bytes)
+            {
+                driver.0 = None;
+                break;
+            }
+        }
+        Ok(check)
+    }
+
+    /// Waits until another request can be sent. Returns whether one can.
+    pub async fn is_ready(&mut self) -> bool {
+        let Self { sender, driver } = self;
+        // First what the server did meanwhile: it may have closed the connection.
+        std::future::poll_fn(|context| {
+            driver.poll(context);
+            Poll::Ready(())
+        })
+        .await;
+        driver.drive(sender.ready()).await.is_ok() && driver.0.is_some()
+    }
+}
+
+/// A failure without the moment's details, so that failures of one kind are counted together.
+fn failure(error: &hyper::Error) -> Failure {
+    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        return Failure::Closed;
+    }
+    if let Some(io) = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()) {
+        return if io.kind() == std::io::ErrorKind::UnexpectedEof {
+            Failure::Closed
+        } else {
+            Failure::Broken(io_text(io))
+        };
+    }
+    match error.is_parse() {
+        true => Failure::Invalid(error.to_string()),
+        false => Failure::Broken(error.to_string()),
+    }
+}
+
+/// `connection refused`, without the number of the error.
+fn io_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}

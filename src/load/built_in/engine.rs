@@ -1,0 +1,302 @@
+//! The loader process: its threads, which share nothing while the load goes on.
+
+use std::io;
+use std::sync::{Barrier, OnceLock};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::assignment::Assignment;
+use super::connection::Target;
+use super::record::Record;
+use super::thread::Share;
+use crate::clock::Stopwatch;
+use crate::model::Measurement;
+
+/// Offers a load from this process.
+///
+/// # Errors
+/// When the URL is none, or the system refuses a thread or a timer.
+pub fn offer(load: &Assignment) -> io::Result<Measurement> {
+    raise_open_files();
+    let target = Target::new(&load.url, load.connections.is_kept_alive)
+        .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+    let cpus: Vec<usize> = load.cpus.iter().collect();
+    let connections = usize::try_from(load.connections.limit).unwrap_or(usize::MAX);
+    let threads = cpus.len().clamp(1, connections.max(1));
+    let shares = (0..threads).map(|thread| Share {
+        load,
+        target: target.clone(),
+        thread: thread as u64,
+        threads: threads as u64,
+        connections: connections / threads + usize::from(thread < connections % threads),
+    });
+    let (barrier, watch) = (Barrier::new(threads), OnceLock::new());
+    let records = std::thread::scope(|scope| {
+        let mut running = Vec::with_capacity(threads);
+        for (index, share) in shares.enumerate() {
+            let (barrier, watch, cpu) = (&barrier, &watch, cpus.get(index).copied());
+            let thread = std::thread::Builder::new();
+            running.push(thread.spawn_scoped(scope, move || run(&share, cpu, barrier, watch)));
+        }
+        let ended = running.into_iter().map(|thread| thread?.join().unwrap_or_else(|_| panicked()));
+        ended.collect::<io::Result<Vec<Record>>>()
+    })?;
+    let end = watch.get().map_or(load.schedule.duration, |watch| watch.elapsed().into());
+    Ok(Record::merge(records, &load.schedule, end))
+}
+
+fn panicked() -> io::Result<Record> {
+    Err(io::Error::other("a thread of the loader panicked"))
+}
+
+/// Runs one thread. All of them begin when each has its connections.
+fn run(
+    share: &Share<'_>,
+    cpu: Option<usize>,
+    barrier: &Barrier,
+    watch: &OnceLock<Stopwatch>,
+) -> io::Result<Record> {
+    let runtime = prepare(cpu);
+    let ready = runtime.map(|runtime| {
+        let connections = runtime.block_on(share.connect());
+        (runtime, connections)
+    });
+    // Also when this one failed: the others wait.
+    barrier.wait();
+    let (runtime, connections) = ready?;
+    let watch = *watch.get_or_init(Stopwatch::start);
+    runtime.block_on(share.offer(watch, connections))
+}
+
+fn prepare(cpu: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
+    if let Some(cpu) = cpu {
+        let mut set = rustix::thread::CpuSet::new();
+        set.set(cpu);
+        rustix::thread::sched_setaffinity(None, &set)?;
+    }
+    // For accurate wake-ups.
+    rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1))?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Allows as many connections as the system grants. Each connection that it refuses is a failed request.
+fn raise_open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use super::super::assignment::{Connections, Expected, Pacing, Pool};
+    use super::super::schedule::{Arrivals, Schedule};
+    use super::*;
+    use crate::model::Counts;
+    use crate::units::{CpuSet, Nanos, Rps};
+
+    /// What a server does with a request.
+    #[derive(Clone, Copy)]
+    enum Act {
+        Answer(&'static str),
+        /// Writes so many bytes again and again.
+        Endless(&'static [u8]),
+        Close,
+        /// Leaves the request without an answer.
+        Ignore,
+    }
+
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody";
+
+    /// A server that does as told with each request, counted from 0.
+    fn server(act: impl Fn(u64) -> Act + Send + Sync + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (act, count) = (Arc::new(act), Arc::new(AtomicU64::new(0)));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (act, count) = (Arc::clone(&act), Arc::clone(&count));
+                std::thread::spawn(move || answer(stream.unwrap(), &*act, &count));
+            }
+        });
+        format!("http://{address}/path")
+    }
+
+    fn answer(mut stream: TcpStream, act: &dyn Fn(u64) -> Act, count: &AtomicU64) {
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut chunk) {
+            // The loader sends a request in one piece.
+            assert!(chunk[..length].ends_with(b"\r\n\r\n"));
+            let written = match act(count.fetch_add(1, Ordering::Relaxed)) {
+                Act::Answer(text) => stream.write_all(text.as_bytes()),
+                Act::Endless(bytes) => loop {
+                    if let Err(error) = stream.write_all(bytes) {
+                        break Err(error);
+                    }
+                },
+                Act::Close => return,
+                Act::Ignore => Ok(()),
+            };
+            if written.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn load(url: String, rate: u32, millis: u64) -> Assignment {
+        Assignment {
+            url,
+            schedule: Schedule {
+                rate: Rps::whole(rate),
+                duration: Nanos(millis * 1_000_000),
+                arrivals: Arrivals::Even,
+            },
+            connections: Connections { limit: 5, pool: Pool::Fixed, is_kept_alive: true },
+            expected: Expected { status: 200, length: 4, body: Some(b"body".to_vec()) },
+            drain_limit: Nanos(20_000_000_000),
+            cpus: CpuSet::default(),
+            pacing: Pacing::Sleep,
+        }
+    }
+
+    /// What became of the requests of a load. It is in every part of the measurement.
+    fn counts(load: &Assignment) -> Counts {
+        let measured = offer(load).unwrap();
+        let counts = measured.counts;
+        assert_eq!(counts.planned, load.schedule.requests().count() as u64);
+        assert_eq!(counts.planned, counts.completed + counts.failed_total() + counts.censored);
+        assert_eq!(measured.latency.completed(), counts.completed);
+        assert_eq!(measured.latency.service().completed(), counts.completed);
+        assert_eq!(measured.latency.censored(), counts.censored);
+        let sum = |of: fn(&crate::model::TimelineSecond) -> u64| {
+            measured.timeline.iter().map(of).sum::<u64>()
+        };
+        assert_eq!(counts.planned, sum(|second| second.planned));
+        assert_eq!(counts.completed, sum(|second| second.completed));
+        assert_eq!(counts.failed_total(), sum(|second| second.failed));
+        counts
+    }
+
+    fn failed(counts: &Counts) -> Vec<(&str, u64)> {
+        counts.failed.iter().map(|(kind, &count)| (kind.as_str(), count)).collect()
+    }
+
+    #[test]
+    fn every_request_within_capacity_is_completed_whatever_the_connections() {
+        for (pool, is_kept_alive) in [(Pool::Fixed, true), (Pool::Open, true), (Pool::Fixed, false)]
+        {
+            let mut load = load(server(|_| Act::Answer(GOOD)), 500, 1000);
+            load.connections = Connections { limit: 50, pool, is_kept_alive };
+            let counts = counts(&load);
+            assert_eq!((counts.completed, counts.sent), (500, 500), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_answers_fail_by_their_kind() {
+        let url = server(|request| match request % 10 {
+            1 => Act::Answer("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbody"),
+            2 => Act::Answer("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nbod"),
+            3 => Act::Answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nBODY"),
+            4 => Act::Answer(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+            ),
+            5 => Act::Answer(
+                "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody",
+            ),
+            _ => Act::Answer(GOOD),
+        });
+        let counts = counts(&load(url, 200, 1000));
+        let expected = [("status 503", 20), ("wrong body", 20), ("wrong length", 20)];
+        assert_eq!((counts.completed, failed(&counts)), (140, expected.to_vec()));
+    }
+
+    #[test]
+    fn lost_requests_fail_and_the_others_are_answered() {
+        let lost = |request| if request % 10 == 3 { Act::Close } else { Act::Answer(GOOD) };
+        let counts = counts(&load(server(lost), 200, 1000));
+        let kind = "connection closed before the answer was complete";
+        assert_eq!((counts.completed, failed(&counts)), (180, vec![(kind, 20)]));
+    }
+
+    #[test]
+    fn a_server_that_refuses_connections_fails_every_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        let counts = counts(&load(url, 50, 500));
+        assert_eq!(failed(&counts), [("cannot connect: connection refused", 25)]);
+        assert_eq!((counts.sent, counts.censored), (0, 0));
+    }
+
+    #[test]
+    fn requests_without_an_answer_are_unfinished_and_those_behind_them_too() {
+        let mut load = load(server(|_| Act::Ignore), 50, 500);
+        load.drain_limit = Nanos(100_000_000);
+        let counts = counts(&load);
+        // Five connections have one each; the others waited for one.
+        assert_eq!((counts.censored, counts.sent, counts.completed), (25, 5, 0));
+        load.connections = Connections { limit: 100, pool: Pool::Open, is_kept_alive: true };
+        assert_eq!(counts_of_open(&load), (25, 25));
+    }
+
+    fn counts_of_open(load: &Assignment) -> (u64, u64) {
+        let counts = counts(load);
+        (counts.censored, counts.sent)
+    }
+
+    #[test]
+    fn hostile_answers_are_failures_of_few_kinds() {
+        let hostile: [(&str, Act); 7] = [
+            ("no HTTP", Act::Answer("SSH-2.0-OpenSSH\r\n")),
+            ("a header without a colon", Act::Answer("HTTP/1.1 200 OK\r\nxxx\r\n\r\n")),
+            (
+                "two lengths",
+                Act::Answer(
+                    "HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nbody",
+                ),
+            ),
+            (
+                "more than its length",
+                Act::Answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbodybody"),
+            ),
+            ("endless headers", Act::Endless(b"HTTP/1.1 200 OK\r\nx: y\r\nx: y\r\n")),
+            ("an endless body", Act::Endless(b"HTTP/1.1 200 OK\r\n\r\nxxxxxxxxxxxxxxxxxxx")),
+            ("endless early hints", Act::Endless(b"HTTP/1.1 103 Early Hints\r\n\r\n")),
+        ];
+        for (name, act) in hostile {
+            let mut load = load(server(move |_| act), 100, 300);
+            load.drain_limit = Nanos(200_000_000);
+            let counts = counts(&load);
+            assert!(counts.failed.len() <= 3, "{name}: {counts:?}");
+            assert!(counts.completed + counts.failed_total() + counts.censored == 30, "{name}");
+            let is_right = name == "more than its length";
+            assert_eq!(counts.completed > 0, is_right, "{name}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_stall_does_not_delay_arrivals_and_counts_from_the_planned_moment() {
+        // The first request of each connection takes 300 ms; the others wait for these.
+        let url = server(|request| {
+            if request < 5 {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            Act::Answer(GOOD)
+        });
+        let measured = offer(&load(url, 100, 1000)).unwrap();
+        assert_eq!(measured.counts.completed, 100);
+        // Those that were planned while all connections were busy waited: at least 20 of them for more
+        // than 50 ms, though the server answered each of them at once.
+        let slow =
+            |buckets: &[crate::model::Bucket], of: fn(&crate::model::Bucket) -> u64| -> u64 {
+                buckets.iter().filter(|bucket| bucket.low.0 > 50_000_000).map(of).sum()
+            };
+        let buckets = &measured.latency.buckets;
+        assert!(slow(buckets, |bucket| bucket.count) >= 20, "{buckets:?}");
+    }
+}
