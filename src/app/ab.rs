@@ -297,7 +297,7 @@ impl Sides<'_> {
         observer: &mut dyn Observer,
     ) -> Result<([RunId; 2], Option<&'static str>), AppError> {
         let (plan, seed) = (self.plan, self.plan.experiment.seed);
-        let floors = self.request.settings.host.loader_floors.as_deref();
+        let settings = &self.request.settings.host;
         let loader = self.plan.experiment.loader;
         let side =
             |side: usize, seed| Environment::new(&self.backends[side], self.machine, loader, seed);
@@ -308,7 +308,7 @@ impl Sides<'_> {
         }
         let ids = ["before", "after"].map(|side| RunId(format!("{name}-{side}")));
         let checks = host_checks(&self.backends[0], plan).await?;
-        let ceilings = before.ceilings(plan, self.placements, floors, observer).await?;
+        let ceilings = before.ceilings(plan, self.placements, settings, observer).await?;
         let interleaved = Interleaved { name: name.0.clone(), looks: self.checkpoint_count() };
         let reservation = reservation.as_ref();
         let shared = Shared { ids: &ids, interleaved, ceilings, checks, store, reservation };
@@ -333,7 +333,7 @@ impl Sides<'_> {
             reason = stop => Ok(Some(reason)),
         };
         observer.on_event(&Event::RunEnded);
-        driven.borrow().keep(floors, before.clock.now());
+        driven.borrow().keep(settings.loader_floors.as_deref(), before.clock.now());
         for environment in [&mut before, &mut after] {
             if let Err(error) = environment.launcher.end_all().await {
                 observer.note(&format!(

@@ -82,9 +82,8 @@ pub(super) async fn execute(
     let placements = Placements::of(&machine.topology, &plan);
     check_room(&plan, machine, &placements, settings.share_cpus, observer)?;
     prepare(&backend, machine, &experiment, bundle, observer).await?;
-    let floors = settings.host.loader_floors.as_deref();
     if settings.remeasure {
-        forget(floors)?;
+        forget(settings.host.loader_floors.as_deref())?;
     }
     let store = Store::create(&settings.results)?;
     let lock = lock(&store, &settings.neighbours, observer).await?;
@@ -102,7 +101,7 @@ pub(super) async fn execute(
         unavailable: missing,
         store: &store,
         backend: &backend,
-        floors,
+        host: &settings.host,
         reservation,
         resumed: None,
     };

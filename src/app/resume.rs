@@ -106,7 +106,7 @@ pub async fn resume(
         unavailable: header.unavailable.clone(),
         store: &store,
         backend: &backend,
-        floors: request.host.loader_floors.as_deref(),
+        host: &request.host,
         reservation,
         resumed: Some(Resumed { run, header, force: request.force }),
     };

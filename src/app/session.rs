@@ -1,11 +1,11 @@
 //! One run on a prepared host: from its first trial to the sealed dataset, an error, or a request to stop.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::AppError;
 use super::environment::{Backend, Environment, Machine, host_checks};
 use super::event::{Event, Observer};
+use super::settings::HostSettings;
 use crate::host::Reservation;
 use crate::id::RunId;
 use crate::launch::LaunchError;
@@ -25,8 +25,8 @@ pub(super) struct Session<'run> {
     pub unavailable: Vec<ComponentName>,
     pub store: &'run Store,
     pub backend: &'run Backend,
-    /// The file of rates that the loader was seen to drive.
-    pub floors: Option<&'run Path>,
+    /// What the user's environment says.
+    pub host: &'run HostSettings,
     /// The CPUs of the run; `None` for a run that is computed.
     pub reservation: Option<Reservation>,
     /// The unfinished run that is resumed.
@@ -46,7 +46,7 @@ pub(super) async fn execute_run(
     session: Session<'_>,
     observer: &mut dyn Observer,
 ) -> Result<RunSummary, AppError> {
-    let Session { plan, placements, bundle, unavailable, store, backend, floors, .. } = session;
+    let Session { plan, placements, bundle, unavailable, store, backend, host, .. } = session;
     let (mut reservation, resumed) = (session.reservation, session.resumed);
     let mut environment =
         Environment::new(backend, session.machine, plan.experiment.loader, plan.experiment.seed)?;
@@ -55,7 +55,7 @@ pub(super) async fn execute_run(
         reservation.set_run(&id);
     }
     let checks = host_checks(backend, plan).await?;
-    let ceilings = ceilings(&mut environment, plan, placements, floors, observer).await?;
+    let ceilings = ceilings(&mut environment, plan, placements, host, observer).await?;
     let mut driven = environment.driven(plan);
     let mut request = RunRequest {
         id: id.clone(),
@@ -98,7 +98,7 @@ pub(super) async fn execute_run(
         observer.note(&format!("\n{reason}: stopping"));
     }
     observer.on_event(&Event::RunEnded);
-    driven.keep(floors, environment.clock.now());
+    driven.keep(host.loader_floors.as_deref(), environment.clock.now());
     let ended = environment.launcher.end_all().await;
     if let (Err(error), false) = (&ended, matches!(finished, Ok(Ok(_)))) {
         observer.note(&format!(
@@ -131,12 +131,12 @@ async fn ceilings(
     environment: &mut Environment,
     plan: &Plan,
     placements: &Placements,
-    floors: Option<&Path>,
+    settings: &HostSettings,
     observer: &mut dyn Observer,
 ) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, AppError> {
     let stop = observer.stop_requested();
     tokio::select! {
-        found = environment.ceilings(plan, placements, floors, observer) => found,
+        found = environment.ceilings(plan, placements, settings, observer) => found,
         reason = stop => {
             process::end_all().await.map_err(LaunchError::from)?;
             Err(AppError::interrupted(format!("{reason} before the first trial")))

@@ -94,6 +94,8 @@ pub struct HostSettings {
     pub docker: DockerSettings,
     /// The file in which rates are kept that the loader was seen to drive; `None` to keep none.
     pub loader_floors: Option<PathBuf>,
+    /// Whether a run measures what the loader can drive, where that is not known.
+    pub measures_ceilings: bool,
 }
 
 /// Where a Docker Engine may be.

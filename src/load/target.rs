@@ -39,6 +39,10 @@ pub struct Behaviour {
     pub stall: Option<Stall>,
     /// The share of requests that get status 503.
     pub errors: f64,
+    /// The share of requests whose connection is closed without an answer.
+    pub lost: f64,
+    /// The share of requests whose answer has one wrong byte.
+    pub wrong: f64,
     /// The seed of all random values.
     pub seed: u64,
 }
@@ -88,7 +92,16 @@ struct State {
 struct Planned {
     /// When its answer is due, since the start.
     due: Duration,
-    is_error: bool,
+    fate: Fate,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Value,
+    Error,
+    Lost,
+    Wrong,
 }
 
 impl Queue {
@@ -115,14 +128,29 @@ impl Behaviour {
                 self.service.mul_f64(-(1.0 - state.random.random::<f64>()).ln())
             }
         };
-        let is_error = self.errors > 0.0 && state.random.random::<f64>() < self.errors;
+        let fate = self.fate(&mut state.random);
         let first_free = state.free_at.iter_mut().min();
         let free = first_free.as_ref().map_or(now, |free| **free);
         let due = self.after_stall(now.max(free)) + service;
         if let Some(free) = first_free {
             *free = due;
         }
-        Planned { due, is_error }
+        Planned { due, fate }
+    }
+
+    fn fate(&self, random: &mut ChaCha8Rng) -> Fate {
+        let shares =
+            [(self.errors, Fate::Error), (self.lost, Fate::Lost), (self.wrong, Fate::Wrong)];
+        if shares.iter().all(|(share, _)| *share <= 0.0) {
+            return Fate::Value;
+        }
+        let mut left = random.random::<f64>();
+        let mut fates = shares.into_iter();
+        let found = fates.find(|(share, _)| {
+            left -= share;
+            left < 0.0
+        });
+        found.map_or(Fate::Value, |(_, fate)| fate)
     }
 
     /// The first moment from `moment` on at which a service may begin.
@@ -163,7 +191,12 @@ fn answer(mut connection: TcpStream, queue: &Queue) -> std::io::Result<()> {
         }
         let planned = queue.arrive();
         std::thread::sleep(planned.due.saturating_sub(queue.watch.elapsed()));
-        connection.write_all(if planned.is_error { &answers.error } else { &answers.value })?;
+        connection.write_all(match planned.fate {
+            Fate::Value => &answers.value,
+            Fate::Error => &answers.error,
+            Fate::Wrong => &answers.wrong,
+            Fate::Lost => return Ok(()),
+        })?;
     }
 }
 
@@ -185,6 +218,7 @@ fn request(bytes: &[u8]) -> Option<(usize, String)> {
 struct Answers {
     value: Vec<u8>,
     error: Vec<u8>,
+    wrong: Vec<u8>,
     ready: Vec<u8>,
 }
 
@@ -194,8 +228,11 @@ impl Answers {
             let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
             [head.as_bytes(), body].concat()
         };
+        let mut wrong = stored_value();
+        wrong[0] = !wrong[0];
         Self {
             value: answer("200 OK", &stored_value()),
+            wrong: answer("200 OK", &wrong),
             error: answer("503 Service Unavailable", b"an error of the target's seed"),
             ready: answer("200 OK", b"ready"),
         }
@@ -215,6 +252,8 @@ mod tests {
             servers: 1,
             stall: None,
             errors: 0.0,
+            lost: 0.0,
+            wrong: 0.0,
             seed: 1,
         }
     }
@@ -248,9 +287,12 @@ mod tests {
         let due = answered(random, &[0; 10_000]);
         let mean: u128 = due.iter().sum::<u128>() / 10_000;
         assert!((1..=2).contains(&mean), "{mean}");
-        let queue = Queue::new(Behaviour { errors: 0.1, ..behaviour() });
-        let errors = (0..10_000).filter(|_| queue.arrive().is_error).count();
-        assert!((900..1100).contains(&errors), "{errors}");
+        let queue = Queue::new(Behaviour { errors: 0.1, lost: 0.2, wrong: 0.3, ..behaviour() });
+        let fates: Vec<Fate> = (0..10_000).map(|_| queue.arrive().fate).collect();
+        for (fate, expected) in [(Fate::Error, 1000), (Fate::Lost, 2000), (Fate::Wrong, 3000)] {
+            let found = fates.iter().filter(|&&one| one == fate).count();
+            assert!(found.abs_diff(expected) < 200, "{fate:?}: {found}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ Times are in seconds and rates per second, unless a name says otherwise.
 import argparse
 import dataclasses
 import heapq
+import itertools
 import json
 import math
 import os
@@ -47,8 +48,9 @@ JUDGED_PERCENTILES = ("p50", "p90", "p99")
 FIRM_PERCENTILES = ("p50", "p90")
 COUNTED = ("achieved", "censored", "failed")
 
-LATENCY_SHARE, LATENCY_FLOOR = 0.02, 0.5e-3
 RATE_SHARE = 0.02
+# In an overload: how far a bound may lie on the wrong side of the truth.
+BOUND_SHARE = 0.02
 CENSORED_SHARE = 0.01
 # A failed request is a seeded draw: so many standard deviations may lie between draw and share.
 FAILED_DEVIATIONS = 4
@@ -58,8 +60,26 @@ FAR_OFF = 10
 
 PHASES = 200
 DRAWS = 40
-# How late the pacer's timer wakes at most.
-TIMER = 1e-3
+# From so many requests on, ten of them are beyond the 99.9th percentile.
+REQUESTS_FOR_TAIL = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Loader:
+    """A loader of perf-api, and how far its figures may be from theory."""
+
+    name: str
+    # How late its pacer's timer wakes at most.
+    timer: float
+    share: float
+    floor: float
+    # The same for the 99.9th percentile; `None` where that is not judged.
+    tail: tuple[float, float] | None = None
+
+
+OHA = Loader("oha", 1e-3, 0.02, 0.5e-3)
+BUILT_IN = Loader("built-in", 0.0, 0.01, 0.3e-3, (0.02, 1e-3))
+LOADERS = {loader.name: loader for loader in (OHA, BUILT_IN)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +95,13 @@ class Case:
     stall: float = 0.0
     stall_every: float = 0.0
     errors: float = 0.0
+    lost: float = 0.0
+    wrong: float = 0.0
+
+    @property
+    def failing(self) -> float:
+        """The share of requests that fail, whatever the reason."""
+        return self.errors + self.lost + self.wrong
 
     @property
     def is_overload(self) -> bool:
@@ -87,8 +114,9 @@ class Case:
         arguments += ["--servers", str(self.servers)]
         if self.stall:
             arguments += ["--stall", micros(self.stall), "--stall-every", micros(self.stall_every)]
-        if self.errors:
-            arguments += ["--errors", str(self.errors)]
+        for name in ("errors", "lost", "wrong"):
+            if share := getattr(self, name):
+                arguments += [f"--{name}", str(share)]
         return arguments
 
     def begin(self, ready: float, phase: float) -> float:
@@ -118,6 +146,10 @@ CASES = [
     Case("stall-400ms", "1 ms, stalls 400 ms every 2 s", 500, 1e-3, stall=0.4, stall_every=2.0),
     Case("overload", "fixed 0.5 ms, 1 server", 3000, 0.5e-3, servers=1),
     Case("errors", "fixed 1 ms, 5 % errors", 1000, 1e-3, errors=0.05),
+    Case("lost-1", "fixed 1 ms, 1 % lost", 1000, 1e-3, lost=0.01),
+    Case("lost-10", "fixed 1 ms, 10 % lost", 1000, 1e-3, lost=0.1),
+    Case("lost-30", "fixed 1 ms, 30 % lost", 1000, 1e-3, lost=0.3),
+    Case("wrong-10", "fixed 1 ms, 10 % wrong bodies", 1000, 1e-3, wrong=0.1),
 ]
 
 
@@ -197,7 +229,7 @@ def simulate(
         if taken >= seconds:
             outcome.waited.append(seconds - planned)
             outcome.would_wait.append(end - planned)
-        elif rng.random() < case.errors:
+        elif rng.random() < case.failing:
             outcome.failed += 1
         else:
             outcome.answered.append(end - planned)
@@ -242,7 +274,7 @@ def theories(case: Case, seconds: float, path: Path = Path()) -> tuple[Theory, l
         phases = [case.stall_every * index / PHASES for index in range(PHASES)]
         outcomes = [simulate(case, seconds, phase, rng, path=path) for phase in phases]
         return merged(outcomes), [figures(outcome) for outcome in outcomes]
-    is_random = case.distribution == "exponential" or case.errors > 0 or path.timer > 0
+    is_random = case.distribution == "exponential" or case.failing > 0 or path.timer > 0 or len(path.costs) > 1
     outcomes = [simulate(case, seconds, 0.0, rng, path=path) for _ in range(DRAWS if is_random else 1)]
     overall = merged(outcomes)
     return overall, [overall]
@@ -272,6 +304,9 @@ class Row:
     name: str
     theory: Figure
     reported: Reported
+    loader: Loader = OHA
+    # Of one trial.
+    requests: int = 0
 
     @property
     def expected(self) -> float:
@@ -293,12 +328,16 @@ class Row:
         if self.name == "achieved":
             return RATE_SHARE * self.expected
         if self.name == "failed":
-            offered = self.expected / self.case.errors if self.case.errors else 0
-            return FAILED_DEVIATIONS * math.sqrt(offered * self.case.errors * (1 - self.case.errors))
+            failing = self.case.failing
+            offered = self.expected / failing if failing else 0
+            return FAILED_DEVIATIONS * math.sqrt(offered * failing * (1 - failing))
         if self.name == "censored":
             return CENSORED_SHARE * self.expected if self.case.is_overload else None
         if self.name in JUDGED_PERCENTILES:
-            return max(LATENCY_SHARE * self.expected, LATENCY_FLOOR)
+            return max(self.loader.share * self.expected, self.loader.floor)
+        if self.name == "p99.9" and self.loader.tail and self.requests >= REQUESTS_FOR_TAIL:
+            share, floor = self.loader.tail
+            return max(share * self.expected, floor)
         return None
 
     @property
@@ -340,9 +379,9 @@ class Row:
         """In an overload a percentile has to be a lower bound that holds."""
         if self.reported.is_bound == self.theory.is_number:
             return f"{place} is {show_reported(self.name, self.reported)}, theory says {show_theory(self.name, self.theory)}"
-        if self.reported.value > self.theory.truth * (1 + LATENCY_SHARE):
+        if self.reported.value > self.theory.truth * (1 + BOUND_SHARE):
             return f"{place} is {show_reported(self.name, self.reported)}, more than the truth {show(self.name, self.theory.truth)}"
-        if self.reported.high is not None and self.reported.high * (1 + LATENCY_SHARE) < self.theory.truth:
+        if self.reported.high is not None and self.reported.high * (1 + BOUND_SHARE) < self.theory.truth:
             return f"{place} is at most {show(self.name, self.reported.high)}, less than the truth {show(self.name, self.theory.truth)}"
         return None
 
@@ -351,20 +390,27 @@ Misfit = typing.Callable[[Row], float]
 
 
 def rows_of_trial(
-    case: Case, trial: Trial, possible: list[Theory], misfit: Misfit = lambda row: row.misfit
+    case: Case,
+    trial: Trial,
+    possible: list[Theory],
+    misfit: Misfit = lambda row: row.misfit,
+    loader: Loader = OHA,
+    requests: int = 0,
 ) -> dict[str, Row]:
     """A trial's figures beside the theory that fits them best."""
     fits = [
-        {name: Row(case, name, theory[name], reported) for name, reported in trial.items()}
+        {name: Row(case, name, theory[name], reported, loader, requests) for name, reported in trial.items()}
         for theory in possible
     ]
     return min(fits, key=lambda rows: max(misfit(row) for row in rows.values()))
 
 
-def median_rows(case: Case, trials: list[Trial], possible: list[Theory]) -> list[Row]:
+def median_rows(
+    case: Case, trials: list[Trial], possible: list[Theory], loader: Loader = OHA, requests: int = 0
+) -> list[Row]:
     """For each figure the row of the trial with its median value (the lower of two)."""
-    fitted = [rows_of_trial(case, trial, possible) for trial in trials]
-    names = [name for name in (*PERCENTILES, *COUNTED) if name != "failed" or case.errors]
+    fitted = [rows_of_trial(case, trial, possible, loader=loader, requests=requests) for trial in trials]
+    names = [name for name in (*PERCENTILES, *COUNTED) if name != "failed" or case.failing]
     rows = []
     for name in names:
         ordered = sorted((rows[name] for rows in fitted), key=lambda row: row.reported.value)
@@ -459,13 +505,13 @@ def read_trial(app: str, row: dict) -> Trial:
 
 
 def measure_ours(
-    case: Case, program: pathlib.Path, bundle: pathlib.Path, results: pathlib.Path, seconds: int, repetitions: int
+    case: Case, loader: Loader, program: pathlib.Path, bundle: pathlib.Path, results: pathlib.Path, seconds: int, repetitions: int
 ) -> list[Trial]:
     """Measures a case as any app is measured: one trial for each repetition."""
     app = component_name(case)
     factors = {
         "apps": app, "stores": "redis", "workers": 1, "concurrency": CONNECTIONS, "qps": case.qps,
-        "repetitions": repetitions, "duration": f"{seconds}s", "bundle": bundle, "results": results,
+        "repetitions": repetitions, "duration": f"{seconds}s", "bundle": bundle, "results": results, "loader": loader.name,
     }  # fmt: skip
     options = [word for name, value in factors.items() for word in (f"--{name}", str(value))]
     call([program, "quick", "--launcher", "process", "--no-progress", *options])
@@ -477,10 +523,10 @@ def measure_ours(
 
 
 def measure_path(
-    program: pathlib.Path, bundle: pathlib.Path, results: pathlib.Path, seconds: int, repetitions: int
+    loader: Loader, program: pathlib.Path, bundle: pathlib.Path, results: pathlib.Path, seconds: int, repetitions: int
 ) -> Path:
     """The latencies of a target that serves in no time."""
-    measure_ours(PATH_CASE, program, bundle, results, seconds, repetitions)
+    measure_ours(PATH_CASE, loader, program, bundle, results, seconds, repetitions)
     query = (
         "SELECT low_ns, sum(count) AS requests FROM latency "
         "JOIN trials ON trials.dataset = latency.dataset AND trials.trial = latency.trial "
@@ -490,7 +536,7 @@ def measure_path(
     costs: list[float] = []
     for bucket in map(json.loads, printed.splitlines()):
         costs += [bucket["low_ns"] / 1e9] * bucket["requests"]
-    return Path(tuple(costs), TIMER)
+    return Path(tuple(costs), loader.timer)
 
 
 # Measuring: other tools
@@ -630,23 +676,27 @@ def show_error(row: Row) -> str:
     return f"{error / row.expected * 100:+.1f} %"
 
 
-HEADINGS = ("case", "Q", "figure", "target alone", "with the path", "ours", "error", *TOOLS)
+def headings(loaders: list[Loader]) -> list[str]:
+    """The heads of the table's columns: three for each loader."""
+    own = [head for loader in loaders for head in ("with the path", f"perf-api, {loader.name}", "error")]
+    return ["case", "Q", "figure", "target alone", *own, *TOOLS]
 
 
-def cells(row: Row, alone: Theory, tools: dict[str, Tool]) -> list[str]:
-    """A line of the table."""
-    own = [show(row.name, tools[tool].get(row.name)) if tools else "-" for tool in TOOLS]
-    return [
-        row.case.title, str(row.case.qps), row.name, show_theory(row.name, alone[row.name]),
-        show_theory(row.name, row.theory),
-        show_reported(row.name, row.reported), show_error(row), *own,
-    ]  # fmt: skip
+def cells(rows: list[Row], loaders: list[Loader], alone: Theory, tools: dict[str, Tool]) -> list[str]:
+    """A line of the table: a figure by every loader that measured it."""
+    case, name = rows[0].case, rows[0].name
+    own: list[str] = []
+    for loader in loaders:
+        row = next((row for row in rows if row.loader is loader), None)
+        own += [show_theory(name, row.theory), show_reported(name, row.reported), show_error(row)] if row else ["-"] * 3
+    others = [show(name, tools[tool].get(name)) if tools else "-" for tool in TOOLS]
+    return [case.title, str(case.qps), name, show_theory(name, alone[name]), *own, *others]
 
 
-def print_table(lines: list[list[str]]) -> None:
+def print_table(loaders: list[Loader], lines: list[list[str]]) -> None:
     """Columns as wide as their widest cell."""
-    lines = [list(HEADINGS), *lines]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    lines = [headings(loaders), *lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line in lines:
         print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
@@ -667,7 +717,9 @@ def far_off(case: Case, overall: Theory, tools: dict[str, Tool]) -> list[str]:
     return found
 
 
-def measure(program: pathlib.Path, cases: list[Case], seconds: int, repetitions: int, with_tools: bool) -> int:
+def measure(
+    program: pathlib.Path, loaders: list[Loader], cases: list[Case], seconds: int, repetitions: int, with_tools: bool
+) -> int:
     """Measures and judges every case; the exit code."""
     lines, far, complaints = [], [], []
     with tempfile.TemporaryDirectory(prefix="perf-api-truth-") as name:
@@ -676,18 +728,28 @@ def measure(program: pathlib.Path, cases: list[Case], seconds: int, repetitions:
         # A copy, so that a build which goes on beside does not change what is measured.
         program = pathlib.Path(shutil.copy2(program, folder / "perf-api"))
         bundle = make_bundle(folder, [PATH_CASE, *cases], program)
-        path = measure_path(program, bundle, folder / "results", seconds, repetitions)
+        results = {loader: folder / f"results-{loader.name}" for loader in loaders}
+        paths = {
+            loader: measure_path(loader, program, bundle, results[loader], seconds, repetitions) for loader in loaders
+        }
         for case in cases:
             print(f"truth: {case.title} at {case.qps}/s", file=sys.stderr, flush=True)
-            trials = measure_ours(case, program, bundle, folder / "results", seconds, repetitions)
+            by_loader = []
+            for loader in loaders:
+                # oha compares no bodies: what it reports of wrong ones is known to be wrong.
+                if case.wrong and loader is OHA:
+                    continue
+                trials = measure_ours(case, loader, program, bundle, results[loader], seconds, repetitions)
+                overall, possible = theories(case, seconds, paths[loader])
+                by_loader.append(median_rows(case, trials, possible, loader, round(case.qps * seconds)))
             tools = measure_tools(case, program, seconds) if with_tools else {}
             alone, _ = theories(case, seconds)
-            overall, possible = theories(case, seconds, path)
-            rows = median_rows(case, trials, possible)
-            lines += [cells(row, alone, tools) for row in rows]
+            lines += [cells(list(rows), loaders, alone, tools) for rows in zip(*by_loader, strict=True)]
             far += far_off(case, overall, tools)
-            complaints += [complaint for row in rows if (complaint := row.complaint())]
-    print_table(lines)
+            complaints += [
+                f"{row.loader.name}: {complaint}" for rows in by_loader for row in rows if (complaint := row.complaint())
+            ]
+    print_table(loaders, lines)
     if with_tools:
         print(f"\noff by more than {FAR_OFF} times:")
         print("\n".join(far) or "none")
@@ -696,7 +758,9 @@ def measure(program: pathlib.Path, cases: list[Case], seconds: int, repetitions:
     return 1 if complaints else 0
 
 
-def measure_on_any_host(program: pathlib.Path, cases: list[Case], seconds: int, repetitions: int) -> int:
+def measure_on_any_host(
+    program: pathlib.Path, loaders: list[Loader], cases: list[Case], seconds: int, repetitions: int
+) -> int:
     """Measures every case and judges what a busy host cannot break; the exit code."""
     complaints = []
     with tempfile.TemporaryDirectory(prefix="perf-api-truth-") as name:
@@ -704,11 +768,12 @@ def measure_on_any_host(program: pathlib.Path, cases: list[Case], seconds: int, 
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # never the user's
         program = program.resolve()
         bundle = make_bundle(folder, cases, program)
-        for case in cases:
+        for case, loader in itertools.product(cases, loaders):
             _, possible = theories(case, seconds)
-            for trial in measure_ours(case, program, bundle, folder / "results", seconds, repetitions):
-                rows = rows_of_trial(case, trial, possible, lambda row: row.impossibility).values()
-                print_table([cells(row, {row.name: row.theory}, {}) for row in rows])
+            results = folder / f"results-{loader.name}"
+            for trial in measure_ours(case, loader, program, bundle, results, seconds, repetitions):
+                rows = rows_of_trial(case, trial, possible, lambda row: row.impossibility, loader).values()
+                print_table([loader], [cells([row], [loader], {row.name: row.theory}, {}) for row in rows])
                 complaints += [complaint for row in rows if (complaint := row.impossible())]
     for complaint in complaints:
         print(f"truth: WRONG: {complaint}", file=sys.stderr)
@@ -930,6 +995,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=4, help="of each load; even, for stalls to be whole")
     parser.add_argument("--repetitions", type=int, default=3, help="of each case")
     parser.add_argument("--cases", default="", help="names of cases, separated by commas; else all")
+    parser.add_argument("--loaders", default=",".join(LOADERS), help="loaders of ours, separated by commas")
     parser.add_argument("--ours-only", action="store_true", help="leave out oha's and wrk's own figures")
     parser.add_argument("--any-host", action="store_true", help="judge only what a busy host cannot break")
     options = parser.parse_args()
@@ -942,9 +1008,12 @@ def main() -> int:
     if unknown := set(wanted) - {case.name for case in CASES}:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
     cases = [case for case in CASES if case.name in wanted]
+    if unknown := set(options.loaders.split(",")) - set(LOADERS):
+        parser.error(f"no such loader: {', '.join(sorted(unknown))}")
+    loaders = [LOADERS[name] for name in options.loaders.split(",")]
     if options.any_host:
-        return measure_on_any_host(options.program, cases, options.seconds, options.repetitions)
-    return measure(options.program, cases, options.seconds, options.repetitions, not options.ours_only)
+        return measure_on_any_host(options.program, loaders, cases, options.seconds, options.repetitions)
+    return measure(options.program, loaders, cases, options.seconds, options.repetitions, not options.ours_only)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ mod preflight;
 mod reservation;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 pub(super) use backend::{Backend, BackendRequest, has_images};
 pub(super) use docker_sockets::hosts;
@@ -20,7 +19,7 @@ pub(super) use reservation::{lock, reserve};
 use self::ceilings::{Driven, Wanted};
 use super::AppError;
 use super::event::Observer;
-use super::settings::Fake;
+use super::settings::{Fake, HostSettings};
 use crate::clock::{Clock, UnixMillis};
 use crate::host::{Topology, fingerprint};
 use crate::id::RunId;
@@ -100,12 +99,13 @@ impl Environment {
         &mut self,
         plan: &Plan,
         placements: &Placements,
-        floors: Option<&Path>,
+        settings: &HostSettings,
         observer: &mut dyn Observer,
     ) -> Result<BTreeMap<(CpuSet, CpuSet), Ceiling>, AppError> {
-        if self.is_fake {
+        if self.is_fake || !settings.measures_ceilings {
             return Ok(BTreeMap::new());
         }
+        let floors = settings.loader_floors.as_deref();
         let wanted = Wanted { plan, placements, host: &self.host, floors, now: self.clock.now() };
         ceilings::ceilings(&wanted, self.driver.as_mut(), observer).await
     }

@@ -25,6 +25,10 @@ pub(in crate::cli) struct Args {
     stall_every: Option<HumanDuration>,
     #[arg(long, default_value_t = 0.0)]
     errors: f64,
+    #[arg(long, default_value_t = 0.0)]
+    lost: f64,
+    #[arg(long, default_value_t = 0.0)]
+    wrong: f64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -47,6 +51,8 @@ impl From<&Args> for Behaviour {
             servers: args.servers,
             stall: stall.map(|(length, every)| Stall { length: length.0, every: every.0 }),
             errors: args.errors,
+            lost: args.lost,
+            wrong: args.wrong,
             seed: args.seed,
         }
     }
