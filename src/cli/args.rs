@@ -221,6 +221,9 @@ pub(in crate::cli) struct FactorArgs {
     /// What offers the load: `oha` or `built-in`
     #[arg(long, value_name = "LOADER")]
     pub loader: Option<String>,
+    /// How requests follow each other: `even` or `poisson` (with the built-in loader)
+    #[arg(long, value_name = "ARRIVALS")]
+    pub arrivals: Option<String>,
 }
 
 impl From<&FactorArgs> for Overrides {
@@ -236,6 +239,7 @@ impl From<&FactorArgs> for Overrides {
             seed: factors.seed.clone(),
             retries: factors.retries.clone(),
             loader: factors.loader.clone(),
+            arrivals: factors.arrivals.clone(),
         }
     }
 }

@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use super::{LoadDriver, LoadError, LoadRequest};
 use crate::clock::Stopwatch;
 use crate::id::TrialId;
-use crate::model::{ANSWER_STATUS, Measurement, Part, ResourceSample, VALUE_BYTES, stored_value};
+use crate::model::{
+    ANSWER_STATUS, Arrivals, Measurement, Part, ResourceSample, VALUE_BYTES, stored_value,
+};
 use crate::process::{Child, ChildSpec, free_address, own_program, sample_usage};
 use crate::units::{CpuSet, Rps};
 
@@ -83,6 +85,8 @@ impl LoaderTarget {
             url: &url,
             connections: request.connections,
             target_rps: Rps::whole(request.enough_rps),
+            arrivals: Arrivals::Even,
+            seed: 0,
             duration: CEILING_WINDOW,
             cpus: request.loader,
             answer_status: ANSWER_STATUS,

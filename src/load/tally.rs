@@ -274,6 +274,7 @@ mod tests {
 
     use super::*;
     use crate::id::TrialId;
+    use crate::model::Arrivals;
     use crate::units::CpuSet;
 
     fn request(target_rps: Rps, cpus: &CpuSet) -> LoadRequest<'_> {
@@ -282,6 +283,8 @@ mod tests {
             url: "",
             connections: 10,
             target_rps,
+            arrivals: Arrivals::Even,
+            seed: 0,
             duration: Duration::from_secs(2),
             cpus,
             answer_status: 200,

@@ -86,6 +86,50 @@ pub struct Experiment {
     /// What offers the load. Always oha before version 7 of the dataset's schema.
     #[serde(default, skip_serializing_if = "Loader::is_oha")]
     pub loader: Loader,
+    /// How the requests of a trial follow each other.
+    #[serde(default, skip_serializing_if = "Arrivals::is_even")]
+    pub arrivals: Arrivals,
+}
+
+/// How requests follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// At equal distances.
+    #[default]
+    Even,
+    /// At independent exponential distances, as from many users: a Poisson process.
+    Poisson,
+}
+
+impl Arrivals {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Even, Self::Poisson];
+
+    /// Its name in specs and flags.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Even => "even",
+            Self::Poisson => "poisson",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_even(&self) -> bool {
+        *self == Self::Even
+    }
+}
+
+impl FromStr for Arrivals {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|arrivals| arrivals.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(" or ");
+            format!("`{}` is not a kind of arrivals: expected {names}", text.escape_debug())
+        })
+    }
 }
 
 /// What offers the load.

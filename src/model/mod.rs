@@ -42,8 +42,8 @@ pub use bundle::{
 };
 pub use capacity::Capacity;
 pub use experiment::{
-    Case, ComponentName, Experiment, Interleaved, Loader, MAX_TRIALS, Order, Plan, Stack, Trial,
-    stack_runs,
+    Arrivals, Case, ComponentName, Experiment, Interleaved, Loader, MAX_TRIALS, Order, Plan, Stack,
+    Trial, stack_runs,
 };
 pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};

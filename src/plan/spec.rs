@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use toml::Spanned;
 
-use crate::model::{ComponentName, Experiment, Loader, MAX_TRIALS, line_at};
+use crate::model::{Arrivals, ComponentName, Experiment, Loader, MAX_TRIALS, line_at};
 use crate::units::{HumanDuration, Rps};
 
 /// A spec file's name and text.
@@ -63,6 +64,8 @@ pub struct Overrides {
     pub retries: Option<String>,
     /// `--loader`
     pub loader: Option<String>,
+    /// `--arrivals`
+    pub arrivals: Option<String>,
 }
 
 /// The names that a spec may use.
@@ -174,7 +177,8 @@ pub fn check(
         seed: value(source, "--seed", &overrides.seed, &spec.seed).seed()?,
         slos: vec![],
         is_calibration: false,
-        loader: loader(source, &overrides.loader, spec.loader.as_ref())?,
+        loader: choice(source, "--loader", &overrides.loader, spec.loader.as_ref())?,
+        arrivals: choice(source, "--arrivals", &overrides.arrivals, spec.arrivals.as_ref())?,
         retries: match (&overrides.retries, &spec.retries) {
             (None, None) => 0,
             (Some(flag), _) => {
@@ -183,20 +187,22 @@ pub fn check(
             (None, Some(own)) => List::from_spec_value(source, own).count(RETRIES)?,
         },
     };
+    check_loader(source, &experiment)?;
     check_size(source, &experiment)?;
     Ok(experiment)
 }
 
-/// What offers the load: the flag's, the spec's, or oha.
-fn loader(
+/// One of a few names: the flag's, the spec's, or the default.
+fn choice<T: FromStr<Err = String> + Ord + Clone + Default>(
     source: &Source,
-    flag: &Option<String>,
+    flag: &str,
+    given: &Option<String>,
     own: Option<&Spanned<String>>,
-) -> Result<Loader, SpecError> {
-    let named = match (flag, own) {
-        (Some(flag), _) => List::from_flag("--loader", std::slice::from_ref(flag)),
+) -> Result<T, SpecError> {
+    let named = match (given, own) {
+        (Some(given), _) => List::from_flag(flag, std::slice::from_ref(given)),
         (None, Some(own)) => List::from_spec_value(source, own),
-        (None, None) => return Ok(Loader::default()),
+        (None, None) => return Ok(T::default()),
     };
     named.single(str::parse)
 }
@@ -228,6 +234,7 @@ struct Spec {
     seed: Spanned<NumberText>,
     retries: Option<Spanned<NumberText>>,
     loader: Option<Spanned<String>>,
+    arrivals: Option<Spanned<String>>,
     factors: Factors,
 }
 
@@ -442,6 +449,21 @@ fn spec_name(source: &Source, name: &Spanned<String>) -> Result<String, SpecErro
     })
 }
 
+/// oha sends requests at equal distances only.
+fn check_loader(source: &Source, experiment: &Experiment) -> Result<(), SpecError> {
+    let (loader, arrivals) = (experiment.loader, experiment.arrivals);
+    if loader == Loader::Oha && arrivals != Arrivals::Even {
+        let message = format!(
+            "the loader {} has no {} arrivals: set `loader = \"{built_in}\"`, or add `--loader {built_in}`",
+            loader.as_str(),
+            arrivals.as_str(),
+            built_in = Loader::BuiltIn.as_str(),
+        );
+        return Err(SpecError { place: source.name.clone(), message });
+    }
+    Ok(())
+}
+
 fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError> {
     let wrong = |message| Err(SpecError { place: source.name.clone(), message });
     let duration = experiment.duration;
@@ -511,6 +533,9 @@ mod tests {
             ("name = \"quick\"", "name = \"a b\""),
             ("repetitions = 1", "repetitions = 0"),
             ("[factors]", "[factors"),
+            ("seed = 1", "seed = 1\nloader = \"wrk\""),
+            ("seed = 1", "seed = 1\narrivals = \"bursts\""),
+            ("seed = 1", "seed = 1\narrivals = \"poisson\""),
         ]
         .map(|edit| format!("{} → {}\n    {}", edit.0, edit.1, error_of(edit)));
         insta::assert_snapshot!(errors.join("\n"));

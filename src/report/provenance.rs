@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Report;
-use crate::model::{ComponentName, Experiment, Flag, Order, joined};
+use crate::model::{Arrivals, ComponentName, Experiment, Flag, Order, joined};
 use crate::store::{Manifest, PinnedComponent};
 use crate::units::{HumanDuration, Rps};
 
@@ -48,8 +48,15 @@ pub(super) fn chain(report: &Report) -> Vec<Step> {
         step(
             "run",
             format!(
-                "spec {}, seed {}: {trials} trials in an order that follows from both; by {}, load by {}",
-                experiment.name, experiment.seed, manifest.writer, manifest.load_driver
+                "spec {}, seed {}: {trials} trials in an order that follows from both; by {}, load by {}{}",
+                experiment.name,
+                experiment.seed,
+                manifest.writer,
+                manifest.load_driver,
+                match experiment.arrivals {
+                    Arrivals::Even => "",
+                    Arrivals::Poisson => ", arrivals as a Poisson process",
+                }
             ),
             String::new(),
         ),

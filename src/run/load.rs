@@ -28,6 +28,8 @@ impl Runner<'_, '_> {
             url: &url,
             connections: trial.case.concurrency,
             target_rps: trial.case.target_rps,
+            arrivals: self.request.plan.experiment.arrivals,
+            seed: arrival_seed(self.request.plan.experiment.seed, trial, stage),
             duration,
             cpus: &context.placement.loader,
             answer_status: ANSWER_STATUS,
@@ -75,6 +77,12 @@ impl Runner<'_, '_> {
         }
         Ok(measurement)
     }
+}
+
+/// The seed of a trial's random arrivals: every trial has its own, and a warm-up another one.
+fn arrival_seed(seed: u64, trial: &Trial, stage: Stage) -> u64 {
+    let of_stage = u64::from(stage == Stage::Load);
+    seed.wrapping_mul(1 << 33).wrapping_add(u64::from(trial.id.0) << 1).wrapping_add(of_stage)
 }
 
 /// CPU time of all parts.

@@ -402,6 +402,7 @@ mod tests {
                 slos: vec![],
                 is_calibration: false,
                 loader: crate::model::Loader::Oha,
+                arrivals: crate::model::Arrivals::Even,
             },
             order: Order::RandomisedBlocks,
             bundle: PinnedBundle {

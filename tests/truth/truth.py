@@ -75,9 +75,15 @@ class Loader:
     floor: float
     # The same for the 99.9th percentile; `None` where that is not judged.
     tail: tuple[float, float] | None = None
+    # Whether it compares bodies and can send as a Poisson process.
+    is_complete: bool = True
+
+    def can(self, case: "Case") -> bool:
+        """Whether it can measure a case."""
+        return self.is_complete or (not case.wrong and case.arrivals == "even")
 
 
-OHA = Loader("oha", 1e-3, 0.02, 0.5e-3)
+OHA = Loader("oha", 1e-3, 0.02, 0.5e-3, is_complete=False)
 BUILT_IN = Loader("built-in", 0.0, 0.01, 0.3e-3, (0.02, 1e-3))
 LOADERS = {loader.name: loader for loader in (OHA, BUILT_IN)}
 
@@ -97,6 +103,8 @@ class Case:
     errors: float = 0.0
     lost: float = 0.0
     wrong: float = 0.0
+    # "poisson": needs a loader that sends so.
+    arrivals: str = "even"
 
     @property
     def failing(self) -> float:
@@ -150,6 +158,8 @@ CASES = [
     Case("lost-10", "fixed 1 ms, 10 % lost", 1000, 1e-3, lost=0.1),
     Case("lost-30", "fixed 1 ms, 30 % lost", 1000, 1e-3, lost=0.3),
     Case("wrong-10", "fixed 1 ms, 10 % wrong bodies", 1000, 1e-3, wrong=0.1),
+    Case("m-m-1", "M/M/1: Poisson arrivals, exponential 0.2 ms", 2500, 0.2e-3, "exponential", servers=1, arrivals="poisson"),
+    Case("m-d-1", "M/D/1: Poisson arrivals, fixed 0.2 ms", 2500, 0.2e-3, servers=1, arrivals="poisson"),
 ]
 
 
@@ -210,6 +220,17 @@ class Path:
     timer: float = 0.0
 
 
+def arrivals(case: Case, seconds: float, rng: random.Random) -> typing.Iterator[float]:
+    """The planned moments of a load."""
+    if case.arrivals == "even":
+        yield from (index / case.qps for index in range(round(case.qps * seconds)))
+        return
+    moment = rng.expovariate(case.qps)
+    while moment < seconds:
+        yield moment
+        moment += rng.expovariate(case.qps)
+
+
 def simulate(
     case: Case, seconds: float, phase: float, rng: random.Random, connections: int = CONNECTIONS, path: Path = Path()
 ) -> Outcome:
@@ -217,8 +238,8 @@ def simulate(
     outcome = Outcome(seconds)
     free_connections = [0.0] * connections
     free_servers = [0.0] * case.servers
-    for index in range(round(case.qps * seconds)):
-        planned = index / case.qps + rng.uniform(0, path.timer)
+    for moment in arrivals(case, seconds, rng):
+        planned = moment + rng.uniform(0, path.timer)
         taken = max(planned, free_connections[0])
         ready = max(taken, free_servers[0]) if free_servers else taken
         end = case.begin(ready, phase) + case.draw_service(rng)
@@ -274,7 +295,7 @@ def theories(case: Case, seconds: float, path: Path = Path()) -> tuple[Theory, l
         phases = [case.stall_every * index / PHASES for index in range(PHASES)]
         outcomes = [simulate(case, seconds, phase, rng, path=path) for phase in phases]
         return merged(outcomes), [figures(outcome) for outcome in outcomes]
-    is_random = case.distribution == "exponential" or case.failing > 0 or path.timer > 0 or len(path.costs) > 1
+    is_random = case.distribution == "exponential" or case.arrivals != "even" or case.failing > 0 or path.timer > 0 or len(path.costs) > 1
     outcomes = [simulate(case, seconds, 0.0, rng, path=path) for _ in range(DRAWS if is_random else 1)]
     overall = merged(outcomes)
     return overall, [overall]
@@ -512,6 +533,7 @@ def measure_ours(
     factors = {
         "apps": app, "stores": "redis", "workers": 1, "concurrency": CONNECTIONS, "qps": case.qps,
         "repetitions": repetitions, "duration": f"{seconds}s", "bundle": bundle, "results": results, "loader": loader.name,
+        "arrivals": case.arrivals,
     }  # fmt: skip
     options = [word for name, value in factors.items() for word in (f"--{name}", str(value))]
     call([program, "quick", "--launcher", "process", "--no-progress", *options])
@@ -736,13 +758,12 @@ def measure(
             print(f"truth: {case.title} at {case.qps}/s", file=sys.stderr, flush=True)
             by_loader = []
             for loader in loaders:
-                # oha compares no bodies: what it reports of wrong ones is known to be wrong.
-                if case.wrong and loader is OHA:
+                if not loader.can(case):
                     continue
                 trials = measure_ours(case, loader, program, bundle, results[loader], seconds, repetitions)
                 overall, possible = theories(case, seconds, paths[loader])
                 by_loader.append(median_rows(case, trials, possible, loader, round(case.qps * seconds)))
-            tools = measure_tools(case, program, seconds) if with_tools else {}
+            tools = measure_tools(case, program, seconds) if with_tools and case.arrivals == "even" else {}
             alone, _ = theories(case, seconds)
             lines += [cells(list(rows), loaders, alone, tools) for rows in zip(*by_loader, strict=True)]
             far += far_off(case, overall, tools)
@@ -769,6 +790,8 @@ def measure_on_any_host(
         program = program.resolve()
         bundle = make_bundle(folder, cases, program)
         for case, loader in itertools.product(cases, loaders):
+            if not loader.can(case):
+                continue
             _, possible = theories(case, seconds)
             results = folder / f"results-{loader.name}"
             for trial in measure_ours(case, loader, program, bundle, results, seconds, repetitions):
@@ -840,6 +863,20 @@ def test_exponential() -> None:
         for name in JUDGED_PERCENTILES:
             expected = d_m_1_quantile(service, case.qps, PERCENTILES[name])
             assert_close(f"D/M/1 {name}", theory[name].truth, expected, 0.03)
+
+
+def test_poisson() -> None:
+    """M/M/1 by its closed form, M/D/1 by its mean (source: Kleinrock 1975, *Queueing Systems* 1, ch. 3 and 5)."""
+    case = by_name("m-m-1")
+    theory = figures(simulate(case, 400, 0.0, random.Random(2), connections=10_000))
+    rate = 1 / case.service - case.qps
+    for name in JUDGED_PERCENTILES:
+        assert_close(f"M/M/1 {name}", theory[name].truth, -math.log(1 - PERCENTILES[name]) / rate, 0.03)
+    case = by_name("m-d-1")
+    outcome = simulate(case, 400, 0.0, random.Random(2), connections=10_000)
+    rho = case.qps * case.service
+    expected = case.service + case.service * rho / (2 * (1 - rho))
+    assert_close("M/D/1", statistics.mean(outcome.answered), expected, 0.02)
 
 
 def test_overload() -> None:
@@ -980,7 +1017,7 @@ def test_parsing() -> None:
 def self_test() -> None:
     """Every check that needs no target."""
     for test in (
-        test_fixed, test_exponential, test_overload, test_stalls, test_connections,
+        test_fixed, test_exponential, test_poisson, test_overload, test_stalls, test_connections,
         test_errors, test_judgement, test_any_host, test_medians, test_parsing,
     ):  # fmt: skip
         test()

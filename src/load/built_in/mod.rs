@@ -24,7 +24,7 @@ use self::schedule::{Arrivals, Schedule};
 use super::child::{self, Deadline};
 use super::drain::DRAIN_LIMIT;
 use super::{LoadDriver, LoadError, LoadRequest};
-use crate::model::Measurement;
+use crate::model::{self, Measurement};
 use crate::units::Nanos;
 
 pub use assignment::Assignment;
@@ -75,7 +75,10 @@ fn assignment(request: &LoadRequest<'_>) -> Assignment {
         schedule: Schedule {
             rate: request.target_rps,
             duration: request.duration.into(),
-            arrivals: Arrivals::Even,
+            arrivals: match request.arrivals {
+                model::Arrivals::Even => Arrivals::Even,
+                model::Arrivals::Poisson => Arrivals::Poisson { seed: request.seed },
+            },
         },
         connections: Connections {
             limit: request.connections,
