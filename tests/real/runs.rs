@@ -45,18 +45,58 @@ fn an_overload_is_reported_as_one() {
     let dir = tempfile::tempdir().unwrap();
     // One server that takes 1 ms: on no host more than 1,000 requests in a second.
     let bundle = bundle_of_target(dir.path(), "\"--servers\", \"1\", \"--service\", \"1ms\"");
-    let results = dir.path().join("results");
-    let mut overload = command(env!("CARGO_BIN_EXE_perf-api"));
-    overload.args(["quick", "--launcher", "process", "--apps", "target", "--stores", "redis"]);
-    overload.args(["--qps", "5000", "--duration", "3s", "--bundle"]).arg(&bundle);
-    let output = overload.arg("--results").arg(&results).output().unwrap();
+    for loader in ["oha", "built-in"] {
+        let results = dir.path().join(loader);
+        measure_target(
+            &bundle,
+            &results,
+            &["--qps", "5000", "--duration", "3s", "--loader", loader],
+        );
+        let cases = cases(&results);
+        let [case] = &cases[..] else { panic!("{loader}: {cases:?}") };
+        assert_eq!(case.planned, 15_000, "{loader}");
+        assert_eq!(case.planned, case.completed + case.failed + case.censored, "{loader}");
+        assert!(case.censored > 10_000, "{loader}: {case:?}");
+        assert!(p95(case).is_bound, "{loader}: {case:?}");
+    }
+}
+
+/// Measures the target of a bundle.
+fn measure_target(bundle: &Path, results: &Path, args: &[&str]) {
+    let mut quick = command(env!("CARGO_BIN_EXE_perf-api"));
+    quick.args(["quick", "--launcher", "process", "--apps", "target", "--stores", "redis"]);
+    quick.args(args).arg("--bundle").arg(bundle).arg("--results").arg(results);
+    let output = quick.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let cases = cases(&results);
-    let [case] = &cases[..] else { panic!("{cases:?}") };
-    assert_eq!(case.planned, 15_000);
-    assert_eq!(case.planned, case.completed + case.failed + case.censored);
-    assert!(case.censored > 10_000, "{case:?}");
-    assert!(p95(case).is_bound, "{case:?}");
+}
+
+#[test]
+fn the_built_in_loader_counts_lost_requests_and_wrong_bodies_by_kind() {
+    let _turn = take_turn();
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = bundle_of_target(dir.path(), "\"--lost\", \"0.1\", \"--wrong\", \"0.2\"");
+    let results = dir.path().join("results");
+    let poisson =
+        ["--loader", "built-in", "--arrivals", "poisson", "--qps", "500", "--duration", "2s"];
+    measure_target(&bundle, &results, &poisson);
+    let mut ask = command(env!("CARGO_BIN_EXE_perf-api"));
+    let columns = "planned, completed, failed, censored, compared, failed_kinds, flags";
+    ask.args(["sql", &format!("select {columns} from trials"), "--format", "json", "--results"]);
+    let row = ask.arg(&results).output().unwrap().stdout;
+    let row: serde_json::Value = serde_json::from_slice(&row).unwrap();
+    let kinds: serde_json::Value =
+        serde_json::from_str(row["failed_kinds"].as_str().unwrap()).unwrap();
+    let count = |of: &serde_json::Value| of.as_u64().unwrap_or_else(|| panic!("{row}"));
+    let lost = count(&kinds["connection closed before the answer was complete"]);
+    let wrong = count(&kinds["wrong body"]);
+    let [planned, completed, failed, censored] =
+        ["planned", "completed", "failed", "censored"].map(|column| count(&row[column]));
+    assert_eq!(planned, completed + failed + censored, "{row}");
+    assert_eq!((failed, count(&row["compared"])), (lost + wrong, completed + wrong), "{row}");
+    // Shares of the target's seed, within five standard deviations of what was sent.
+    let sent = completed + failed;
+    assert!(lost.abs_diff(sent / 10) < 50 && wrong.abs_diff(sent / 5) < 65, "{row}");
+    assert!(row["flags"].to_string().contains("requests_failed"), "{row}");
 }
 
 /// A run in the middle of a trial of half a minute.
