@@ -224,6 +224,9 @@ pub(in crate::cli) struct FactorArgs {
     /// How requests follow each other: `even` or `poisson` (with the built-in loader)
     #[arg(long, value_name = "ARRIVALS")]
     pub arrivals: Option<String>,
+    /// How the rate moves: `constant`, `ramp`, `steps` or `spike` (with the built-in loader)
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
 }
 
 impl From<&FactorArgs> for Overrides {
@@ -240,6 +243,7 @@ impl From<&FactorArgs> for Overrides {
             retries: factors.retries.clone(),
             loader: factors.loader.clone(),
             arrivals: factors.arrivals.clone(),
+            profile: factors.profile.clone(),
         }
     }
 }

@@ -121,6 +121,7 @@ fn how(side: &Side) -> Fields {
         ("spec: target rates", joined(&experiment.qps, ", ")),
         ("spec: duration", experiment.duration.to_string()),
         ("spec: warm-up", experiment.warm_up.to_string()),
+        ("spec: profile", experiment.profile.as_str().to_owned()),
         ("spec: arrivals", experiment.arrivals.as_str().to_owned()),
         ("order", order(manifest.order).to_owned()),
         ("launcher", manifest.launcher.clone()),

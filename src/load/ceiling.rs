@@ -14,7 +14,7 @@ use super::{LoadDriver, LoadError, LoadRequest};
 use crate::clock::Stopwatch;
 use crate::id::TrialId;
 use crate::model::{
-    ANSWER_STATUS, Arrivals, Measurement, Part, ResourceSample, VALUE_BYTES, stored_value,
+    ANSWER_STATUS, Arrivals, Measurement, Part, Profile, ResourceSample, VALUE_BYTES, stored_value,
 };
 use crate::process::{Child, ChildSpec, free_address, own_program, sample_usage};
 use crate::units::{CpuSet, Rps};
@@ -85,6 +85,7 @@ impl LoaderTarget {
             url: &url,
             connections: request.connections,
             target_rps: Rps::whole(request.enough_rps),
+            profile: Profile::Constant,
             arrivals: Arrivals::Even,
             seed: 0,
             duration: CEILING_WINDOW,

@@ -26,7 +26,7 @@ pub use oha::{LoaderRequest, OhaLoad, run_loader};
 pub use target::{Behaviour, Distribution, Stall, serve};
 
 use crate::id::TrialId;
-use crate::model::{Arrivals, Loader, Measurement};
+use crate::model::{Arrivals, Loader, Measurement, Profile};
 use crate::process::ProcessError;
 use crate::units::{CpuSet, Rps};
 
@@ -41,6 +41,8 @@ pub struct LoadRequest<'run> {
     pub connections: u32,
     /// Requests per second to offer.
     pub target_rps: Rps,
+    /// How the rate moves around the target.
+    pub profile: Profile,
     /// How requests follow each other.
     pub arrivals: Arrivals,
     /// The seed of random arrivals.

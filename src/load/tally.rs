@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::id::TrialId;
-    use crate::model::Arrivals;
+    use crate::model::{Arrivals, Profile};
     use crate::units::CpuSet;
 
     fn request(target_rps: Rps, cpus: &CpuSet) -> LoadRequest<'_> {
@@ -283,6 +283,7 @@ mod tests {
             url: "",
             connections: 10,
             target_rps,
+            profile: Profile::Constant,
             arrivals: Arrivals::Even,
             seed: 0,
             duration: Duration::from_secs(2),

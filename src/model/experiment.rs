@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Slo;
+use super::{Profile, Slo};
 use crate::id::TrialId;
 use crate::units::{HumanDuration, Rps};
 
@@ -89,6 +89,9 @@ pub struct Experiment {
     /// How the requests of a trial follow each other.
     #[serde(default, skip_serializing_if = "Arrivals::is_even")]
     pub arrivals: Arrivals,
+    /// How the rate of a trial moves.
+    #[serde(default, skip_serializing_if = "Profile::is_constant")]
+    pub profile: Profile,
 }
 
 /// How requests follow each other.

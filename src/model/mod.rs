@@ -30,6 +30,7 @@ mod experiment;
 mod histogram;
 mod host;
 mod metric;
+mod profile;
 mod row;
 pub mod rules;
 mod slo;
@@ -48,6 +49,7 @@ pub use experiment::{
 pub use histogram::{Bucket, Histogram};
 pub use host::{Check, Fingerprint, Part, Placement, State};
 pub use metric::{Figure, Metric, Sample};
+pub use profile::{Phase, Profile};
 pub use row::{RowFailure, TrialRow, Value, by_quantile, flag_names};
 pub use rules::{
     Flag, MIN_TAIL_REQUESTS, QUANTILES, Quantile, SERVICE_QUANTILES, is_supported, min_requests,

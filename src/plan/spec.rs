@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use toml::Spanned;
 
-use crate::model::{Arrivals, ComponentName, Experiment, Loader, MAX_TRIALS, line_at};
+use crate::model::{Arrivals, ComponentName, Experiment, Loader, MAX_TRIALS, Profile, line_at};
 use crate::units::{HumanDuration, Rps};
 
 /// A spec file's name and text.
@@ -66,6 +66,8 @@ pub struct Overrides {
     pub loader: Option<String>,
     /// `--arrivals`
     pub arrivals: Option<String>,
+    /// `--profile`
+    pub profile: Option<String>,
 }
 
 /// The names that a spec may use.
@@ -179,6 +181,7 @@ pub fn check(
         is_calibration: false,
         loader: choice(source, "--loader", &overrides.loader, spec.loader.as_ref())?,
         arrivals: choice(source, "--arrivals", &overrides.arrivals, spec.arrivals.as_ref())?,
+        profile: choice(source, "--profile", &overrides.profile, spec.profile.as_ref())?,
         retries: match (&overrides.retries, &spec.retries) {
             (None, None) => 0,
             (Some(flag), _) => {
@@ -235,6 +238,7 @@ struct Spec {
     retries: Option<Spanned<NumberText>>,
     loader: Option<Spanned<String>>,
     arrivals: Option<Spanned<String>>,
+    profile: Option<Spanned<String>>,
     factors: Factors,
 }
 
@@ -449,19 +453,23 @@ fn spec_name(source: &Source, name: &Spanned<String>) -> Result<String, SpecErro
     })
 }
 
-/// oha sends requests at equal distances only.
+/// oha sends requests at equal distances and at a constant rate only.
 fn check_loader(source: &Source, experiment: &Experiment) -> Result<(), SpecError> {
-    let (loader, arrivals) = (experiment.loader, experiment.arrivals);
-    if loader == Loader::Oha && arrivals != Arrivals::Even {
-        let message = format!(
-            "the loader {} has no {} arrivals: set `loader = \"{built_in}\"`, or add `--loader {built_in}`",
-            loader.as_str(),
-            arrivals.as_str(),
-            built_in = Loader::BuiltIn.as_str(),
-        );
-        return Err(SpecError { place: source.name.clone(), message });
+    let Experiment { arrivals, profile, .. } = *experiment;
+    let lacking = match (arrivals, profile) {
+        (Arrivals::Even, Profile::Constant) => return Ok(()),
+        (Arrivals::Even, profile) => format!("{} profile", profile.as_str()),
+        (arrivals, _) => format!("{} arrivals", arrivals.as_str()),
+    };
+    if experiment.loader != Loader::Oha {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "the loader {} has no {lacking}: set `loader = \"{built_in}\"`, or add `--loader {built_in}`",
+        Loader::Oha.as_str(),
+        built_in = Loader::BuiltIn.as_str(),
+    );
+    Err(SpecError { place: source.name.clone(), message })
 }
 
 fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError> {
@@ -536,6 +544,8 @@ mod tests {
             ("seed = 1", "seed = 1\nloader = \"wrk\""),
             ("seed = 1", "seed = 1\narrivals = \"bursts\""),
             ("seed = 1", "seed = 1\narrivals = \"poisson\""),
+            ("seed = 1", "seed = 1\nprofile = \"flat\""),
+            ("seed = 1", "seed = 1\nprofile = \"spike\""),
         ]
         .map(|edit| format!("{} → {}\n    {}", edit.0, edit.1, error_of(edit)));
         insta::assert_snapshot!(errors.join("\n"));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Report;
-use crate::model::{Arrivals, ComponentName, Experiment, Flag, Order, joined};
+use crate::model::{Arrivals, ComponentName, Experiment, Flag, Order, Profile, joined};
 use crate::store::{Manifest, PinnedComponent};
 use crate::units::{HumanDuration, Rps};
 
@@ -48,7 +48,7 @@ pub(super) fn chain(report: &Report) -> Vec<Step> {
         step(
             "run",
             format!(
-                "spec {}, seed {}: {trials} trials in an order that follows from both; by {}, load by {}{}",
+                "spec {}, seed {}: {trials} trials in an order that follows from both; by {}, load by {}{}{}",
                 experiment.name,
                 experiment.seed,
                 manifest.writer,
@@ -56,6 +56,10 @@ pub(super) fn chain(report: &Report) -> Vec<Step> {
                 match experiment.arrivals {
                     Arrivals::Even => "",
                     Arrivals::Poisson => ", arrivals as a Poisson process",
+                },
+                match experiment.profile {
+                    Profile::Constant => String::new(),
+                    profile => format!(", rate as a {}", profile.as_str()),
                 }
             ),
             String::new(),

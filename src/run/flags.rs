@@ -4,25 +4,39 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Ceiling, Disturbance, Flag, LatencyFigure, Measurement, Outcome, Part, TrialRecord, rules,
+    Ceiling, Disturbance, Flag, LatencyFigure, Measurement, Outcome, Part, Profile, TrialRecord,
+    rules,
 };
 use crate::stats::drifts;
 
-/// The flags of a trial that offered load for `duration`, in the order of [`Flag::ALL`].
-pub(super) fn of(record: &TrialRecord, duration: Duration, is_published: bool) -> Vec<Flag> {
-    let trial = Observed { record, duration, is_published };
+/// How the load of a trial was offered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// The length of the window.
+    pub duration: Duration,
+    /// How the rate moved.
+    pub profile: Profile,
+    /// Whether it went through a published port.
+    pub is_published: bool,
+}
+
+/// The flags of a trial, in the order of [`Flag::ALL`].
+pub(super) fn of(record: &TrialRecord, offer: Offer) -> Vec<Flag> {
+    let Offer { duration, profile, is_published } = offer;
+    let trial = Observed { record, duration, profile };
     let measured = match &record.outcome {
         Outcome::Measured(measurement) => Some(measurement),
         Outcome::Failed(_) => None,
     };
     let is_raised = |flag: &Flag| match (flag, measured) {
         (Flag::CpusShared, _) => record.placement.shared,
-        (Flag::PathPublished, _) => trial.is_published,
+        (Flag::PathPublished, _) => is_published,
         (_, None) => false,
         (Flag::RequestsFailed, Some(measured)) => measured.counts.too_many_failed(),
         (Flag::LoaderLimited, Some(measured)) => trial.is_loader_limited(measured),
         (Flag::PacerLate, Some(measured)) => is_late(measured, &record.figures),
-        (Flag::NotSteady, Some(measured)) => is_unsteady(measured),
+        // Where the rate changes, so does the latency.
+        (Flag::NotSteady, Some(measured)) => profile.is_constant() && is_unsteady(measured),
         (Flag::HostBusy, Some(measured)) => {
             let cpus = record.placement.all().len();
             measured.disturbance.is_some_and(|others| is_busy(others, duration, cpus))
@@ -40,7 +54,11 @@ pub(super) fn of(record: &TrialRecord, duration: Duration, is_published: bool) -
 pub fn driven_rps(record: &TrialRecord) -> Option<u32> {
     match &record.outcome {
         Outcome::Measured(measured) if is_driven(measured, &record.figures) => {
-            u32::try_from(record.trial.case.target_rps.milli() / 1000).ok().filter(|&rps| rps > 0)
+            // On average, where the rate changes.
+            let seconds = (measured.window().len() as u64).max(1);
+            let rps = (record.trial.case.target_rps.milli() / 1000)
+                .min(measured.counts.planned / seconds);
+            u32::try_from(rps).ok().filter(|&rps| rps > 0)
         }
         _ => None,
     }
@@ -74,13 +92,13 @@ type Figures = BTreeMap<String, LatencyFigure>;
 struct Observed<'trial> {
     record: &'trial TrialRecord,
     duration: Duration,
-    is_published: bool,
+    profile: Profile,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and times stay below 2^53")]
 impl Observed<'_> {
     fn is_loader_limited(&self, measured: &Measurement) -> bool {
-        let target = self.record.trial.case.target_rps.as_f64();
+        let target = self.record.trial.case.target_rps.as_f64() * self.profile.peak();
         // A loader that kept to its schedule was not limited, whatever was measured before.
         let is_limit = |ceiling: Ceiling| {
             !ceiling.is_bound && target > f64::from(ceiling.rps) * rules::MAX_CEILING_SHARE
@@ -163,7 +181,11 @@ mod tests {
     };
     use crate::units::Nanos;
 
-    const DURATION: Duration = Duration::from_secs(10);
+    const OFFER: Offer = Offer {
+        duration: Duration::from_secs(10),
+        profile: Profile::Constant,
+        is_published: false,
+    };
     const MILLISECOND: u64 = 1_000_000;
 
     /// A trial of 100 requests per second, each of 10 ms, that nothing is wrong with.
@@ -227,10 +249,13 @@ mod tests {
         let raised = |change: fn(&mut Measurement)| {
             let mut measurement = measured();
             change(&mut measurement);
-            of(&record(measurement, 1000), DURATION, false)
+            of(&record(measurement, 1000), OFFER)
         };
         assert_eq!(raised(|_| {}), []);
-        assert_eq!(of(&record(measured(), 1000), DURATION, true), [Flag::PathPublished]);
+        assert_eq!(
+            of(&record(measured(), 1000), Offer { is_published: true, ..OFFER }),
+            [Flag::PathPublished]
+        );
         let busy_loader = raised(|measured| {
             measured.resources = vec![ResourceSample {
                 part: Part::Loader,
@@ -247,11 +272,11 @@ mod tests {
             ..LoaderHealth::default()
         };
         assert_eq!(
-            of(&record(Measurement { loader: Some(lag(2)), ..measured() }, 1000), DURATION, false),
+            of(&record(Measurement { loader: Some(lag(2)), ..measured() }, 1000), OFFER),
             []
         );
         let late = Measurement { loader: Some(lag(3)), ..measured() };
-        assert_eq!(of(&record(late, 1000), DURATION, false), [Flag::PacerLate]);
+        assert_eq!(of(&record(late, 1000), OFFER), [Flag::PacerLate]);
         let drifting = raised(|measured| {
             for second in &mut measured.timeline {
                 let p50 = Nanos(u64::from(10 + second.second) * MILLISECOND);
@@ -271,7 +296,7 @@ mod tests {
             (others(0, 401 * MILLISECOND), &[Flag::HostBusy][..]),
         ] {
             let measurement = Measurement { disturbance: Some(disturbance), ..measured() };
-            assert_eq!(of(&record(measurement, 1000), DURATION, false), flags);
+            assert_eq!(of(&record(measurement, 1000), OFFER), flags);
         }
         let apart = raised(|measured| {
             measured.loader =
@@ -303,13 +328,13 @@ mod tests {
             (too_late, None, &[Flag::PacerLate][..]),
         ] {
             let record = late(lag, ceiling);
-            assert_eq!(of(&record, DURATION, false), flags, "{lag:?} {ceiling:?}");
+            assert_eq!(of(&record, OFFER), flags, "{lag:?} {ceiling:?}");
         }
         // One request in twenty of a p99 of 100 ms: 5 ms.
         for (lag, is_late) in [(5 * MILLISECOND, false), (5 * MILLISECOND + 1, true)] {
             let mut record = late(Nanos(lag), limit(124));
             record.figures.get_mut("p99").unwrap().value = Nanos(100 * MILLISECOND);
-            let flags = of(&record, DURATION, false);
+            let flags = of(&record, OFFER);
             assert_eq!(flags.contains(&Flag::LoaderLimited), is_late, "{lag}");
         }
     }
@@ -339,15 +364,15 @@ mod tests {
             let busiest_loader_cpu = Some(Nanos(busy * MILLISECOND));
             let others = Disturbance { busiest_loader_cpu, ..Disturbance::default() };
             let mut record = record(Measurement { disturbance: Some(others), ..measured() }, 1000);
-            assert_eq!(of(&record, DURATION, false), flags);
+            assert_eq!(of(&record, OFFER), flags);
             record.placement.shared = true;
-            assert_eq!(of(&record, DURATION, false), [Flag::CpusShared]);
+            assert_eq!(of(&record, OFFER), [Flag::CpusShared]);
         }
         let host = |change: fn(&mut Disturbance)| {
             let mut others = Disturbance::default();
             change(&mut others);
             let measurement = Measurement { disturbance: Some(others), ..measured() };
-            of(&record(measurement, 1000), DURATION, false)
+            of(&record(measurement, 1000), OFFER)
         };
         assert_eq!(host(|others| others.frequency_kept_permille = Some(900)), []);
         assert_eq!(host(|others| others.frequency_kept_permille = Some(899)), [Flag::HostSlowed]);

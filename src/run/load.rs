@@ -7,7 +7,8 @@ use crate::host::sample_host;
 use crate::launch::RunningStack;
 use crate::load::LoadRequest;
 use crate::model::{
-    ANSWER_STATUS, Failure, Measurement, Part, Stage, Trial, VALUE_BYTES, stored_value, with_causes,
+    ANSWER_STATUS, Failure, Measurement, Part, Profile, Stage, Trial, VALUE_BYTES, stored_value,
+    with_causes,
 };
 use crate::units::Nanos;
 
@@ -23,13 +24,16 @@ impl Runner<'_, '_> {
     ) -> Result<Measurement, Failure> {
         let url = live.url().to_owned();
         let body = stored_value();
+        let experiment = &self.request.plan.experiment;
         let request = LoadRequest {
             trial: trial.id,
             url: &url,
             connections: trial.case.concurrency,
             target_rps: trial.case.target_rps,
-            arrivals: self.request.plan.experiment.arrivals,
-            seed: arrival_seed(self.request.plan.experiment.seed, trial, stage),
+            // A stack is warmed up at a constant rate.
+            profile: if stage == Stage::Load { experiment.profile } else { Profile::Constant },
+            arrivals: experiment.arrivals,
+            seed: arrival_seed(experiment.seed, trial, stage),
             duration,
             cpus: &context.placement.loader,
             answer_status: ANSWER_STATUS,

@@ -24,6 +24,7 @@ pub use flags::driven_rps;
 pub use interleave::{Interim, end_interleaved, interleave};
 pub use placements::{Placements, demand};
 
+use self::flags::Offer;
 use self::load::first_end;
 use self::search::Judged;
 use crate::clock::{Clock, Stopwatch, UnixMillis};
@@ -32,8 +33,9 @@ use crate::id::{DatasetId, RunId, TrialId};
 use crate::launch::{LaunchError, Launcher, RunningStack, Waiting};
 use crate::load::LoadDriver;
 use crate::model::{
-    Bundle, Ceiling, Check, ComponentName, Failure, Fingerprint, Interleaved, Measurement, Order,
-    Outcome, Placement, Plan, Sample, Stack, StackTimes, Stage, Trial, TrialRecord, stack_runs,
+    Bundle, Ceiling, Check, ComponentName, Experiment, Failure, Fingerprint, Interleaved,
+    Measurement, Order, Outcome, Placement, Plan, Sample, Stack, StackTimes, Stage, Trial,
+    TrialRecord, stack_runs,
 };
 use crate::plan::stacks;
 use crate::stats::{latency_figures, service_figures};
@@ -506,8 +508,9 @@ impl<'run, 'event> Runner<'run, 'event> {
             earlier_failures: vec![],
         };
         let is_published = live.is_some_and(|live| live.stack.is_published());
-        let duration = self.request.plan.experiment.duration.0;
-        record.flags = flags::of(&record, duration, is_published);
+        let Experiment { duration, profile, .. } = self.request.plan.experiment;
+        let offer = Offer { duration: duration.0, profile, is_published };
+        record.flags = flags::of(&record, offer);
         self.journal.append(&Entry::Trial(Box::new(record.clone())))?;
         let was_given_up = self.is_given_up(context.stack);
         count_failure(&mut self.failures_in_a_row, &record);

@@ -403,6 +403,7 @@ mod tests {
                 is_calibration: false,
                 loader: crate::model::Loader::Oha,
                 arrivals: crate::model::Arrivals::Even,
+                profile: crate::model::Profile::Constant,
             },
             order: Order::RandomisedBlocks,
             bundle: PinnedBundle {

@@ -152,6 +152,7 @@ mod tests {
             url,
             schedule: Schedule {
                 rate: Rps::whole(rate),
+                profile: crate::model::Profile::Constant,
                 duration: Nanos(millis * 1_000_000),
                 arrivals: Arrivals::Even,
             },

@@ -74,6 +74,7 @@ fn assignment(request: &LoadRequest<'_>) -> Assignment {
         url: request.url.to_owned(),
         schedule: Schedule {
             rate: request.target_rps,
+            profile: request.profile,
             duration: request.duration.into(),
             arrivals: match request.arrivals {
                 model::Arrivals::Even => Arrivals::Even,
