@@ -221,10 +221,10 @@ pub(in crate::cli) struct FactorArgs {
     /// What offers the load: `oha` or `built-in`
     #[arg(long, value_name = "LOADER")]
     pub loader: Option<String>,
-    /// How requests follow each other: `even` or `poisson` (with the built-in loader)
+    /// How requests follow each other: `even` or `poisson` (built-in loader)
     #[arg(long, value_name = "ARRIVALS")]
     pub arrivals: Option<String>,
-    /// How the rate moves: `constant`, `ramp`, `steps` or `spike` (with the built-in loader)
+    /// How the rate moves: `constant`, `ramp`, `steps` or `spike` (built-in loader)
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
 }

@@ -6,6 +6,7 @@
 //! the request, the independent unit.
 
 mod spec;
+mod values;
 
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 pub use spec::{
-    DURATION, KnownComponents, MAX_REQUESTS, Overrides, Source, SpecError, adapt, capacity_spec,
-    check, embedded,
+    DURATION, KnownComponents, MAX_REQUESTS, Overrides, adapt, capacity_spec, check, embedded,
 };
+pub use values::{Source, SpecError};
 
 use crate::id::TrialId;
 use crate::model::{Case, Experiment, Order, Plan, Stack, Trial};
