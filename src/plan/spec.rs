@@ -315,6 +315,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::units::Rps;
 
     fn known() -> KnownComponents {
         KnownComponents::of(&["fastapi", "express"], &["redis", "valkey"])
