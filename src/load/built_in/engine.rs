@@ -243,6 +243,7 @@ mod tests {
         let counts = counts(&load);
         // Five connections have one each; the others waited for one.
         assert_eq!((counts.censored, counts.sent, counts.completed), (25, 5, 0));
+        assert!(offer(&load).unwrap().drain >= load.drain_limit);
         load.connections = Connections { limit: 100, pool: Pool::Open, is_kept_alive: true };
         assert_eq!(counts_of_open(&load), (25, 25));
     }

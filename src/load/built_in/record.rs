@@ -31,6 +31,8 @@ pub(super) struct Record {
     last_answer: Nanos,
     flight: Flight,
     polled: Nanos,
+    /// Whether a request was still waited for at the end of the drain.
+    is_cut_off: bool,
 }
 
 /// The answers of one second.
@@ -87,6 +89,7 @@ impl Record {
             last_answer: Nanos(0),
             flight: Flight::default(),
             polled: Nanos(0),
+            is_cut_off: false,
         }
     }
 
@@ -135,6 +138,11 @@ impl Record {
     /// The thread only polled the clock for so long.
     pub fn polled(&mut self, span: Nanos) {
         self.polled = span;
+    }
+
+    /// The drain ended with requests in flight.
+    pub fn cut_off(&mut self) {
+        self.is_cut_off = true;
     }
 
     /// A request has no answer, and waited so long for it.
@@ -192,7 +200,7 @@ impl Record {
     /// One measurement of the records of all threads. The drain ended at `end`.
     pub fn merge(records: Vec<Self>, schedule: &Schedule, end: Nanos) -> Measurement {
         let mut all = Self::new(schedule.duration);
-        let is_cut_off = records.iter().any(|record| record.flight.count > 0);
+        let is_cut_off = records.iter().any(|record| record.is_cut_off);
         for mut record in records {
             record.close_second();
             record.flight.change(end, 0);

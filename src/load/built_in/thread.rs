@@ -256,6 +256,9 @@ impl Share<'_> {
         let now = lane.now();
         let mut record = lane.record.replace(Record::new(Nanos(0)));
         record.polled(pacer.polled().into());
+        if lane.has_requests_in_flight() {
+            record.cut_off();
+        }
         for due in lane.in_flight.borrow().iter().flatten() {
             record.unfinished(Nanos(now.0.saturating_sub(due.planned.0)));
         }
