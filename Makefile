@@ -67,8 +67,9 @@ ci: ## run all checks that a change has to pass, two at a time
 
 checks: format lint unit-test real-test smoke truth-smoke stats-oracle report-test browser-test store-test docker-test newer-docker-test nix-test crash-test flip-test fuzz
 
-# What two checks would share is made once and before them. Checks of one line follow each other: those with
-# real servers, and those with a Docker daemon. So each of them runs on a busy machine, as it has to be able to.
+# Shared files are built before the checks that read them. The checks with real servers run one after
+# another, and so do those with a Docker daemon; the two sequences run side by side, so each check is also
+# tested on a busy machine.
 ifdef LANES
 lint: | format
 unit-test: | lint images

@@ -43,7 +43,7 @@ fn source_files() -> Vec<PathBuf> {
     files("src", "rs")
 }
 
-/// The files below a folder that end so.
+/// The files in a folder and its subfolders that have this extension.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
@@ -526,7 +526,7 @@ fn every_snapshot_belongs_to_a_test() {
         let name = path.file_stem().unwrap().to_str().unwrap().rsplit("__").next().unwrap();
         let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
         let has_test =
-            source.contains(&format!("fn {name}")) || source.contains(&format!("\"{name}"));
+            source.contains(&format!("fn {name}(")) || source.contains(&format!("\"{name}\""));
         assert!(has_test, "{} belongs to no test", path.display());
     }
     assert!(snapshots.len() > 10, "only {} snapshots", snapshots.len());

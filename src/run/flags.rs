@@ -266,6 +266,19 @@ mod tests {
             }];
         });
         assert_eq!(busy_loader, [Flag::LoaderLimited]);
+        let polling = raised(|measured| {
+            measured.resources = vec![ResourceSample {
+                part: Part::Loader,
+                offset: Nanos(10_000 * MILLISECOND),
+                cpu: Nanos(8_600 * MILLISECOND),
+                memory_bytes: 0,
+                throttled: None,
+            }];
+            measured.loader = measured
+                .loader
+                .map(|loader| LoaderHealth { polled: Nanos(1_000 * MILLISECOND), ..loader });
+        });
+        assert_eq!(polling, [], "waiting for the next planned moment is no work");
         let lag = |milliseconds| LoaderHealth {
             lag_p99: Nanos(milliseconds * MILLISECOND),
             in_flight_milli: 1000,
@@ -277,13 +290,15 @@ mod tests {
         );
         let late = Measurement { loader: Some(lag(3)), ..measured() };
         assert_eq!(of(&record(late, 1000), OFFER), [Flag::PacerLate]);
-        let drifting = raised(|measured| {
-            for second in &mut measured.timeline {
-                let p50 = Nanos(u64::from(10 + second.second) * MILLISECOND);
-                second.latency = Some(TimelineLatency { p50, ..all_zero() });
-            }
-        });
-        assert_eq!(drifting, [Flag::NotSteady]);
+        let mut drifting = measured();
+        for second in &mut drifting.timeline {
+            let p50 = Nanos(u64::from(10 + second.second) * MILLISECOND);
+            second.latency = Some(TimelineLatency { p50, ..all_zero() });
+        }
+        let drifting = record(drifting, 1000);
+        assert_eq!(of(&drifting, OFFER), [Flag::NotSteady]);
+        let ramp = Offer { profile: Profile::Ramp, ..OFFER };
+        assert_eq!(of(&drifting, ramp), [], "where the rate changes, so may the latency");
         // Four CPUs for ten seconds: four seconds of others, or 0.4 taken away, are the most.
         let others = |foreign, steal| Disturbance {
             foreign: Nanos(foreign),

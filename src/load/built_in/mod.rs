@@ -20,11 +20,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::assignment::{Connections, Expected, Pacing, Pool};
-use self::schedule::{Arrivals, Schedule};
+use self::schedule::Schedule;
 use super::child::{self, Deadline};
 use super::drain::DRAIN_LIMIT;
 use super::{LoadDriver, LoadError, LoadRequest};
-use crate::model::{self, Measurement};
+use crate::model::Measurement;
 use crate::units::Nanos;
 
 pub use assignment::Assignment;
@@ -76,10 +76,8 @@ fn assignment(request: &LoadRequest<'_>) -> Assignment {
             rate: request.target_rps,
             profile: request.profile,
             duration: request.duration.into(),
-            arrivals: match request.arrivals {
-                model::Arrivals::Even => Arrivals::Even,
-                model::Arrivals::Poisson => Arrivals::Poisson { seed: request.seed },
-            },
+            arrivals: request.arrivals,
+            seed: request.seed,
         },
         connections: Connections {
             limit: request.connections,

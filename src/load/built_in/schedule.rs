@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Profile;
+use crate::model::{Arrivals, Profile};
 use crate::units::{Nanos, Rps};
 
 /// When requests are sent.
@@ -23,19 +23,8 @@ pub struct Schedule {
     pub duration: Nanos,
     /// How they follow each other.
     pub arrivals: Arrivals,
-}
-
-/// How requests follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrivals {
-    /// At equal distances.
-    Even,
-    /// As independent users: a Poisson process.
-    Poisson {
-        /// The seed of its distances.
-        seed: u64,
-    },
+    /// The seed of random distances.
+    pub seed: u64,
 }
 
 /// A request and its planned moment.
@@ -61,7 +50,7 @@ impl Schedule {
         let curve = Curve::new(self);
         let mut distances = match self.arrivals {
             Arrivals::Even => None,
-            Arrivals::Poisson { seed } => Some((ChaCha8Rng::seed_from_u64(seed), 0.0)),
+            Arrivals::Poisson => Some((ChaCha8Rng::seed_from_u64(self.seed), 0.0)),
         };
         (0..).map_while(move |index: u64| {
             #[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
@@ -140,7 +129,7 @@ mod tests {
     fn schedule(milli: u64, millis: u64, arrivals: Arrivals) -> Schedule {
         let duration = Nanos(millis * 1_000_000);
         let rate = Rps::from_milli(milli);
-        Schedule { rate, profile: Profile::Constant, duration, arrivals }
+        Schedule { rate, profile: Profile::Constant, duration, arrivals, seed: 7 }
     }
 
     proptest! {
@@ -149,9 +138,9 @@ mod tests {
             milli in 100_u64..2_000_000, millis in 1_u64..3_000, threads in 1_u64..9, seed: u64,
             is_even: bool, profile in 0..Profile::ALL.len(),
         ) {
-            let arrivals = if is_even { Arrivals::Even } else { Arrivals::Poisson { seed } };
+            let arrivals = if is_even { Arrivals::Even } else { Arrivals::Poisson };
             let profile = Profile::ALL[profile];
-            let schedule = Schedule { profile, ..schedule(milli, millis, arrivals) };
+            let schedule = Schedule { profile, seed, ..schedule(milli, millis, arrivals) };
             let all: Vec<Due> = schedule.requests().collect();
             let mut shared: Vec<Due> =
                 (0..threads).flat_map(|thread| schedule.of_thread(thread, threads)).collect();
@@ -186,7 +175,7 @@ mod tests {
 
     #[test]
     fn poisson_arrivals_have_the_rate_and_an_exponential_distance() {
-        let schedule = schedule(1_000_000, 100_000, Arrivals::Poisson { seed: 7 });
+        let schedule = schedule(1_000_000, 100_000, Arrivals::Poisson);
         let all: Vec<Nanos> = schedule.requests().map(|due| due.planned).collect();
         // 100,000 ± 4 standard deviations.
         assert!(all.len().abs_diff(100_000) < 1_265, "{}", all.len());

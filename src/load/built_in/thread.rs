@@ -49,7 +49,7 @@ struct Lane {
     /// What each worker has in flight.
     in_flight: RefCell<Vec<Option<Due>>>,
     record: RefCell<Record>,
-    /// Workers whose request is over; told when the last one is.
+    /// Notified when the last request in flight is over.
     idle: Notify,
     is_closing: Cell<bool>,
 }
