@@ -244,6 +244,13 @@ mod tests {
         }
     }
 
+    /// A loader that was busy for 86 % of the time.
+    fn busy_loader_usage() -> Vec<ResourceSample> {
+        let (offset, cpu) = (Nanos(10_000 * MILLISECOND), Nanos(8_600 * MILLISECOND));
+        let part = Part::Loader;
+        vec![ResourceSample { part, offset, cpu, memory_bytes: 0, throttled: None }]
+    }
+
     #[test]
     fn a_good_trial_has_no_flag_and_each_trouble_its_own() {
         let raised = |change: fn(&mut Measurement)| {
@@ -256,27 +263,12 @@ mod tests {
             of(&record(measured(), 1000), Offer { is_published: true, ..OFFER }),
             [Flag::PathPublished]
         );
-        let busy_loader = raised(|measured| {
-            measured.resources = vec![ResourceSample {
-                part: Part::Loader,
-                offset: Nanos(10_000 * MILLISECOND),
-                cpu: Nanos(8_600 * MILLISECOND),
-                memory_bytes: 0,
-                throttled: None,
-            }];
-        });
+        let busy_loader = raised(|measured| measured.resources = busy_loader_usage());
         assert_eq!(busy_loader, [Flag::LoaderLimited]);
         let polling = raised(|measured| {
-            measured.resources = vec![ResourceSample {
-                part: Part::Loader,
-                offset: Nanos(10_000 * MILLISECOND),
-                cpu: Nanos(8_600 * MILLISECOND),
-                memory_bytes: 0,
-                throttled: None,
-            }];
-            measured.loader = measured
-                .loader
-                .map(|loader| LoaderHealth { polled: Nanos(1_000 * MILLISECOND), ..loader });
+            measured.resources = busy_loader_usage();
+            let polled = Nanos(1_000 * MILLISECOND);
+            measured.loader = measured.loader.map(|loader| LoaderHealth { polled, ..loader });
         });
         assert_eq!(polling, [], "waiting for the next planned moment is no work");
         let lag = |milliseconds| LoaderHealth {
