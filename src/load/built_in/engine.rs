@@ -239,15 +239,29 @@ mod tests {
     #[test]
     fn requests_without_an_answer_are_unfinished_and_those_behind_them_too() {
         let mut load = load(server(|_| Act::Ignore), 50, 500);
-        load.drain_limit = Nanos(100_000_000);
+        load.drain_limit = Nanos(2_000_000_000);
         load.connections.limit = 5;
         let counts = counts(&load);
         // Five connections have one each; the others waited for one.
         assert_eq!((counts.censored, counts.sent, counts.completed), (25, 5, 0));
         assert!(offer(&load).unwrap().drain >= load.drain_limit);
+    }
+
+    #[test]
+    fn an_open_pool_sends_every_request_whatever_the_server_does() {
+        // No request is answered before all of them have arrived.
+        let all = Arc::new(Barrier::new(25));
+        let mut load = load(
+            server(move |_| {
+                all.wait();
+                Act::Answer(GOOD)
+            }),
+            50,
+            500,
+        );
         load.connections = Connections { limit: 100, pool: Pool::Open, is_kept_alive: true };
-        let counts = self::counts(&load);
-        assert_eq!((counts.censored, counts.sent), (25, 25));
+        let counts = counts(&load);
+        assert_eq!((counts.completed, counts.sent), (25, 25));
     }
 
     #[test]
