@@ -52,8 +52,7 @@ impl SustainedLoad {
 /// The load that each stack sustains at one number of connections, by the rule of [`Sustained`]: the
 /// rule of a search. Trials are given in the order of their cases.
 ///
-/// A trial counts when it is valid, or invalid by its own failed requests alone; one that breaks under
-/// the load counts as not sustained, and one that does not start says nothing.
+/// A trial that breaks under the load counts as not sustained; one that does not start says nothing.
 #[must_use]
 pub fn sustained_loads(
     trials: &[(&TrialRow, &Evidence)],
@@ -94,16 +93,12 @@ fn repetition(
         return (failure.stage == Stage::Load).then_some(Sustained::No);
     }
     let has_failed_requests = trial.flags.contains(&Flag::RequestsFailed);
-    let is_disturbed =
-        trial.flags.iter().any(|flag| flag.forbids_ranking() && *flag != Flag::RequestsFailed);
-    if is_disturbed || !(trial.is_valid || has_failed_requests) {
-        return None;
-    }
     let Some(keeps_pace) = evidence.keeps_pace else { return Some(Sustained::Unknown) };
     let of_limit = |limit: LatencyLimit| {
         Sustained::of_latency(evidence.percentiles[limit.percentile], limit.longest)
     };
-    Some(Sustained::of_limits(keeps_pace && !has_failed_requests, limit.map(of_limit)))
+    let known = Sustained::of_limits(keeps_pace && !has_failed_requests, limit.map(of_limit));
+    Some(known.despite(&trial.flags))
 }
 
 impl LatencyLimit {
@@ -162,11 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn trials_that_do_not_count_show_nothing() {
-        let mut unranked = trial(2000, true, 5);
-        unranked.0.is_valid = false;
+    fn what_a_disturbed_trial_did_not_sustain_is_unknown() {
+        let mut unranked = trial(2000, true, 25);
+        unranked.0.flags = vec![Flag::HostBusy];
         let trials = [trial(1000, true, 5), unranked.clone(), trial(5000, true, 5)];
         assert_eq!(found(&trials), (Some(1000), Some((2000, Sustained::Unknown))));
+        // What it sustained even so counts.
+        let mut kept = trial(2000, true, 15);
+        kept.0.flags = vec![Flag::HostBusy];
+        assert_eq!(found(&[trial(1000, true, 5), kept.clone()]), (Some(2000), None));
+        kept.0.flags = vec![Flag::Inconsistent];
+        assert_eq!(found(&[kept]), (None, Some((2000, Sustained::Unknown))));
         // Failed requests are the stack's own, unless something else disturbed the trial.
         unranked.0.flags = vec![Flag::CpusShared, Flag::RequestsFailed];
         assert_eq!(found(&[unranked.clone()]), (None, Some((2000, Sustained::No))));

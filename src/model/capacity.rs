@@ -16,8 +16,12 @@ pub struct Capacity {
     pub slo: Slo,
     /// The highest rate that kept it; `None` when none did.
     pub low_rps: Option<Rps>,
-    /// The lowest rate above that did not; `None` when none did not.
+    /// The lowest rate above that did not, or where it is not known; `None` when there is none.
     pub high_rps: Option<Rps>,
+    /// Whether it is not known that the higher rate did not: trials were disturbed, or unfinished
+    /// requests hide a percentile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_high_unknown: bool,
     /// Whether the search came to its end; otherwise trials failed, or ran out.
     pub is_final: bool,
     /// Whether it was the loader that did not keep up at the higher rate.

@@ -64,10 +64,18 @@ pub fn capacity_text(one: &Capacity) -> String {
         (Some(low), Some(_)) if one.is_loader_limited => {
             format!("at least {low}/s: above it the loader was late or at its limit")
         }
+        (Some(low), Some(high)) if one.is_high_unknown => {
+            format!(
+                "at least {low}/s: at {high}/s trials were disturbed or left requests unfinished"
+            )
+        }
         (Some(low), Some(high)) => format!("{low}/s to {high}/s"),
         (Some(low), None) => format!("at least {low}/s"),
         (None, Some(high)) if one.is_loader_limited => {
             format!("unknown: at {high}/s the loader was late or at its limit")
+        }
+        (None, Some(high)) if one.is_high_unknown => {
+            format!("unknown: at {high}/s trials were disturbed or left requests unfinished")
         }
         (None, Some(high)) => format!("less than {high}/s"),
         (None, None) => "unknown: see what failed".to_owned(),

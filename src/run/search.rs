@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Live, RunError, Runner, StackContext};
 use crate::model::{
-    Capacity, Flag, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
+    Capacity, Limit, Measurement, Outcome, QUANTILES, Slo, Stack, Stage, Trial, TrialRecord,
 };
 use crate::plan::stacks;
 use crate::stats::{Interval, Ladder, Pool, Sustained, Tried, interval, keeps_pace, next_place};
@@ -16,7 +16,7 @@ use crate::units::Rps;
 #[derive(Clone, Debug)]
 pub(super) struct Judged {
     /// Whether it sustained each SLO; `None` when it says nothing of the stack's capacity.
-    sustained: Option<Vec<bool>>,
+    sustained: Option<Vec<Sustained>>,
     is_loader_limited: bool,
 }
 
@@ -24,24 +24,23 @@ impl Judged {
     pub(super) fn of(record: &TrialRecord, slos: &[Slo]) -> Self {
         let sustained = match &record.outcome {
             Outcome::Measured(measured) => {
-                Some(slos.iter().map(|slo| is_sustained(measured, slo)).collect())
+                let known = |slo| sustained(measured, slo).despite(&record.flags);
+                Some(slos.iter().map(known).collect())
             }
             // What breaks under a load does not sustain it; what does not start says nothing.
             Outcome::Failed(failure) => {
-                (failure.stage == Stage::Load).then(|| vec![false; slos.len()])
+                (failure.stage == Stage::Load).then(|| vec![Sustained::No; slos.len()])
             }
         };
-        let loader = [Flag::LoaderLimited, Flag::PacerLate];
-        let is_loader_limited = record.flags.iter().any(|flag| loader.contains(flag));
+        let is_loader_limited = record.flags.iter().any(|flag| flag.is_of_loader());
         Self { sustained, is_loader_limited }
     }
 }
 
-/// Whether a trial sustained its rate within limits: answers kept pace, each latency is known to be
-/// below its limit, and no more requests failed than may; without a limit for that, no more than in a
-/// trial that is ranked. What is not known counts as not sustained: a search promises nothing that was
-/// not seen.
-fn is_sustained(measured: &Measurement, slo: &Slo) -> bool {
+/// Whether a trial sustained its rate within limits: answers kept pace, each latency is below its
+/// limit, and no more requests failed than may; without a limit for that, no more than in a trial that
+/// is ranked.
+fn sustained(measured: &Measurement, slo: &Slo) -> Sustained {
     let limits_failures = slo.limits.iter().any(|limit| matches!(limit, Limit::Errors { .. }));
     let failures_are_few = limits_failures || !measured.counts.too_many_failed();
     let of_limit = |limit: &Limit| match limit {
@@ -58,7 +57,7 @@ fn is_sustained(measured: &Measurement, slo: &Slo) -> bool {
         }
     };
     let keeps_pace = keeps_pace(&measured.timeline) && failures_are_few;
-    Sustained::of_limits(keeps_pace, slo.limits.iter().map(of_limit)) == Sustained::Yes
+    Sustained::of_limits(keeps_pace, slo.limits.iter().map(of_limit))
 }
 
 /// The trials of one search: by rate, lowest first, and then by repetition.
@@ -134,7 +133,8 @@ impl Runner<'_, '_> {
         let rate = |place: usize| rungs.keys().nth(place).copied();
         let slos = self.request.plan.experiment.slos.iter().enumerate();
         slos.map(|(goal, slo)| {
-            let Interval { low, high, is_final } = interval(tried, goal, self.ladder(rungs));
+            let Interval { low, high, is_high_known, is_final } =
+                interval(tried, goal, self.ladder(rungs));
             let above = high.and_then(|place| rungs.values().nth(place));
             let mut judged = above.into_iter().flatten().filter_map(|one| self.judged.get(&one.id));
             Capacity {
@@ -144,7 +144,8 @@ impl Runner<'_, '_> {
                 low_rps: low.and_then(rate),
                 high_rps: high.and_then(rate),
                 is_final,
-                is_loader_limited: judged.any(|judged| judged.is_loader_limited),
+                is_high_unknown: high.is_some() && !is_high_known,
+                is_loader_limited: !is_high_known && judged.any(|one| one.is_loader_limited),
                 trials: tried.len() as u64,
             }
         })

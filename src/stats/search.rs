@@ -11,7 +11,7 @@ const MIN_AGREEING: usize = 2;
 
 /// A trial: at which place of the ladder, and whether it sustained each goal; `None` for one that
 /// says nothing of them.
-pub type Tried = (usize, Option<Vec<bool>>);
+pub type Tried = (usize, Option<Vec<Sustained>>);
 
 /// What is searched.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,10 @@ pub struct Ladder {
 pub struct Interval {
     /// The highest place that sustained the goal.
     pub low: Option<usize>,
-    /// The lowest place that did not.
+    /// The lowest place that did not, or where it is not known.
     pub high: Option<usize>,
+    /// Whether it is known that the upper end did not sustain the goal.
+    pub is_high_known: bool,
     /// Whether it is as narrow as the ladder allows, and its ends are believed.
     pub is_final: bool,
 }
@@ -51,7 +53,9 @@ pub fn next_place(tried: &[Tried], ladder: Ladder) -> Option<usize> {
 pub fn interval(tried: &[Tried], goal: usize, ladder: Ladder) -> Interval {
     let (low, high) = ends(tried, goal);
     let is_final = wanted(tried, goal, ladder).is_none();
-    Interval { low, high, is_final }
+    let is_high_known =
+        high.is_some_and(|place| votes(tried, goal, place).verdict() == Sustained::No);
+    Interval { low, high, is_high_known, is_final }
 }
 
 fn ends(tried: &[Tried], goal: usize) -> (Option<usize>, Option<usize>) {
@@ -88,18 +92,14 @@ fn runs(tried: &[Tried], place: usize) -> usize {
 
 /// Whether enough trials of a place agree, or no more of them may be made.
 fn is_decided(votes: Votes, most_trials: usize) -> bool {
-    let Votes { yes, no, .. } = votes;
-    yes.max(no) >= MIN_AGREEING.min(most_trials) || yes + no >= most_trials
+    votes.yes.max(votes.no) >= MIN_AGREEING.min(most_trials) || votes.total() >= most_trials
 }
 
 /// What the trials of a place say of a goal.
 fn votes(tried: &[Tried], goal: usize, place: usize) -> Votes {
     let own = tried.iter().filter(|(one, _)| *one == place);
     own.filter_map(|(_, sustained)| sustained.as_ref())
-        .map(|sustained| match sustained.get(goal) {
-            Some(true) => Sustained::Yes,
-            _ => Sustained::No,
-        })
+        .filter_map(|sustained| sustained.get(goal).copied())
         .collect()
 }
 
@@ -109,12 +109,17 @@ mod tests {
 
     use super::*;
 
+    fn said(is_sustained: bool) -> Sustained {
+        if is_sustained { Sustained::Yes } else { Sustained::No }
+    }
+
     /// Searches for goals that are sustained up to these places, exclusively.
     fn search(limits: &[usize], places: usize, most_trials: usize) -> (Vec<Tried>, Ladder) {
         let ladder = Ladder { places, goals: limits.len(), most_trials };
         let mut tried = Vec::new();
         while let Some(place) = next_place(&tried, ladder) {
-            tried.push((place, Some(limits.iter().map(|&limit| place < limit).collect())));
+            let goals = limits.iter().map(|&limit| said(place < limit));
+            tried.push((place, Some(goals.collect())));
             assert!(tried.len() < 1000, "it does not end");
         }
         (tried, ladder)
@@ -132,7 +137,9 @@ mod tests {
             for (goal, &limit) in limits.iter().enumerate() {
                 let limit = limit.min(places);
                 let high = (limit < places).then_some(limit);
-                let expected = Interval { low: limit.checked_sub(1), high, is_final: true };
+                let low = limit.checked_sub(1);
+                let is_high_known = high.is_some();
+                let expected = Interval { low, high, is_high_known, is_final: true };
                 prop_assert_eq!(interval(&tried, goal, ladder), expected);
             }
         }
@@ -146,9 +153,10 @@ mod tests {
         let mut is_first = true;
         while let Some(place) = next_place(&tried, ladder) {
             let is_wrong = place == 4 && std::mem::replace(&mut is_first, place != 4);
-            tried.push((place, Some(vec![(place < 5) != is_wrong])));
+            tried.push((place, Some(vec![said((place < 5) != is_wrong)])));
         }
-        let expected = Interval { low: Some(4), high: Some(5), is_final: true };
+        let expected =
+            Interval { low: Some(4), high: Some(5), is_high_known: true, is_final: true };
         assert_eq!(interval(&tried, 0, ladder), expected);
     }
 
@@ -160,7 +168,22 @@ mod tests {
             tried.push((place, None));
         }
         assert_eq!(tried.len(), 3);
-        let nothing = Interval { low: None, high: None, is_final: false };
+        let nothing = Interval { low: None, high: None, is_high_known: false, is_final: false };
         assert_eq!(interval(&tried, 0, ladder), nothing);
+    }
+
+    #[test]
+    fn disturbed_trials_end_a_search_without_an_upper_end_that_is_known() {
+        let ladder = Ladder { places: 10, goals: 1, most_trials: 3 };
+        let mut tried: Vec<Tried> = Vec::new();
+        while let Some(place) = next_place(&tried, ladder) {
+            let said = if place < 5 { Sustained::Yes } else { Sustained::Unknown };
+            tried.push((place, Some(vec![said])));
+        }
+        let expected =
+            Interval { low: Some(4), high: Some(5), is_high_known: false, is_final: true };
+        assert_eq!(interval(&tried, 0, ladder), expected);
+        // Three times is as often as may be.
+        assert_eq!(tried.iter().filter(|(place, _)| *place == 5).count(), 3);
     }
 }

@@ -1,15 +1,16 @@
 //! Whether a load is sustained: the one rule of searches, reports and knees.
 //!
 //! A repetition sustains a rate when answers keep pace with the schedule, few requests fail, and each
-//! limit is kept. A stack sustains it when most repetitions do. "All of them" would be harder to meet
+//! limit is kept. Interference makes a load harder: what a disturbed repetition sustained counts, and
+//! what it did not sustain is not known. A stack sustains it when most repetitions do. "All of them" would be harder to meet
 //! the more repetitions there are, so that a search of two trials and a run of five would disagree
 //! about the same stack (source: the goal exceed ratio of one half in FD.io's multiple loss ratio
 //! search, *draft-ietf-bmwg-mlrsearch*).
 
 use serde::Serialize;
 
-use crate::model::TimelineSecond;
 use crate::model::rules::MIN_SUSTAINED_SHARE;
+use crate::model::{Flag, TimelineSecond};
 use crate::units::Nanos;
 
 /// What is known of a load.
@@ -19,7 +20,8 @@ pub enum Sustained {
     Yes,
     /// It is not.
     No,
-    /// Nothing that counts was measured, or unfinished requests hide a percentile.
+    /// Nothing that counts was measured, unfinished requests hide a percentile, or a disturbed
+    /// repetition did not sustain it.
     Unknown,
 }
 
@@ -44,6 +46,16 @@ impl Sustained {
             Some((low, _)) if low >= below => Self::No,
             Some((_, Some(high))) if high < below => Self::Yes,
             _ => Self::Unknown,
+        }
+    }
+
+    /// What a repetition says that has these flags.
+    #[must_use]
+    pub fn despite(self, flags: &[Flag]) -> Self {
+        match self {
+            _ if flags.contains(&Flag::Inconsistent) => Self::Unknown,
+            Self::No if flags.iter().any(|flag| flag.is_interference()) => Self::Unknown,
+            known => known,
         }
     }
 }

@@ -85,6 +85,18 @@ impl Flag {
         }
     }
 
+    /// Whether the loader or the host, and not the stack, may have made a trial slower.
+    #[must_use]
+    pub fn is_interference(self) -> bool {
+        self.is_of_loader() || matches!(self, Self::HostBusy | Self::HostSlowed | Self::HostSwapped)
+    }
+
+    /// Whether the loader did not keep up.
+    #[must_use]
+    pub fn is_of_loader(self) -> bool {
+        matches!(self, Self::LoaderLimited | Self::PacerLate)
+    }
+
     /// When it is raised, as a clause in one line.
     #[must_use]
     pub fn meaning(self) -> String {
