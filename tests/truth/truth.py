@@ -9,10 +9,14 @@ up by then is unfinished, and infinitely late. Where unfinished requests could m
 an interval: from every one of them at what it had waited to every one of them at infinity. A bound of
 ours has to be the interval's lower end, and the truth has to lie below its upper end.
 
-What a request costs beside its service (the client, the kernel's loopback, waking up) is none of the
-target's: a target that serves in no time is measured first, and its latencies, drawn at random, are
-added to the simulated ones. The loader's pacer wakes once a millisecond, so requests come up to that
-much after their moment; they do in the simulation as well, and it counts from then.
+What a request costs beside its service (the client, the kernel's loopback, waking up) is not the
+target's: in each block, a target that serves in no time is measured beside the case at the same rate. Its
+latencies, drawn at random, are added to the simulated ones. oha's pacer wakes once a millisecond, so
+requests come up to that much after their moment; they do in the simulation as well, and it counts from
+then.
+
+A host that takes CPU time from a trial makes it slower. A case whose trials carry one of perf-api's own
+flags for that is measured again, at most twice; the output says so.
 
 A stall's phase cannot be seen from outside. Each trial is compared with the phase that fits it best.
 
@@ -57,6 +61,10 @@ FAILED_DEVIATIONS = 4
 # Where the ends of an interval differ by less, the percentile is a number: what perf-api does, too.
 NUMBER_SHARE = 0.01
 FAR_OFF = 10
+
+# The flags of a trial that the host disturbed, and how often a case is measured at most.
+DISTURBED = {"host_busy", "host_slowed", "host_swapped"}
+ATTEMPTS = 3
 
 PHASES = 200
 DRAWS = 40
@@ -143,7 +151,7 @@ class Case:
 
 
 # What every request costs, whatever it asks for.
-PATH_CASE = Case("path", "no service", 1000, 0.0)
+PATH_CASE = Case("path", "no service", 0, 0.0)
 CASES = [
     Case("fixed-1ms-500", "fixed 1 ms", 500, 1e-3),
     Case("fixed-1ms-2000", "fixed 1 ms", 2000, 1e-3),
@@ -500,7 +508,7 @@ LATENCY_COLUMNS = {name: f"latency_{name.replace('.', '_')}" for name in PERCENT
 
 def trials_query(app: str) -> str:
     """The figures of an app's trials."""
-    columns = ["planned", "completed", "failed", "censored", "achieved_rps", "failure_reason"]
+    columns = ["planned", "completed", "failed", "censored", "achieved_rps", "failure_reason", "flags"]
     for column in LATENCY_COLUMNS.values():
         columns += [f"{column}_ns", f"{column}_is_bound", f"{column}_high_ns"]
     return f"SELECT {', '.join(columns)} FROM trials WHERE app = '{app}' ORDER BY block"
@@ -525,40 +533,72 @@ def read_trial(app: str, row: dict) -> Trial:
     return trial | {name: Reported(row[name]) for name in ("censored", "failed")}
 
 
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """The trials of a case."""
+
+    trials: list[Trial]
+    # Of all apps that were measured in the same run.
+    flags: set[str]
+
+
 def measure_ours(
-    case: Case, loader: Loader, program: pathlib.Path, bundle: pathlib.Path, results: pathlib.Path, seconds: int, repetitions: int
-) -> list[Trial]:
-    """Measures a case as any app is measured: one trial for each repetition."""
-    app = component_name(case)
+    case: Case,
+    loader: Loader,
+    program: pathlib.Path,
+    bundle: pathlib.Path,
+    results: pathlib.Path,
+    seconds: int,
+    repetitions: int,
+    with_path: bool = False,
+) -> Measured:
+    """Measures a case as any app is measured: one trial for each repetition, beside one of the path."""
+    apps = [component_name(one) for one in ((case, PATH_CASE) if with_path else (case,))]
     factors = {
-        "apps": app, "stores": "redis", "workers": 1, "concurrency": CONNECTIONS, "qps": case.qps,
+        "apps": ",".join(apps), "stores": "redis", "workers": 1, "concurrency": CONNECTIONS, "qps": case.qps,
         "repetitions": repetitions, "duration": f"{seconds}s", "bundle": bundle, "results": results, "loader": loader.name,
         "arrivals": case.arrivals,
     }  # fmt: skip
     options = [word for name, value in factors.items() for word in (f"--{name}", str(value))]
     call([program, "quick", "--launcher", "process", "--no-progress", *options])
-    printed = call([program, "sql", "--results", results, "--format", "json", trials_query(app)])
-    trials = [read_trial(app, json.loads(line)) for line in printed.splitlines()]
+    rows = {app: [json.loads(line) for line in ask(program, results, trials_query(app))] for app in apps}
+    trials = [read_trial(apps[0], row) for row in rows[apps[0]]]
     if len(trials) != repetitions:
-        sys.exit(f"truth: {app} has {len(trials)} trials, not {repetitions}")
-    return trials
+        sys.exit(f"truth: {apps[0]} has {len(trials)} trials, not {repetitions}")
+    flags = {flag for own in rows.values() for row in own for flag in row["flags"].split(",")}
+    return Measured(trials, flags)
 
 
-def measure_path(
-    loader: Loader, program: pathlib.Path, bundle: pathlib.Path, results: pathlib.Path, seconds: int, repetitions: int
-) -> Path:
+def ask(program: pathlib.Path, results: pathlib.Path, query: str) -> list[str]:
+    """The rows that a query gives, as JSON."""
+    return call([program, "sql", "--results", results, "--format", "json", query]).splitlines()
+
+
+def read_path(loader: Loader, program: pathlib.Path, results: pathlib.Path) -> Path:
     """The latencies of a target that serves in no time."""
-    measure_ours(PATH_CASE, loader, program, bundle, results, seconds, repetitions)
     query = (
         "SELECT low_ns, sum(count) AS requests FROM latency "
         "JOIN trials ON trials.dataset = latency.dataset AND trials.trial = latency.trial "
         f"WHERE app = '{component_name(PATH_CASE)}' AND count > 0 GROUP BY low_ns ORDER BY low_ns"
     )
-    printed = call([program, "sql", "--results", results, "--format", "json", query])
     costs: list[float] = []
-    for bucket in map(json.loads, printed.splitlines()):
+    for bucket in map(json.loads, ask(program, results, query)):
         costs += [bucket["low_ns"] / 1e9] * bucket["requests"]
     return Path(tuple(costs), loader.timer)
+
+
+def measure_beside_path(
+    case: Case, loader: Loader, program: pathlib.Path, bundle: pathlib.Path, folder: pathlib.Path, seconds: int, repetitions: int
+) -> tuple[list[Trial], Path]:
+    """The trials of a case and the path's latencies, of the first attempt that the host did not disturb."""
+    for attempt in range(1, ATTEMPTS + 1):
+        results = folder / f"results-{loader.name}-{case.name}-{attempt}"
+        measured = measure_ours(case, loader, program, bundle, results, seconds, repetitions, with_path=True)
+        flags = ", ".join(sorted(measured.flags & DISTURBED))
+        if not flags:
+            break
+        print(f"truth: {loader.name}: {case.title}: attempt {attempt} of {ATTEMPTS} was disturbed: {flags}", file=sys.stderr, flush=True)
+    return measured.trials, read_path(loader, program, results)
 
 
 # Measuring: other tools
@@ -750,18 +790,14 @@ def measure(
         # A copy, so that a build which goes on beside does not change what is measured.
         program = pathlib.Path(shutil.copy2(program, folder / "perf-api"))
         bundle = make_bundle(folder, [PATH_CASE, *cases], program)
-        results = {loader: folder / f"results-{loader.name}" for loader in loaders}
-        paths = {
-            loader: measure_path(loader, program, bundle, results[loader], seconds, repetitions) for loader in loaders
-        }
         for case in cases:
             print(f"truth: {case.title} at {case.qps}/s", file=sys.stderr, flush=True)
             by_loader = []
             for loader in loaders:
                 if not loader.can(case):
                     continue
-                trials = measure_ours(case, loader, program, bundle, results[loader], seconds, repetitions)
-                overall, possible = theories(case, seconds, paths[loader])
+                trials, path = measure_beside_path(case, loader, program, bundle, folder, seconds, repetitions)
+                overall, possible = theories(case, seconds, path)
                 by_loader.append(median_rows(case, trials, possible, loader, round(case.qps * seconds)))
             tools = measure_tools(case, program, seconds) if with_tools and case.arrivals == "even" else {}
             alone, _ = theories(case, seconds)
@@ -794,7 +830,7 @@ def measure_on_any_host(
                 continue
             _, possible = theories(case, seconds)
             results = folder / f"results-{loader.name}"
-            for trial in measure_ours(case, loader, program, bundle, results, seconds, repetitions):
+            for trial in measure_ours(case, loader, program, bundle, results, seconds, repetitions).trials:
                 rows = rows_of_trial(case, trial, possible, lambda row: row.impossibility, loader).values()
                 print_table([loader], [cells([row], [loader], {row.name: row.theory}, {}) for row in rows])
                 complaints += [complaint for row in rows if (complaint := row.impossible())]
