@@ -83,7 +83,7 @@ pub struct Experiment {
     /// Always false before version 5 of the dataset's schema.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_calibration: bool,
-    /// What offers the load. Always oha before version 7 of the dataset's schema.
+    /// What offers the load.
     #[serde(default, skip_serializing_if = "Loader::is_oha")]
     pub loader: Loader,
     /// How the requests of a trial follow each other.

@@ -77,6 +77,12 @@ impl Profile {
         self.phases().iter().map(|phase| phase.from.max(phase.to)).fold(0.0, f64::max)
     }
 
+    /// Its mean rate, as a multiple of the target rate.
+    #[must_use]
+    pub fn mean(self) -> f64 {
+        self.phases().iter().map(|phase| phase.length * f64::midpoint(phase.from, phase.to)).sum()
+    }
+
     /// Whether the rate never changes.
     #[must_use]
     pub fn is_constant(&self) -> bool {
@@ -107,5 +113,7 @@ mod tests {
             assert_eq!(profile.as_str().parse(), Ok(profile));
         }
         assert_eq!(Profile::ALL.map(|profile| profile.peak()), [1.0, 1.0, 1.0, 3.0]);
+        let means = Profile::ALL.map(|profile| (profile.mean() * 100.0).round());
+        assert_eq!(means, [100.0, 55.0, 60.0, 140.0]);
     }
 }

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::values::{List, NumberText, Source, SpecError};
 use crate::model::{Arrivals, ComponentName, Experiment, Loader, MAX_TRIALS, Profile};
-use crate::units::HumanDuration;
+use crate::units::{HumanDuration, Rps};
 
 /// A spec that comes with the program: `quick`, `full`, `calibrate` or `ab`. [`adapt`] fits it to a bundle.
 #[must_use]
@@ -297,7 +297,7 @@ fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError>
                 HumanDuration(rate.seconds_for(1)),
             ));
         }
-        let requests = rate.offered(duration.0);
+        let requests = offered(experiment, *rate);
         if requests > MAX_REQUESTS {
             return wrong(format!(
                 "a trial of {duration} at {rate} requests per second plans {requests} requests: expected at most {MAX_REQUESTS}",
@@ -310,12 +310,19 @@ fn check_size(source: &Source, experiment: &Experiment) -> Result<(), SpecError>
     Ok(())
 }
 
+/// The requests of one trial.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests stay below 2^53")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is rounded")]
+fn offered(experiment: &Experiment, rate: Rps) -> u64 {
+    let requests = rate.offered(experiment.duration.0);
+    (requests as f64 * experiment.profile.mean()).ceil() as u64
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::units::Rps;
 
     fn known() -> KnownComponents {
         KnownComponents::of(&["fastapi", "express"], &["redis", "valkey"])
@@ -440,6 +447,21 @@ mod tests {
             error.ends_with("`redis` is not in the bundle: the bundle has no store"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_trial_has_the_requests_of_its_profile() {
+        let of = |profile: &str| Overrides {
+            stores: Some(vec!["redis".to_owned()]),
+            qps: Some(vec!["4000k".to_owned()]),
+            loader: Some("built-in".to_owned()),
+            profile: Some(profile.to_owned()),
+            ..Overrides::default()
+        };
+        let source = embedded("quick").unwrap();
+        assert!(check(&source, &of("constant"), &known()).is_ok());
+        let error = check(&source, &of("spike"), &known()).unwrap_err().to_string();
+        assert!(error.contains("plans 22400000 requests: expected at most 20000000"), "{error}");
     }
 
     #[test]

@@ -265,6 +265,15 @@ mod tests {
     }
 
     #[test]
+    fn requests_that_a_loader_cannot_send_in_time_are_unfinished() {
+        let mut load = load(server(|_| Act::Answer(GOOD)), 4_000_000, 500);
+        load.connections.limit = 1;
+        let counts = counts(&load);
+        assert_eq!(counts.planned, 2_000_000);
+        assert!(counts.censored > 1_000_000, "{counts:?}");
+    }
+
+    #[test]
     fn hostile_answers_are_failures_of_few_kinds() {
         let hostile: [(&str, Act); 7] = [
             ("no HTTP", Act::Answer("SSH-2.0-OpenSSH\r\n")),

@@ -100,6 +100,13 @@ impl Lane {
         free.is_some()
     }
 
+    /// A request is too late to be sent.
+    fn leave(&self, due: Due, now: Nanos) {
+        self.is_closing.set(true);
+        self.record.borrow_mut().released(due, now);
+        self.waiting.borrow_mut().push_back(due);
+    }
+
     /// The next request of a worker.
     async fn next(&self, slot: &Rc<Slot>) -> Due {
         let waiting =
@@ -229,10 +236,15 @@ impl Share<'_> {
         connections.into_iter().for_each(start);
         let pacer = Pacer::new(load.pacing, watch, Rc::clone(&activity))?;
         let release = async {
+            let end = Duration::from_nanos(load.schedule.duration.0);
             let mut releases = 0;
             for due in load.schedule.of_thread(self.thread, self.threads) {
                 let planned = Duration::from_nanos(due.planned.0);
                 let now = pacer.wait_until(planned).await?;
+                if now > end + MAX_LATE {
+                    lane.leave(due, now.into());
+                    continue;
+                }
                 if !lane.release(due, now.into()) && started.get() < self.connections {
                     start(None);
                 }
@@ -241,7 +253,6 @@ impl Share<'_> {
                     tokio::task::yield_now().await;
                 }
             }
-            let end = Duration::from_nanos(load.schedule.duration.0);
             pacer.wait_until(end).await
         };
         workers.run_until(release).await?;
@@ -269,5 +280,7 @@ impl Share<'_> {
     }
 }
 
+/// A loader that is later than this at the end of its window sends no more requests.
+const MAX_LATE: Duration = Duration::from_secs(1);
 /// The longest that a load waits for its pool of connections.
 const MAX_CONNECTING: Duration = Duration::from_secs(2);
