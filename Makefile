@@ -214,6 +214,11 @@ truth-test: setup ## compare figures of a known server with theory, oha and wrk
 	@tools/setup-system truth-test
 	python3 tests/truth/truth.py ./perf-api
 
+.PHONY: loader-bench
+loader-bench: setup ## compare how much load wrk, oha and the built-in loader drive: 3 minutes; nothing else may run
+	@tools/setup-system truth-test
+	python3 benches/loader/bench.py ./perf-api
+
 STATS := PERF_API_THOROUGH=1 cargo test --release --locked --test stats -- --nocapture --test-threads 1
 .PHONY: stats-test
 stats-test: perf-api ## measure false alarms, coverage and power of comparisons

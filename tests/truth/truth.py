@@ -755,9 +755,8 @@ def cells(rows: list[Row], loaders: list[Loader], alone: Theory, tools: dict[str
     return [case.title, str(case.qps), name, show_theory(name, alone[name]), *own, *others]
 
 
-def print_table(loaders: list[Loader], lines: list[list[str]]) -> None:
+def print_table(lines: list[list[str]]) -> None:
     """Columns as wide as their widest cell."""
-    lines = [headings(loaders), *lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line in lines:
         print(" | ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
@@ -806,7 +805,7 @@ def measure(
             complaints += [
                 f"{row.loader.name}: {complaint}" for rows in by_loader for row in rows if (complaint := row.complaint())
             ]
-    print_table(loaders, lines)
+    print_table([headings(loaders), *lines])
     if with_tools:
         print(f"\noff by more than {FAR_OFF} times:")
         print("\n".join(far) or "none")
@@ -832,7 +831,7 @@ def measure_on_any_host(
             results = folder / f"results-{loader.name}"
             for trial in measure_ours(case, loader, program, bundle, results, seconds, repetitions).trials:
                 rows = rows_of_trial(case, trial, possible, lambda row: row.impossibility, loader).values()
-                print_table([loader], [cells([row], [loader], {row.name: row.theory}, {}) for row in rows])
+                print_table([headings([loader]), *(cells([row], [loader], {row.name: row.theory}, {}) for row in rows)])
                 complaints += [complaint for row in rows if (complaint := row.impossible())]
     for complaint in complaints:
         print(f"truth: WRONG: {complaint}", file=sys.stderr)
