@@ -1,7 +1,7 @@
 //! The loader process: its threads, which share nothing while the load goes on.
 
 use std::io;
-use std::sync::{Barrier, OnceLock};
+use std::sync::{OnceLock, mpsc};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -17,6 +17,14 @@ use crate::model::Measurement;
 /// # Errors
 /// When the URL is none, or the system refuses a thread or a timer.
 pub fn offer(load: &Assignment) -> io::Result<Measurement> {
+    offer_by(load, |_| std::thread::Builder::new())
+}
+
+/// Offers a load by threads that are built by their index.
+fn offer_by(
+    load: &Assignment,
+    builder: impl Fn(usize) -> std::thread::Builder,
+) -> io::Result<Measurement> {
     raise_open_files();
     let target = Target::new(&load.url, load.connections.is_kept_alive)
         .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
@@ -30,49 +38,74 @@ pub fn offer(load: &Assignment) -> io::Result<Measurement> {
         threads: threads as u64,
         connections: connections / threads + usize::from(thread < connections % threads),
     });
-    let (barrier, watch) = (Barrier::new(threads), OnceLock::new());
+    let start = Start::new();
     let records = std::thread::scope(|scope| {
-        let mut running = Vec::with_capacity(threads);
-        for (index, share) in shares.enumerate() {
-            let (barrier, watch, cpu) = (&barrier, &watch, cpus.get(index).copied());
-            let thread = std::thread::Builder::new();
-            running.push(thread.spawn_scoped(scope, move || run(&share, cpu, barrier, watch)));
-        }
-        let ended = running.into_iter().map(|thread| thread?.join().unwrap_or_else(|_| panicked()));
-        ended.collect::<io::Result<Vec<Record>>>()
+        let (ready, arrived) = mpsc::channel();
+        let spawn = |(index, share)| {
+            let (start, ready, cpu) = (&start, ready.clone(), cpus.get(index).copied());
+            let body = move || run(&share, cpu, ready, start);
+            let thread = builder(index).spawn_scoped(scope, body);
+            thread.map_err(|error| not_started(index, threads, &error))
+        };
+        let running = shares.enumerate().map(spawn).collect::<io::Result<Vec<_>>>();
+        drop(ready);
+        // The channel ends when each thread is ready or has failed.
+        let can_begin = running.is_ok() && arrived.iter().count() == threads;
+        // It is set once, here.
+        let _ = start.set(can_begin.then(Stopwatch::start));
+        let join = |thread: Thread<'_>| thread.join().unwrap_or_else(|_| panicked());
+        let ended: Vec<_> = running?.into_iter().map(join).collect();
+        ended.into_iter().collect::<io::Result<Vec<_>>>()
     })?;
-    let end = watch.get().map_or(load.schedule.duration, |watch| watch.elapsed().into());
-    Ok(Record::merge(records, &load.schedule, end))
+    let end = start.get().copied().flatten();
+    let end = end.map_or(load.schedule.duration, |watch| watch.elapsed().into());
+    Ok(Record::merge(records.into_iter().flatten().collect(), &load.schedule, end))
 }
 
-fn panicked() -> io::Result<Record> {
+/// The stopwatch of a load, once it has begun; `None` for one that cannot begin.
+type Start = OnceLock<Option<Stopwatch>>;
+
+/// A thread of the loader. It has no record of a load that did not begin.
+type Thread<'scope> = std::thread::ScopedJoinHandle<'scope, io::Result<Option<Record>>>;
+
+fn not_started(index: usize, threads: usize, error: &io::Error) -> io::Error {
+    let message = format!("cannot start thread {} of {threads} of the loader: {error}", index + 1);
+    io::Error::new(error.kind(), message)
+}
+
+fn panicked<T>() -> io::Result<T> {
     Err(io::Error::other("a thread of the loader panicked"))
 }
 
-/// Runs one thread. All of them begin when each has its connections.
+/// Runs one thread. All of them begin when each has its connections, or none does.
 fn run(
     share: &Share<'_>,
     cpu: Option<usize>,
-    barrier: &Barrier,
-    watch: &OnceLock<Stopwatch>,
-) -> io::Result<Record> {
-    let runtime = prepare(cpu);
-    let ready = runtime.map(|runtime| {
-        let connections = runtime.block_on(share.connect());
-        (runtime, connections)
-    });
-    // Also when this one failed: the others wait.
-    barrier.wait();
-    let (runtime, connections) = ready?;
-    let watch = *watch.get_or_init(Stopwatch::start);
-    runtime.block_on(share.offer(watch, connections))
+    ready: mpsc::Sender<()>,
+    start: &Start,
+) -> io::Result<Option<Record>> {
+    let runtime = prepare(cpu)?;
+    let connections = runtime.block_on(share.connect());
+    // The other end waits for every thread.
+    let _ = ready.send(());
+    drop(ready);
+    match *start.wait() {
+        Some(watch) => runtime.block_on(share.offer(watch, connections)).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn prepare(cpu: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
     if let Some(cpu) = cpu {
         let mut set = rustix::thread::CpuSet::new();
         set.set(cpu);
-        rustix::thread::sched_setaffinity(None, &set)?;
+        rustix::thread::sched_setaffinity(None, &set).map_err(|error| {
+            let error = io::Error::from(error);
+            io::Error::new(
+                error.kind(),
+                format!("cannot pin a loader thread to CPU {cpu}: {error}"),
+            )
+        })?;
     }
     // For accurate wake-ups.
     rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1))?;
@@ -89,8 +122,8 @@ fn raise_open_files() {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Barrier};
     use std::time::Duration;
 
     use super::super::assignment::{Connections, Expected, Pacing, Pool};
@@ -318,5 +351,27 @@ mod tests {
             };
         let buckets = &measured.latency.buckets;
         assert!(slow(buckets, |bucket| bucket.count + bucket.censored) >= 20, "{buckets:?}");
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_started_ends_the_load_before_it_begins() {
+        let mut load = load(server(|_| Act::Answer(GOOD)), 10, 3_600_000);
+        load.connections.limit = 2;
+        let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+        let own = (0..1023).find(|&cpu| allowed.is_set(cpu)).unwrap();
+        // No host has the last one.
+        load.cpus = CpuSet::from_iter([own, 1023]);
+        let error = offer(&load).unwrap_err().to_string();
+        assert!(error.starts_with("cannot pin a loader thread to CPU 1023: "), "{error}");
+        // No system has memory for this stack.
+        for refused in [0, 1] {
+            let error = offer_by(&load, |thread| {
+                let builder = std::thread::Builder::new();
+                if thread == refused { builder.stack_size(1 << 62) } else { builder }
+            });
+            let error = error.unwrap_err().to_string();
+            let expected = format!("cannot start thread {} of 2 of the loader: ", refused + 1);
+            assert!(error.starts_with(&expected), "{error}");
+        }
     }
 }
