@@ -9,6 +9,8 @@ mod answer;
 mod assignment;
 mod connection;
 mod engine;
+#[cfg(test)]
+mod hostile;
 mod opening;
 mod pacer;
 mod record;
