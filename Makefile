@@ -203,6 +203,7 @@ flip-test: perf-api ## flip each byte of a dataset
 .PHONY: fuzz
 fuzz: perf-api ## fuzz the readers of files; PERF_API_FUZZ_CASES sets the number of cases
 	$(TRUST) fuzz
+	PERF_API_THOROUGH=1 cargo test --release --locked --lib built_in::hostile -- --nocapture --test-threads 1
 
 .PHONY: truth-smoke
 truth-smoke: setup

@@ -128,15 +128,11 @@ fn simulate(request: &LoadRequest<'_>, slowdown: f64, rng: &mut ChaCha8Rng) -> M
         ..Counts::default()
     };
     Measurement {
-        ingest: None,
-        drain: Nanos(0),
-        compared: 0,
-        loader: None,
-        disturbance: None,
         counts,
         latency: recorder.finish(),
         timeline,
         resources: loader_usage(request.duration),
+        ..Measurement::default()
     }
 }
 

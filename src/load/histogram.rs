@@ -2,11 +2,17 @@
 
 use hdrhistogram::Histogram as Hdr;
 
-use crate::model::{Bucket, Histogram};
+use crate::model::{Bucket, Histogram, TimeSummary};
 use crate::units::Nanos;
 
 /// Significant digits of a bucket: its width is at most 0.1 % of its value.
 pub(super) const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// A distribution in three figures; `None` of no times.
+pub(super) fn summary(times: &Hdr<u64>) -> Option<TimeSummary> {
+    let at = |quantile| Nanos(times.value_at_quantile(quantile).min(times.max()));
+    (!times.is_empty()).then(|| TimeSummary { p50: at(0.5), p99: at(0.99), max: at(1.0) })
+}
 
 /// Collects latencies of completed and unfinished requests into an HDR histogram with a resolution of 1 ns and
 /// three significant digits (source: Tene, *HdrHistogram*).

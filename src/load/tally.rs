@@ -88,12 +88,9 @@ pub(super) fn tally(
         counts,
         latency: recorder.finish(),
         timeline: seconds.finish(),
-        resources: vec![],
-        ingest: None,
         drain,
-        compared: 0,
         loader: Some(health(&mut lags, in_flight_milli)),
-        disturbance: None,
+        ..Measurement::default()
     }
 }
 

@@ -57,9 +57,9 @@ pub use rules::{
 pub use slo::{Limit, Slo};
 pub use text::{MAX_LINE_CHARS, PLACEHOLDERS, fill, joined, line_at, one_line, with_causes};
 pub use trial::{
-    Ceiling, Counts, Disturbance, Failure, LatencyFigure, LoaderHealth, Measurement, Outcome,
-    PartUsage, ResourceSample, SelfReport, StackTimes, Stage, TimelineLatency, TimelineSecond,
-    TrialRecord,
+    Ceiling, Counts, Disturbance, Failure, LatencyFigure, LoaderHealth, Measurement,
+    OpenedConnections, Outcome, PartUsage, ResourceSample, SelfReport, StackTimes, Stage,
+    TimeSummary, TimelineLatency, TimelineSecond, TrialRecord, WrongAnswer,
 };
 
 /// The key that is seeded, and the value's size: the reference's 1 KiB.

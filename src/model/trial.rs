@@ -198,6 +198,53 @@ pub struct Measurement {
     /// What else used the trial's CPUs; `None` when it was not looked at.
     #[serde(default)]
     pub disturbance: Option<Disturbance>,
+    /// The first wrong answers, in the order in which they arrived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong_answers: Vec<WrongAnswer>,
+    /// From sending a request to the head of its answer, over expected answers; `None` where the loader
+    /// does not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<TimeSummary>,
+    /// The connections that were opened; `None` where the loader does not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<OpenedConnections>,
+}
+
+/// An answer that was not as expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrongAnswer {
+    /// The kind of failure, as in [`Counts::failed`].
+    pub failure: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// The start of the body, at most 200 bytes of it. Bytes that are not printable ASCII are escaped.
+    pub body: String,
+}
+
+/// A distribution of times in three figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeSummary {
+    /// Median.
+    pub p50: Nanos,
+    /// 99th percentile.
+    pub p99: Nanos,
+    /// Longest.
+    pub max: Nanos,
+}
+
+/// The connections that a load opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedConnections {
+    /// All of them.
+    pub count: u64,
+    /// Those beyond the first of each place in the pool.
+    pub reconnects: u64,
+    /// Times to connect; `None` when no connection was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<TimeSummary>,
+    /// Times of the TLS handshake; `None` without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_handshake: Option<TimeSummary>,
 }
 
 /// How well a loader kept to its schedule.
@@ -387,5 +434,21 @@ impl TrialRecord {
     #[must_use]
     pub fn is_failed(&self) -> bool {
         matches!(self.outcome, Outcome::Failed(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measurement_of_an_older_journal_is_read_and_one_without_details_looks_like_it() {
+        let old = r#"{"counts":{"planned":0,"sent":0,"completed":0,"drained":0,"failed":{},"censored":0},
+            "latency":[],"timeline":[],"resources":[],"ingest":null,"drain":0,"compared":0,
+            "loader":null,"disturbance":null}"#;
+        let read: Measurement = serde_json::from_str(old).unwrap();
+        assert_eq!(read, Measurement::default());
+        let old: serde_json::Value = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), old);
     }
 }

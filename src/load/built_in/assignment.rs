@@ -55,6 +55,9 @@ pub struct Expected {
     pub length: u64,
     /// Its body; `None` where only the length is known.
     pub body: Option<Vec<u8>>,
+    /// Its content type, of which the media type is compared; `None` for any.
+    #[serde(default)]
+    pub content_type: Option<String>,
 }
 
 /// How a thread waits for the next planned moment.

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -9,11 +10,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::client::conn::http1;
+use hyper::header::HeaderValue;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::answer::{Check, Failure};
 use super::assignment::Expected;
+use super::opening::Opening;
+use crate::clock::Stopwatch;
 
 /// Where requests go, and what each of them is.
 #[derive(Clone, Debug)]
@@ -44,15 +49,19 @@ impl Target {
 }
 
 /// An open connection.
-pub(super) struct Connection {
+pub(super) struct Connection<S = TcpStream>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     sender: http1::SendRequest<Empty<Bytes>>,
-    driver: Driver,
+    driver: Driver<S>,
+    opening: Opening,
 }
 
 /// The side of a connection that reads and writes; `None` when it is over.
-struct Driver(Option<http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>>);
+struct Driver<S: AsyncRead + AsyncWrite>(Option<http1::Connection<TokioIo<S>, Empty<Bytes>>>);
 
-impl Driver {
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn poll(&mut self, context: &mut Context<'_>) {
         let Some(connection) = &mut self.0 else { return };
         // An error is reported by the request that it ends.
@@ -78,23 +87,41 @@ impl Driver {
 impl Connection {
     pub async fn open(target: &Target) -> Result<Self, Failure> {
         let refused = |error: std::io::Error| Failure::Connect(io_text(&error));
+        let watch = Stopwatch::start();
         let stream = TcpStream::connect(&target.authority).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
+        let opening = Opening { connect: watch.elapsed().into(), handshake: None };
+        Self::over(stream, opening).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// The connection over an open stream.
+    pub async fn over(stream: S, opening: Opening) -> Result<Self, Failure> {
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
-        Ok(Self { sender, driver: Driver(Some(connection)) })
+        Ok(Self { sender, driver: Driver(Some(connection)), opening })
     }
 
-    /// Sends a request and reads its answer.
+    /// What it took to open it.
+    pub fn opening(&self) -> Opening {
+        self.opening
+    }
+
+    /// Sends a request and reads its answer. Calls `on_head` when the head of the answer has arrived.
     pub async fn exchange<'load>(
         &mut self,
         target: &Target,
         expected: &'load Expected,
+        on_head: impl FnOnce(),
     ) -> Result<Check<'load>, Failure> {
-        let Self { sender, driver } = self;
+        let Self { sender, driver, .. } = self;
         let response = driver.drive(sender.send_request(target.request())).await;
         let mut response = response.map_err(|error| failure(&error))?;
-        let mut check = Check::new(expected, response.status().as_u16());
+        on_head();
+        let content_type = response.headers().get(hyper::header::CONTENT_TYPE);
+        let content_type = content_type.map(HeaderValue::as_bytes);
+        let mut check = Check::new(expected, response.status().as_u16(), content_type);
         while let Some(frame) = driver.drive(response.body_mut().frame()).await {
             let frame = frame.map_err(|error| failure(&error))?;
             if let Some(bytes) = frame.data_ref()
@@ -109,7 +136,7 @@ impl Connection {
 
     /// Waits until another request can be sent. Returns whether one can.
     pub async fn is_ready(&mut self) -> bool {
-        let Self { sender, driver } = self;
+        let Self { sender, driver, .. } = self;
         // First what the server did meanwhile: it may have closed the connection.
         std::future::poll_fn(|context| {
             driver.poll(context);
@@ -126,10 +153,13 @@ fn failure(error: &hyper::Error) -> Failure {
         return Failure::Closed;
     }
     if let Some(io) = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()) {
-        return if io.kind() == std::io::ErrorKind::UnexpectedEof {
-            Failure::Closed
-        } else {
-            Failure::Broken(io_text(io))
+        return match io.kind() {
+            ErrorKind::UnexpectedEof => Failure::Closed,
+            // What follows a colon may be text of the server.
+            ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+                Failure::Invalid(io_text(io).split(':').next().unwrap_or_default().to_owned())
+            }
+            _ => Failure::Broken(io_text(io)),
         };
     }
     match error.is_parse() {

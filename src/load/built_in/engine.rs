@@ -1,7 +1,7 @@
 //! The loader process: its threads, which share nothing while the load goes on.
 
 use std::io;
-use std::sync::{Barrier, OnceLock};
+use std::sync::{OnceLock, mpsc};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -17,6 +17,14 @@ use crate::model::Measurement;
 /// # Errors
 /// When the URL is none, or the system refuses a thread or a timer.
 pub fn offer(load: &Assignment) -> io::Result<Measurement> {
+    offer_by(load, |_| std::thread::Builder::new())
+}
+
+/// Offers a load by threads that are built by their index.
+fn offer_by(
+    load: &Assignment,
+    builder: impl Fn(usize) -> std::thread::Builder,
+) -> io::Result<Measurement> {
     raise_open_files();
     let target = Target::new(&load.url, load.connections.is_kept_alive)
         .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
@@ -30,49 +38,74 @@ pub fn offer(load: &Assignment) -> io::Result<Measurement> {
         threads: threads as u64,
         connections: connections / threads + usize::from(thread < connections % threads),
     });
-    let (barrier, watch) = (Barrier::new(threads), OnceLock::new());
+    let start = Start::new();
     let records = std::thread::scope(|scope| {
-        let mut running = Vec::with_capacity(threads);
-        for (index, share) in shares.enumerate() {
-            let (barrier, watch, cpu) = (&barrier, &watch, cpus.get(index).copied());
-            let thread = std::thread::Builder::new();
-            running.push(thread.spawn_scoped(scope, move || run(&share, cpu, barrier, watch)));
-        }
-        let ended = running.into_iter().map(|thread| thread?.join().unwrap_or_else(|_| panicked()));
-        ended.collect::<io::Result<Vec<Record>>>()
+        let (ready, arrived) = mpsc::channel();
+        let spawn = |(index, share)| {
+            let (start, ready, cpu) = (&start, ready.clone(), cpus.get(index).copied());
+            let body = move || run(&share, cpu, ready, start);
+            let thread = builder(index).spawn_scoped(scope, body);
+            thread.map_err(|error| not_started(index, threads, &error))
+        };
+        let running = shares.enumerate().map(spawn).collect::<io::Result<Vec<_>>>();
+        drop(ready);
+        // The channel ends when each thread is ready or has failed.
+        let can_begin = running.is_ok() && arrived.iter().count() == threads;
+        // It is set once, here.
+        let _ = start.set(can_begin.then(Stopwatch::start));
+        let join = |thread: Thread<'_>| thread.join().unwrap_or_else(|_| panicked());
+        let ended: Vec<_> = running?.into_iter().map(join).collect();
+        ended.into_iter().collect::<io::Result<Vec<_>>>()
     })?;
-    let end = watch.get().map_or(load.schedule.duration, |watch| watch.elapsed().into());
-    Ok(Record::merge(records, &load.schedule, end))
+    let end = start.get().copied().flatten();
+    let end = end.map_or(load.schedule.duration, |watch| watch.elapsed().into());
+    Ok(Record::merge(records.into_iter().flatten().collect(), &load.schedule, end))
 }
 
-fn panicked() -> io::Result<Record> {
+/// The stopwatch of a load, once it has begun; `None` for one that cannot begin.
+type Start = OnceLock<Option<Stopwatch>>;
+
+/// A thread of the loader. It has no record of a load that did not begin.
+type Thread<'scope> = std::thread::ScopedJoinHandle<'scope, io::Result<Option<Record>>>;
+
+fn not_started(index: usize, threads: usize, error: &io::Error) -> io::Error {
+    let message = format!("cannot start thread {} of {threads} of the loader: {error}", index + 1);
+    io::Error::new(error.kind(), message)
+}
+
+fn panicked<T>() -> io::Result<T> {
     Err(io::Error::other("a thread of the loader panicked"))
 }
 
-/// Runs one thread. All of them begin when each has its connections.
+/// Runs one thread. All of them begin when each has its connections, or none does.
 fn run(
     share: &Share<'_>,
     cpu: Option<usize>,
-    barrier: &Barrier,
-    watch: &OnceLock<Stopwatch>,
-) -> io::Result<Record> {
-    let runtime = prepare(cpu);
-    let ready = runtime.map(|runtime| {
-        let connections = runtime.block_on(share.connect());
-        (runtime, connections)
-    });
-    // Also when this one failed: the others wait.
-    barrier.wait();
-    let (runtime, connections) = ready?;
-    let watch = *watch.get_or_init(Stopwatch::start);
-    runtime.block_on(share.offer(watch, connections))
+    ready: mpsc::Sender<()>,
+    start: &Start,
+) -> io::Result<Option<Record>> {
+    let runtime = prepare(cpu)?;
+    let connections = runtime.block_on(share.connect());
+    // The other end waits for every thread.
+    let _ = ready.send(());
+    drop(ready);
+    match *start.wait() {
+        Some(watch) => runtime.block_on(share.offer(watch, connections)).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn prepare(cpu: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
     if let Some(cpu) = cpu {
         let mut set = rustix::thread::CpuSet::new();
         set.set(cpu);
-        rustix::thread::sched_setaffinity(None, &set)?;
+        rustix::thread::sched_setaffinity(None, &set).map_err(|error| {
+            let error = io::Error::from(error);
+            io::Error::new(
+                error.kind(),
+                format!("cannot pin a loader thread to CPU {cpu}: {error}"),
+            )
+        })?;
     }
     // For accurate wake-ups.
     rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1))?;
@@ -89,14 +122,14 @@ fn raise_open_files() {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Barrier};
     use std::time::Duration;
 
     use super::super::assignment::{Connections, Expected, Pacing, Pool};
     use super::super::schedule::Schedule;
     use super::*;
-    use crate::model::{Arrivals, Counts};
+    use crate::model::{Arrivals, Counts, WrongAnswer};
     use crate::units::{CpuSet, Nanos, Rps};
 
     /// What a server does with a request.
@@ -106,6 +139,8 @@ mod tests {
         /// Writes so many bytes again and again.
         Endless(&'static [u8]),
         Close,
+        /// Writes a byte of an answer from time to time, without an end.
+        Trickle,
         /// Leaves the request without an answer.
         Ignore,
     }
@@ -114,7 +149,10 @@ mod tests {
 
     /// A server that treats each request as the function says. Requests are counted from 0.
     fn server(act: impl Fn(u64) -> Act + Send + Sync + 'static) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        serve(TcpListener::bind("127.0.0.1:0").unwrap(), act)
+    }
+
+    fn serve(listener: TcpListener, act: impl Fn(u64) -> Act + Send + Sync + 'static) -> String {
         let address = listener.local_addr().unwrap();
         let (act, count) = (Arc::new(act), Arc::new(AtomicU64::new(0)));
         std::thread::spawn(move || {
@@ -139,6 +177,12 @@ mod tests {
                     }
                 },
                 Act::Close => return,
+                Act::Trickle => loop {
+                    std::thread::sleep(Duration::from_millis(5));
+                    if let Err(error) = stream.write_all(b"H") {
+                        break Err(error);
+                    }
+                },
                 Act::Ignore => Ok(()),
             };
             if written.is_err() {
@@ -159,7 +203,12 @@ mod tests {
             },
             // One for each request: on a busy host none waits for a connection beyond the window.
             connections: Connections { limit: 200, pool: Pool::Fixed, is_kept_alive: true },
-            expected: Expected { status: 200, length: 4, body: Some(b"body".to_vec()) },
+            expected: Expected {
+                status: 200,
+                length: 4,
+                body: Some(b"body".to_vec()),
+                content_type: None,
+            },
             drain_limit: Nanos(20_000_000_000),
             cpus: CpuSet::default(),
             pacing: Pacing::Sleep,
@@ -168,8 +217,12 @@ mod tests {
 
     /// What became of the requests of a load. It is in every part of the measurement.
     fn counts(load: &Assignment) -> Counts {
+        measure(load).counts
+    }
+
+    fn measure(load: &Assignment) -> Measurement {
         let measured = offer(load).unwrap();
-        let counts = measured.counts;
+        let counts = &measured.counts;
         assert_eq!(counts.planned, load.schedule.requests().count() as u64);
         assert_eq!(counts.planned, counts.completed + counts.failed_total() + counts.censored);
         assert_eq!(measured.latency.completed(), counts.completed);
@@ -181,7 +234,7 @@ mod tests {
         assert_eq!(counts.planned, sum(|second| second.planned));
         assert_eq!(counts.completed, sum(|second| second.completed));
         assert_eq!(counts.failed_total(), sum(|second| second.failed));
-        counts
+        measured
     }
 
     fn failed(counts: &Counts) -> Vec<(&str, u64)> {
@@ -194,8 +247,13 @@ mod tests {
         {
             let mut load = load(server(|_| Act::Answer(GOOD)), 200, 1000);
             load.connections = Connections { limit: 200, pool, is_kept_alive };
-            let counts = counts(&load);
+            let measured = measure(&load);
+            let counts = &measured.counts;
             assert_eq!((counts.completed, counts.sent), (200, 200), "{counts:?}");
+            let opened = measured.opened.unwrap();
+            assert_eq!((opened.reconnects, opened.tls_handshake), (0, None));
+            assert!(opened.count == 200 || pool == Pool::Open, "{opened:?}");
+            assert!(opened.connect.unwrap().max.0 > 0 && measured.first_byte.unwrap().max.0 > 0);
         }
     }
 
@@ -213,9 +271,59 @@ mod tests {
             ),
             _ => Act::Answer(GOOD),
         });
-        let counts = counts(&load(url, 200, 1000));
+        let measured = measure(&load(url, 200, 1000));
+        let counts = measured.counts;
         let expected = [("status 503", 20), ("wrong body", 20), ("wrong length", 20)];
         assert_eq!((counts.completed, failed(&counts)), (140, expected.to_vec()));
+        assert_eq!(measured.wrong_answers.len(), 3);
+        let examples = [
+            ("status 503", 503, "body"),
+            ("wrong body", 200, "BODY"),
+            ("wrong length", 200, "bod"),
+        ];
+        for WrongAnswer { failure, status, body } in &measured.wrong_answers {
+            let example = (failure.as_str(), *status, body.as_str());
+            assert!(examples.contains(&example), "{example:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_content_type_is_wrong() {
+        let url = server(|request| match request % 5 {
+            0 => Act::Answer(GOOD),
+            1 => Act::Answer(
+                "HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-type: text/html\r\n\r\nbody",
+            ),
+            _ => Act::Answer(
+                "HTTP/1.1 200 OK\r\ncontent-type: Text/Plain; charset=utf-8\r\ncontent-length: 4\r\n\r\nbody",
+            ),
+        });
+        let mut load = load(url, 200, 500);
+        load.expected.content_type = Some("text/plain".to_owned());
+        let measured = measure(&load);
+        assert_eq!(measured.counts.completed, 60);
+        assert_eq!(failed(&measured.counts), [("wrong content type", 40)]);
+        let kinds = measured.wrong_answers.iter().map(|answer| answer.failure.as_str());
+        assert_eq!(kinds.collect::<Vec<_>>(), ["wrong content type"; 3]);
+    }
+
+    #[test]
+    fn connections_beyond_the_first_of_each_place_are_reconnects() {
+        let mut load = load(server(|_| Act::Answer(GOOD)), 200, 500);
+        load.connections = Connections { limit: 5, pool: Pool::Fixed, is_kept_alive: false };
+        let measured = measure(&load);
+        // Each request but the first of each connection opens another one.
+        let opened = measured.opened.unwrap();
+        assert_eq!(opened.count, measured.counts.sent);
+        assert_eq!(opened.reconnects, opened.count - 5);
+    }
+
+    #[test]
+    fn a_url_may_have_an_ipv6_address() {
+        let listener = TcpListener::bind("[::1]:0").expect("this test needs the address ::1");
+        let load = load(serve(listener, |_| Act::Answer(GOOD)), 50, 500);
+        assert!(load.url.starts_with("http://[::1]:"), "{}", load.url);
+        assert_eq!(counts(&load).completed, 25);
     }
 
     #[test]
@@ -224,6 +332,20 @@ mod tests {
         let counts = counts(&load(server(lost), 200, 1000));
         let kind = "connection closed before the answer was complete";
         assert_eq!((counts.completed, failed(&counts)), (180, vec![(kind, 20)]));
+    }
+
+    #[test]
+    fn a_reset_connection_fails_its_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                // What is not read when a connection is closed resets it.
+                std::thread::spawn(move || stream.unwrap().read(&mut [0]));
+            }
+        });
+        let counts = counts(&load(url, 50, 500));
+        assert_eq!(failed(&counts), [("connection reset by peer", 25)]);
     }
 
     #[test]
@@ -275,7 +397,7 @@ mod tests {
 
     #[test]
     fn hostile_answers_are_failures_of_few_kinds() {
-        let hostile: [(&str, Act); 7] = [
+        let hostile: [(&str, Act); 8] = [
             ("no HTTP", Act::Answer("SSH-2.0-OpenSSH\r\n")),
             ("a header without a colon", Act::Answer("HTTP/1.1 200 OK\r\nxxx\r\n\r\n")),
             (
@@ -290,11 +412,12 @@ mod tests {
             ),
             ("endless headers", Act::Endless(b"HTTP/1.1 200 OK\r\nx: y\r\nx: y\r\n")),
             ("an endless body", Act::Endless(b"HTTP/1.1 200 OK\r\n\r\nxxxxxxxxxxxxxxxxxxx")),
+            ("a trickle", Act::Trickle),
             ("endless early hints", Act::Endless(b"HTTP/1.1 103 Early Hints\r\n\r\n")),
         ];
         for (name, act) in hostile {
             let mut load = load(server(move |_| act), 100, 300);
-            if matches!(act, Act::Endless(_)) {
+            if matches!(act, Act::Endless(_) | Act::Trickle) {
                 load.drain_limit = Nanos(200_000_000);
             }
             let counts = counts(&load);
@@ -327,5 +450,27 @@ mod tests {
             };
         let buckets = &measured.latency.buckets;
         assert!(slow(buckets, |bucket| bucket.count + bucket.censored) >= 20, "{buckets:?}");
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_started_ends_the_load_before_it_begins() {
+        let mut load = load(server(|_| Act::Answer(GOOD)), 10, 3_600_000);
+        load.connections.limit = 2;
+        let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+        let own = (0..1023).find(|&cpu| allowed.is_set(cpu)).unwrap();
+        // No host has the last one.
+        load.cpus = CpuSet::from_iter([own, 1023]);
+        let error = offer(&load).unwrap_err().to_string();
+        assert!(error.starts_with("cannot pin a loader thread to CPU 1023: "), "{error}");
+        // No system has memory for this stack.
+        for refused in [0, 1] {
+            let error = offer_by(&load, |thread| {
+                let builder = std::thread::Builder::new();
+                if thread == refused { builder.stack_size(1 << 62) } else { builder }
+            });
+            let error = error.unwrap_err().to_string();
+            let expected = format!("cannot start thread {} of 2 of the loader: ", refused + 1);
+            assert!(error.starts_with(&expected), "{error}");
+        }
     }
 }

@@ -9,6 +9,9 @@ mod answer;
 mod assignment;
 mod connection;
 mod engine;
+#[cfg(test)]
+mod hostile;
+mod opening;
 mod pacer;
 mod record;
 mod schedule;
@@ -88,6 +91,7 @@ fn assignment(request: &LoadRequest<'_>) -> Assignment {
             status: request.answer_status,
             length: request.answer_bytes,
             body: request.answer_body.map(<[u8]>::to_vec),
+            content_type: None,
         },
         drain_limit: Nanos::from(DRAIN_LIMIT),
         cpus: request.cpus.clone(),

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram as Hdr;
 
+use super::answer::Examples;
+use super::opening::Openings;
 use super::schedule::{Due, Schedule};
 use crate::load::Recorder;
-use crate::load::histogram::{RESIZES, SIGNIFICANT_DIGITS};
+use crate::load::histogram::{RESIZES, SIGNIFICANT_DIGITS, summary};
 use crate::model::{Counts, LoaderHealth, Measurement, TimelineLatency, TimelineSecond};
 use crate::units::Nanos;
 
@@ -33,6 +35,9 @@ pub(super) struct Record {
     polled: Nanos,
     /// Whether a request was still waited for at the end of the drain.
     is_cut_off: bool,
+    first_byte: Hdr<u64>,
+    pub wrong: Examples,
+    pub openings: Openings,
 }
 
 /// The answers of one second.
@@ -68,6 +73,8 @@ impl Flight {
 pub(super) struct Answered {
     pub due: Due,
     pub sent: Nanos,
+    /// When the head of the answer had arrived.
+    pub begun: Nanos,
     pub ended: Nanos,
 }
 
@@ -90,6 +97,9 @@ impl Record {
             flight: Flight::default(),
             polled: Nanos(0),
             is_cut_off: false,
+            first_byte: empty(),
+            wrong: Examples::default(),
+            openings: Openings::default(),
         }
     }
 
@@ -112,12 +122,13 @@ impl Record {
 
     /// A request was answered as expected.
     pub fn completed(&mut self, answered: Answered) {
-        let Answered { due, sent, ended } = answered;
+        let Answered { due, sent, begun, ended } = answered;
         let latency = Nanos(ended.0.saturating_sub(due.planned.0));
         self.completed += 1;
         self.drained += u64::from(ended > self.window);
         self.recorder.completed(latency, 1);
         self.recorder.served(Nanos(ended.0.saturating_sub(sent.0)), 1);
+        self.first_byte.record(begun.0.saturating_sub(sent.0)).expect(RESIZES);
         let second = self.second(ended);
         second.completed += 1;
         second.longest = second.longest.max(latency);
@@ -187,6 +198,9 @@ impl Record {
         self.last_answer = self.last_answer.max(other.last_answer);
         self.flight.area += other.flight.area;
         self.polled = Nanos(self.polled.0 + other.polled.0);
+        self.first_byte.add(&other.first_byte).expect(RESIZES);
+        self.wrong.merge(other.wrong);
+        self.openings.merge(&other.openings);
         let seconds = self.seconds.len().max(other.seconds.len());
         self.seconds.resize_with(seconds, Second::default);
         for (own, other) in self.seconds.iter_mut().zip(other.seconds) {
@@ -231,6 +245,9 @@ impl Record {
                 in_flight_milli: u64::try_from(in_flight).unwrap_or(u64::MAX),
                 polled: all.polled,
             }),
+            wrong_answers: all.wrong.finish(),
+            first_byte: summary(&all.first_byte),
+            opened: Some(all.openings.finish()),
             ..Measurement::default()
         }
     }

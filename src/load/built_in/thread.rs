@@ -138,7 +138,7 @@ async fn work(lane: Rc<Lane>, worker: usize, mut connection: Option<Connection>)
         lane.in_flight.borrow_mut()[worker] = None;
         let mut record = lane.record.borrow_mut();
         match outcome {
-            Ok(sent) => record.completed(Answered { due, sent, ended }),
+            Ok(Sent { sent, begun }) => record.completed(Answered { due, sent, begun, ended }),
             Err(failure) => record.failed(failure.to_string(), ended),
         }
         drop(record);
@@ -161,8 +161,14 @@ async fn counted(worker: impl Future<Output = ()>, activity: Rc<Cell<u64>>) {
     .await;
 }
 
-/// One request and its answer. Returns when it was sent.
-async fn exchange(lane: &Lane, connection: &mut Option<Connection>) -> Result<Nanos, Failure> {
+/// When a request was sent, and when the head of its answer had arrived.
+struct Sent {
+    sent: Nanos,
+    begun: Nanos,
+}
+
+/// One request and its answer.
+async fn exchange(lane: &Lane, connection: &mut Option<Connection>) -> Result<Sent, Failure> {
     // The server may have closed a connection that was free: that is no failure of a request.
     let is_usable = match connection {
         Some(open) => open.is_ready().await,
@@ -173,19 +179,26 @@ async fn exchange(lane: &Lane, connection: &mut Option<Connection>) -> Result<Na
     }
     let open = match connection {
         Some(open) => open,
-        None => connection.insert(Connection::open(&lane.target).await?),
+        None => {
+            let opened = Connection::open(&lane.target).await?;
+            lane.record.borrow_mut().openings.add(opened.opening());
+            connection.insert(opened)
+        }
     };
     let sent = lane.now();
     lane.record.borrow_mut().sent(sent);
-    let answered = open.exchange(&lane.target, &lane.expected).await;
+    let mut begun = sent;
+    let answered = open.exchange(&lane.target, &lane.expected, || begun = lane.now()).await;
+    let ended = lane.now();
     let mut record = lane.record.borrow_mut();
-    record.ended(lane.now());
+    record.ended(ended);
     match answered {
         Ok(check) => {
             if check.is_compared() {
                 record.compared();
             }
-            check.finish().map(|()| sent)
+            let finished = check.finish().map(|()| Sent { sent, begun });
+            finished.inspect_err(|failure| record.wrong.add(ended, || check.example(failure)))
         }
         Err(failure) => {
             *connection = None;
@@ -233,6 +246,9 @@ impl Share<'_> {
             workers.spawn_local(counted(worker, Rc::clone(&activity)));
             started.set(started.get() + 1);
         };
+        for opened in connections.iter().flatten() {
+            lane.record.borrow_mut().openings.add(opened.opening());
+        }
         connections.into_iter().for_each(start);
         let pacer = Pacer::new(load.pacing, watch, Rc::clone(&activity))?;
         let release = async {
@@ -267,6 +283,7 @@ impl Share<'_> {
         let now = lane.now();
         let mut record = lane.record.replace(Record::new(Nanos(0)));
         record.polled(pacer.polled().into());
+        record.openings.set_places(started.get() as u64);
         if lane.has_requests_in_flight() {
             record.cut_off();
         }
