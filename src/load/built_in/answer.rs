@@ -67,8 +67,9 @@ impl<'load> Check<'load> {
     /// Takes the next bytes of the body. Returns whether more of it should be read.
     pub fn add(&mut self, bytes: &[u8]) -> bool {
         let start = usize::try_from(self.length).unwrap_or(usize::MAX);
-        for (kept, byte) in self.start.iter_mut().skip(start).zip(bytes) {
-            *kept = *byte;
+        if let Some(room) = self.start.get_mut(start..) {
+            let length = room.len().min(bytes.len());
+            room[..length].copy_from_slice(&bytes[..length]);
         }
         if let Some(body) = &self.expected.body {
             let own = body.get(start..).and_then(|rest| rest.get(..bytes.len()));
