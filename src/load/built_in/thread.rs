@@ -15,7 +15,7 @@ use tokio::task::LocalSet;
 use super::answer::Failure;
 use super::assignment::{Assignment, Expected, Pool};
 use super::connection::{Connection, Target};
-use super::pacer::Pacer;
+use super::pacer::{Pacer, Timer};
 use super::record::{Answered, Record};
 use super::schedule::Due;
 use crate::clock::Stopwatch;
@@ -217,6 +217,7 @@ impl Share<'_> {
     pub async fn offer(
         &self,
         watch: Stopwatch,
+        timer: Timer,
         connections: Vec<Option<Connection>>,
     ) -> io::Result<Record> {
         let load = self.load;
@@ -243,7 +244,7 @@ impl Share<'_> {
             lane.record.borrow_mut().openings.add(opened.opening());
         }
         connections.into_iter().for_each(start);
-        let pacer = Pacer::new(load.pacing, watch, Rc::clone(&activity))?;
+        let pacer = Pacer::new(timer, load.pacing, watch, Rc::clone(&activity));
         let release = async {
             let mut releases = 0;
             for due in load.schedule.of_thread(self.thread, self.threads) {
