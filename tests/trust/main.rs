@@ -18,6 +18,7 @@ mod flip;
 mod fuzz;
 #[path = "../cli/journal.rs"]
 mod journal;
+mod loader;
 mod scale;
 
 use std::path::Path;

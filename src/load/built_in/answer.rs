@@ -16,6 +16,9 @@ pub(super) enum Failure {
     /// The connection broke.
     #[error("{0}")]
     Broken(String),
+    /// The handshake failed, or what came after it is not TLS.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// What came is not HTTP.
     #[error("invalid HTTP: {0}")]
     Invalid(String),
@@ -31,6 +34,12 @@ pub(super) enum Failure {
     /// The body has the length and other bytes.
     #[error("wrong body")]
     Body,
+}
+
+/// `connection refused`, without the number of the error.
+pub(super) fn io_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// How much longer than expected a body is read, so that its connection can be used again.

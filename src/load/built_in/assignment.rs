@@ -10,6 +10,9 @@ use crate::units::{CpuSet, Nanos};
 pub struct Assignment {
     /// The URL of every request.
     pub url: String,
+    /// The certificates, in PEM, of the CA that has signed the certificate of an https server.
+    #[serde(default)]
+    pub ca: Option<String>,
     /// When requests are sent.
     pub schedule: Schedule,
     /// Which connections carry them.

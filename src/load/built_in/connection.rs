@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::answer::{Check, Failure};
+use super::answer::{Check, Failure, io_text};
 use super::assignment::Expected;
 use super::opening::Opening;
+use super::tls::{self, Stream, Tls};
 use crate::clock::Stopwatch;
 
 /// Where requests go, and what each of them is.
@@ -25,22 +26,32 @@ use crate::clock::Stopwatch;
 pub(super) struct Target {
     /// Host and port.
     authority: String,
+    tls: Option<Tls>,
     request: Request<()>,
 }
 
 impl Target {
-    /// The target of a URL such as `http://127.0.0.1:8000/path`.
-    pub fn new(url: &str, is_kept_alive: bool) -> Result<Self, String> {
+    /// The target of a URL such as `http://127.0.0.1:8000/path`. An https URL needs the certificates of a CA
+    /// in PEM.
+    pub fn new(url: &str, is_kept_alive: bool, ca: Option<&str>) -> Result<Self, String> {
         let uri: hyper::Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
         let host = uri.host().ok_or_else(|| format!("{url} names no host"))?;
-        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        let (tls, port) = match (uri.scheme_str(), ca) {
+            (Some("http"), _) => (None, 80),
+            (Some("https"), Some(ca)) => (Some(Tls::new(host, ca)?), 443),
+            (Some("https"), None) => {
+                return Err(format!("{url}: an https URL needs the certificate of a CA"));
+            }
+            _ => return Err(format!("{url}: expected `http://` or `https://`")),
+        };
+        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(port));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = Request::get(path).header(hyper::header::HOST, &authority);
         if !is_kept_alive {
             request = request.header(hyper::header::CONNECTION, "close");
         }
         let request = request.body(()).map_err(|error| format!("{url}: {error}"))?;
-        Ok(Self { authority, request })
+        Ok(Self { authority, tls, request })
     }
 
     fn request(&self) -> Request<Empty<Bytes>> {
@@ -49,7 +60,7 @@ impl Target {
 }
 
 /// An open connection.
-pub(super) struct Connection<S = TcpStream>
+pub(super) struct Connection<S = Stream>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -90,7 +101,14 @@ impl Connection {
         let watch = Stopwatch::start();
         let stream = TcpStream::connect(&target.authority).await.map_err(refused)?;
         stream.set_nodelay(true).map_err(refused)?;
-        let opening = Opening { connect: watch.elapsed().into(), handshake: None };
+        let connect = watch.elapsed().into();
+        let Some(tls) = &target.tls else {
+            let opening = Opening { connect, handshake: None };
+            return Self::over(Stream::Plain(stream), opening).await;
+        };
+        let watch = Stopwatch::start();
+        let stream = tls.handshake(stream).await?;
+        let opening = Opening { connect, handshake: Some(watch.elapsed().into()) };
         Self::over(stream, opening).await
     }
 }
@@ -153,6 +171,9 @@ fn failure(error: &hyper::Error) -> Failure {
         return Failure::Closed;
     }
     if let Some(io) = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()) {
+        if let Some(failure) = tls::failure(io) {
+            return failure;
+        }
         return match io.kind() {
             ErrorKind::UnexpectedEof => Failure::Closed,
             // What follows a colon may be text of the server.
@@ -166,10 +187,4 @@ fn failure(error: &hyper::Error) -> Failure {
         true => Failure::Invalid(error.to_string()),
         false => Failure::Broken(error.to_string()),
     }
-}
-
-/// `connection refused`, without the number of the error.
-fn io_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

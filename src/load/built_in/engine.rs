@@ -5,8 +5,10 @@ use std::sync::{OnceLock, mpsc};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::answer::io_text;
 use super::assignment::Assignment;
 use super::connection::Target;
+use super::pacer::Timer;
 use super::record::Record;
 use super::thread::Share;
 use crate::clock::Stopwatch;
@@ -26,7 +28,7 @@ fn offer_by(
     builder: impl Fn(usize) -> std::thread::Builder,
 ) -> io::Result<Measurement> {
     raise_open_files();
-    let target = Target::new(&load.url, load.connections.is_kept_alive)
+    let target = Target::new(&load.url, load.connections.is_kept_alive, load.ca.as_deref())
         .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
     let cpus: Vec<usize> = load.cpus.iter().collect();
     let connections = usize::try_from(load.connections.limit).unwrap_or(usize::MAX);
@@ -85,12 +87,15 @@ fn run(
     start: &Start,
 ) -> io::Result<Option<Record>> {
     let runtime = prepare(cpu)?;
-    let connections = runtime.block_on(share.connect());
+    let (timer, connections) = runtime.block_on(async {
+        let timer = Timer::new().map_err(|error| no_runtime(&error))?;
+        io::Result::Ok((timer, share.connect().await))
+    })?;
     // The other end waits for every thread.
     let _ = ready.send(());
     drop(ready);
     match *start.wait() {
-        Some(watch) => runtime.block_on(share.offer(watch, connections)).map(Some),
+        Some(watch) => runtime.block_on(share.offer(watch, timer, connections)).map(Some),
         None => Ok(None),
     }
 }
@@ -109,7 +114,14 @@ fn prepare(cpu: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
     }
     // For accurate wake-ups.
     rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1))?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    // Without signals, which need two more file descriptors and panic without them.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_io().enable_time().build().map_err(|error| no_runtime(&error))
+}
+
+fn no_runtime(error: &io::Error) -> io::Error {
+    let message = format!("cannot start the runtime of a loader thread: {}", io_text(error));
+    io::Error::new(error.kind(), message)
 }
 
 /// Allows as many connections as the system grants. Each connection that it refuses is a failed request.
@@ -119,7 +131,7 @@ fn raise_open_files() {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -145,7 +157,7 @@ mod tests {
         Ignore,
     }
 
-    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody";
+    pub(in super::super) const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody";
 
     /// A server that treats each request as the function says. Requests are counted from 0.
     fn server(act: impl Fn(u64) -> Act + Send + Sync + 'static) -> String {
@@ -191,9 +203,10 @@ mod tests {
         }
     }
 
-    fn load(url: String, rate: u32, millis: u64) -> Assignment {
+    pub(in super::super) fn load(url: String, rate: u32, millis: u64) -> Assignment {
         Assignment {
             url,
+            ca: None,
             schedule: Schedule {
                 rate: Rps::whole(rate),
                 profile: crate::model::Profile::Constant,
@@ -220,7 +233,7 @@ mod tests {
         measure(load).counts
     }
 
-    fn measure(load: &Assignment) -> Measurement {
+    pub(in super::super) fn measure(load: &Assignment) -> Measurement {
         let measured = offer(load).unwrap();
         let counts = &measured.counts;
         assert_eq!(counts.planned, load.schedule.requests().count() as u64);

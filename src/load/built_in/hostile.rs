@@ -48,7 +48,7 @@ async fn give_way() {
 
 /// Up to two requests, the second one on the same connection if that can carry it. Returns their outcomes.
 async fn requests(stream: DuplexStream, expected: &Expected) -> Vec<Result<(), Failure>> {
-    let target = Target::new("http://127.0.0.1:1/", true).unwrap();
+    let target = Target::new("http://127.0.0.1:1/", true, None).unwrap();
     let mut connection = Connection::over(stream, Opening::default()).await.unwrap();
     let mut outcomes = vec![];
     while outcomes.len() < 2 && connection.is_ready().await {

@@ -16,6 +16,7 @@ mod pacer;
 mod record;
 mod schedule;
 mod thread;
+mod tls;
 
 use std::path::Path;
 use std::time::Duration;
@@ -75,6 +76,7 @@ impl LoadDriver for BuiltIn {
 fn assignment(request: &LoadRequest<'_>) -> Assignment {
     Assignment {
         url: request.url.to_owned(),
+        ca: None,
         schedule: Schedule {
             rate: request.target_rps,
             profile: request.profile,

@@ -30,8 +30,12 @@ pub(super) struct Pacer {
     activity: Rc<Cell<u64>>,
 }
 
-impl Pacer {
-    pub fn new(pacing: Pacing, watch: Stopwatch, activity: Rc<Cell<u64>>) -> io::Result<Self> {
+/// The timer of a pacer. It takes a file descriptor before connections take the others.
+#[derive(Debug)]
+pub(super) struct Timer(AsyncFd<OwnedFd>);
+
+impl Timer {
+    pub fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         #[expect(
@@ -39,8 +43,14 @@ impl Pacer {
             reason = "unsound for types that give up their descriptor; an OwnedFd keeps it"
         )]
         let timer = AsyncFd::new(timer)?;
+        Ok(Self(timer))
+    }
+}
+
+impl Pacer {
+    pub fn new(timer: Timer, pacing: Pacing, watch: Stopwatch, activity: Rc<Cell<u64>>) -> Self {
         let spin = if pacing == Pacing::Spin { SPIN } else { Duration::ZERO };
-        Ok(Self { timer, watch, spin, polled: Cell::default(), activity })
+        Self { timer: timer.0, watch, spin, polled: Cell::default(), activity }
     }
 
     /// Waits until a moment. Returns the time.

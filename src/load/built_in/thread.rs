@@ -15,7 +15,7 @@ use tokio::task::LocalSet;
 use super::answer::Failure;
 use super::assignment::{Assignment, Expected, Pool};
 use super::connection::{Connection, Target};
-use super::pacer::Pacer;
+use super::pacer::{Pacer, Timer};
 use super::record::{Answered, Record};
 use super::schedule::Due;
 use crate::clock::Stopwatch;
@@ -224,6 +224,7 @@ impl Share<'_> {
     pub async fn offer(
         &self,
         watch: Stopwatch,
+        timer: Timer,
         connections: Vec<Option<Connection>>,
     ) -> io::Result<Record> {
         let load = self.load;
@@ -250,7 +251,7 @@ impl Share<'_> {
             lane.record.borrow_mut().openings.add(opened.opening());
         }
         connections.into_iter().for_each(start);
-        let pacer = Pacer::new(load.pacing, watch, Rc::clone(&activity))?;
+        let pacer = Pacer::new(timer, load.pacing, watch, Rc::clone(&activity));
         let release = async {
             let end = Duration::from_nanos(load.schedule.duration.0);
             let mut releases = 0;
