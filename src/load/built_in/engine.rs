@@ -47,7 +47,8 @@ fn offer_by(
             let (start, ready, cpu) = (&start, ready.clone(), cpus.get(index).copied());
             let body = move || run(&share, cpu, ready, start);
             let thread = builder(index).spawn_scoped(scope, body);
-            thread.map_err(|error| not_started(index, threads, &error))
+            let what = || format!("start thread {} of {threads} of the loader", index + 1);
+            thread.map_err(|error| failed_to(&what(), &error))
         };
         let running = shares.enumerate().map(spawn).collect::<io::Result<Vec<_>>>();
         drop(ready);
@@ -70,9 +71,9 @@ type Start = OnceLock<Option<Stopwatch>>;
 /// A thread of the loader. It has no record of a load that did not begin.
 type Thread<'scope> = std::thread::ScopedJoinHandle<'scope, io::Result<Option<Record>>>;
 
-fn not_started(index: usize, threads: usize, error: &io::Error) -> io::Error {
-    let message = format!("cannot start thread {} of {threads} of the loader: {error}", index + 1);
-    io::Error::new(error.kind(), message)
+/// An error with what failed.
+fn failed_to(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {what}: {}", io_text(error)))
 }
 
 fn panicked<T>() -> io::Result<T> {
@@ -105,11 +106,7 @@ fn prepare(cpu: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
         let mut set = rustix::thread::CpuSet::new();
         set.set(cpu);
         rustix::thread::sched_setaffinity(None, &set).map_err(|error| {
-            let error = io::Error::from(error);
-            io::Error::new(
-                error.kind(),
-                format!("cannot pin a loader thread to CPU {cpu}: {error}"),
-            )
+            failed_to(&format!("pin a loader thread to CPU {cpu}"), &error.into())
         })?;
     }
     // For accurate wake-ups.
@@ -120,8 +117,7 @@ fn prepare(cpu: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
 }
 
 fn no_runtime(error: &io::Error) -> io::Error {
-    let message = format!("cannot start the runtime of a loader thread: {}", io_text(error));
-    io::Error::new(error.kind(), message)
+    failed_to("start the runtime of a loader thread", error)
 }
 
 /// Allows as many connections as the system grants. Each connection that it refuses is a failed request.
@@ -400,12 +396,16 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn requests_that_a_loader_cannot_send_in_time_are_unfinished() {
-        let mut load = load(server(|_| Act::Answer(GOOD)), 4_000_000, 500);
-        load.connections.limit = 1;
-        let counts = counts(&load);
-        assert_eq!(counts.planned, 2_000_000);
-        assert!(counts.censored > 1_000_000, "{counts:?}");
+    fn a_loader_that_is_late_by_more_than_a_second_at_its_end_sends_nothing_more() {
+        let load = load(server(|_| Act::Answer(GOOD)), 100, 100);
+        let target = Target::new(&load.url, true, None).unwrap();
+        let share = Share { load: &load, target, thread: 0, threads: 1, connections: 5 };
+        let watch = Stopwatch::start();
+        std::thread::sleep(Duration::from_millis(1200));
+        let offer = async { share.offer(watch, Timer::new().unwrap(), vec![]).await.unwrap() };
+        let record = prepare(None).unwrap().block_on(offer);
+        let counts = Record::merge(vec![record], &load.schedule, load.schedule.duration).counts;
+        assert_eq!((counts.planned, counts.sent, counts.censored), (10, 0, 10));
     }
 
     #[test]

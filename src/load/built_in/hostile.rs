@@ -11,10 +11,10 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 use super::answer::Failure;
 use super::assignment::Expected;
 use super::connection::{Connection, Target};
+use super::engine::tests::GOOD;
 use super::opening::Opening;
 
 const CLOSED: &str = "connection closed before the answer was complete";
-const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n2\r\nbo\r\n2;x=y\r\ndy\r\n0\r\n\r\n";
 const TRAILERS: &str =
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\na: b\r\n\r\n";
