@@ -60,25 +60,20 @@ fn marked(figure: LatencyFigure, is_supported: bool) -> String {
 /// `2925/s to 3072/s`, or another result of a search.
 #[must_use]
 pub fn capacity_text(one: &Capacity) -> String {
-    let rate = match (one.low_rps, one.high_rps) {
-        (Some(low), Some(_)) if one.is_loader_limited => {
-            format!("at least {low}/s: above it the loader was late or at its limit")
+    let unknown = match one {
+        Capacity { is_loader_limited: true, .. } => Some("the loader was late or at its limit"),
+        Capacity { is_high_unknown: true, .. } => {
+            Some("trials were disturbed or left requests unfinished")
         }
-        (Some(low), Some(high)) if one.is_high_unknown => {
-            format!(
-                "at least {low}/s: at {high}/s trials were disturbed or left requests unfinished"
-            )
-        }
-        (Some(low), Some(high)) => format!("{low}/s to {high}/s"),
-        (Some(low), None) => format!("at least {low}/s"),
-        (None, Some(high)) if one.is_loader_limited => {
-            format!("unknown: at {high}/s the loader was late or at its limit")
-        }
-        (None, Some(high)) if one.is_high_unknown => {
-            format!("unknown: at {high}/s trials were disturbed or left requests unfinished")
-        }
-        (None, Some(high)) => format!("less than {high}/s"),
-        (None, None) => "unknown: see what failed".to_owned(),
+        _ => None,
+    };
+    let rate = match (one.low_rps, one.high_rps, unknown) {
+        (Some(low), Some(high), Some(cause)) => format!("at least {low}/s: at {high}/s {cause}"),
+        (Some(low), Some(high), None) => format!("{low}/s to {high}/s"),
+        (Some(low), None, _) => format!("at least {low}/s"),
+        (None, Some(high), Some(cause)) => format!("unknown: at {high}/s {cause}"),
+        (None, Some(high), None) => format!("less than {high}/s"),
+        (None, None, _) => "unknown: see what failed".to_owned(),
     };
     if one.is_final { rate } else { format!("{rate} (not finished)") }
 }
@@ -90,7 +85,30 @@ fn in_brackets(case: &CaseAnalysis, text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Nanos;
+    use crate::model::Case;
+    use crate::units::{Nanos, Rps};
+
+    #[test]
+    fn an_upper_end_that_is_not_known_is_no_limit_of_the_stack() {
+        let known = Capacity {
+            stack: Case::at(1000).stack,
+            concurrency: 100,
+            slo: "p99<50ms".parse().unwrap(),
+            low_rps: Some(Rps::whole(2925)),
+            high_rps: Some(Rps::whole(3072)),
+            is_high_unknown: false,
+            is_final: true,
+            is_loader_limited: false,
+            trials: 9,
+        };
+        assert_eq!(capacity_text(&known), "2925/s to 3072/s");
+        let disturbed = Capacity { is_high_unknown: true, ..known };
+        let cause = "trials were disturbed or left requests unfinished";
+        assert_eq!(capacity_text(&disturbed), format!("at least 2925/s: at 3072/s {cause}"));
+        let late = Capacity { is_loader_limited: true, low_rps: None, ..disturbed };
+        let cause = "the loader was late or at its limit";
+        assert_eq!(capacity_text(&late), format!("unknown: at 3072/s {cause}"));
+    }
 
     #[test]
     fn a_percentile_of_too_few_requests_is_marked() {
