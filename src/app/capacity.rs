@@ -41,6 +41,10 @@ pub async fn capacity(
             .hint("leave out `--order` and `--retries`"));
     }
     let mut experiment = built_in(&capacity_spec(), &settings.overrides, &bundle, observer)?;
+    if !experiment.profile.is_constant() {
+        return Err(AppError::new("a search needs trials at a constant rate")
+            .hint(format!("leave out `--profile {}`", experiment.profile.as_str())));
+    }
     experiment.qps = ladder(&experiment.qps)?;
     experiment.slos.clone_from(slos);
     check_limits(&experiment)?;

@@ -85,7 +85,9 @@ fn a_plan_counts_what_its_command_executes() {
 fn an_option_that_would_be_ignored_is_not_accepted() {
     let env = TestEnv::new();
     env.good(&["quick", "--fake", "--no-progress"]);
-    let refused: [(&[&str], &str); 5] = [
+    let search = ["capacity", "--slo", "p99<50ms", "--fake", "--loader", "built-in"];
+    let refused: [(&[&str], &str); 6] = [
+        (&[&search[..], &["--profile", "spike"]].concat(), "leave out `--profile spike`"),
         (&["plan", "quick", "--results", "elsewhere"], "unexpected argument '--results'"),
         (&["capacity", "--slo", "p99<50ms", "--fake", "--order", "randomised"], "`--order`"),
         (&["quick", "--launcher", "process", "--publish"], "`--publish` needs containers"),
