@@ -216,7 +216,7 @@ truth-test: setup ## compare figures of a known server with theory, oha and wrk
 	python3 tests/truth/truth.py ./perf-api
 
 .PHONY: loader-bench
-loader-bench: setup ## compare how much load wrk, oha and the built-in loader drive: 3 minutes; nothing else may run
+loader-bench: setup ## compare how much load wrk, oha and the built-in loader drive: 4 minutes; nothing else may run
 	@tools/setup-system truth-test
 	python3 benches/loader/bench.py ./perf-api
 
